@@ -1,0 +1,1 @@
+"""Audit: logs read back, replayed, explained and checked against scenarios. Files, no broker."""

@@ -1,0 +1,125 @@
+"""Replay: a recorded log through the same fold that runs live, so that the same bytes come out (law 2).
+
+Nothing of the machine enters the outputs or the manifest: no path, host or time. The log is read as a stream; what
+stays in memory are the states of its patients and one run of records for each shard.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pv_stream.audit.clock import ClockMode, TimedLog, settle
+from pv_stream.audit.log import Log, LogRecord, Survey, read_log, survey
+from pv_stream.audit.output_folder import OutputFolder
+from pv_stream.audit.tally import Tally
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
+
+#: How many records the fold gets at a time. Outputs do not depend on it.
+RUN_RECORDS_MAX: Final = 1000
+
+MANIFEST_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """Say what is replayed and how; `what_if` marks a rulebook that the log did not name."""
+
+    log: Log
+    rulebook: Rulebook
+    what_if: bool = False
+    clock: ClockMode = ClockMode.AUTO
+    run_records_max: int = RUN_RECORDS_MAX
+
+
+def replay(
+    plan: ReplayPlan,
+    directory: Path,
+    *,
+    force: bool = False,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Replay a log into a folder and return the manifest.
+
+    `on_progress` is told how many bytes of the log are done. Raises UsageError for a folder that holds other files.
+    """
+    found = survey(plan.log)
+    mode = settle(plan.clock, found)
+    folder = OutputFolder(directory)
+    folder.begin(force=force)
+    try:
+        tally = Tally()
+        timed = _Counted(TimedLog(read_log(plan.log), mode))
+        for shard, output, bytes_read in fold_log(timed, plan):
+            folder.add(shard, output)
+            tally.add(output)
+            on_progress(bytes_read)
+        manifest = {
+            "manifest": MANIFEST_VERSION,
+            "input": _input_of(plan.log, found, timed),
+            "engine_version": plan.rulebook.engine_version,
+            "rulebook": {"version": plan.rulebook.version, "digest": plan.rulebook.digest},
+            "what_if": plan.what_if,
+            "clock": {"mode": mode.value, "records_added": timed.log.added},
+            "counts": tally.counts(),
+            "files": folder.finish(),
+        }
+        folder.write_manifest(manifest)
+    except BaseException:
+        folder.abandon()
+        raise
+    on_progress(found.size_bytes)
+    return manifest
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Count the records of the log as they pass, those of the added clock left out."""
+
+    log: TimedLog
+    passed: int = 0
+
+    def __iter__(self) -> Iterator[LogRecord]:
+        for record in self.log:
+            self.passed += 1
+            yield record
+
+
+def _input_of(log: Log, found: Survey, timed: _Counted) -> dict[str, Any]:
+    return {
+        "form": log.form.value,
+        "digest": found.digest,
+        "bytes": found.size_bytes,
+        "records": timed.passed - timed.log.added,
+        "clock_records": found.clock_records,
+        "shards": log.shard_count,
+    }
+
+
+def fold_log(records: Iterable[LogRecord], plan: ReplayPlan) -> Iterator[tuple[int, OutRecord, int]]:
+    """Run records through one fold for each shard; yield (shard, output, bytes of the log read so far)."""
+    folds: dict[int, ShardFold] = {}
+    waiting: dict[int, list[RawRecord]] = {}
+    bytes_read = 0
+    for line in records:
+        bytes_read = line.bytes_read
+        run = waiting.setdefault(line.shard, [])
+        run.append(line.record)
+        if len(run) >= plan.run_records_max:
+            for output in _advance(folds, line.shard, run, plan):
+                yield line.shard, output, bytes_read
+            run.clear()
+    for shard in sorted(waiting):
+        for output in _advance(folds, shard, waiting[shard], plan):
+            yield shard, output, bytes_read
+
+
+def _advance(
+    folds: dict[int, ShardFold], shard: int, records: list[RawRecord], plan: ReplayPlan
+) -> tuple[OutRecord, ...]:
+    if shard not in folds:
+        folds[shard] = ShardFold(shard=shard, shard_count=plan.log.shard_count, rulebook=plan.rulebook)
+    run = folds[shard].process(tuple(records))
+    folds[shard].commit(run)
+    return run.outputs

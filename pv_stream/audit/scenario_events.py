@@ -1,0 +1,249 @@
+"""From the lines of a scenario to canonical events: the same records that ingest would have written.
+
+Each becomes a domain event and then bytes, so that a scenario passes through the real decoder and the real fold.
+Values stand in the unit in which pv_stream keeps them: converting units is what ingest does.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NoReturn, TypeVar
+
+from pv_stream.audit.scenario import Case, Given, Scenario
+from pv_stream.audit.scenario_file import read_instant
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.codes import (
+    UNIT_OF,
+    Analyte,
+    Comparator,
+    ExposureKind,
+    FindingCode,
+    HoldCode,
+    Presence,
+    Route,
+    Status,
+)
+from pv_stream.domain.events import ClockTicked, FactArrived
+from pv_stream.domain.facts import (
+    AsSent,
+    Content,
+    Exposure,
+    FactVersion,
+    Finding,
+    Held,
+    Measurement,
+    Provenance,
+    Retracted,
+    Statement,
+    VersionOrder,
+)
+from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, exactly
+from pv_stream.errors import DataError
+
+Word = TypeVar("Word", bound=Enum)
+
+PATIENT: Final = PatientId("scenario-patient")
+_VALUE: Final = re.compile(r"(<=|>=|<|>)?\s*(-?\d{1,12}(?:\.\d{1,9})?) (\S+)", re.ASCII)
+_UNIT_WORDS: Final = {"°C": "Cel"}
+_ANALYTE_WORDS: Final = {"temperature": Analyte.BODY_TEMPERATURE, **{analyte.value: analyte for analyte in Analyte}}
+_KINDS: Final = {
+    "gives": ExposureKind.ADMINISTRATION,
+    "takes": ExposureKind.STATEMENT,
+    "orders": ExposureKind.ORDER,
+    "dispenses": ExposureKind.DISPENSE,
+    "stops": ExposureKind.ORDER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRecord:
+    """Hold the bytes of one record and when it is received."""
+
+    received: Instant
+    key: bytes | None
+    value: bytes
+
+
+def records_of(scenario: Scenario, case: Case, patient_id: PatientId = PATIENT) -> list[TimedRecord]:
+    """Return the records of a case in the order in which they are received.
+
+    Raises DataError naming the line of what cannot be said.
+    """
+    builder = _Builder(scenario, case, patient_id)
+    records = [record for number, given in enumerate(case.given, start=1) for record in builder.build(number, given)]
+    return sorted(records, key=lambda record: record.received)
+
+
+@dataclass(slots=True)
+class _Builder:
+    scenario: Scenario
+    case: Case
+    patient_id: PatientId
+    named: dict[str, FactVersion] = field(default_factory=dict)
+
+    def fail(self, given: Given, what: str) -> NoReturn:
+        msg = f"{self.scenario.path} line {given.line}: {what}"
+        raise DataError(msg)
+
+    def build(self, number: int, given: Given) -> Iterator[TimedRecord]:
+        if given.action == "clock":
+            yield TimedRecord(given.received, None, encode_event(ClockTicked(given.received)))
+            return
+        if given.action == "raw":
+            yield TimedRecord(given.received, self.patient_id.encode(), given.subject.encode())
+            return
+        for version in self._versions(number, given):
+            event = FactArrived(self.patient_id, version)
+            yield TimedRecord(version.provenance.received_at, self.patient_id.encode(), encode_event(event))
+
+    def _versions(self, number: int, given: Given) -> Iterator[FactVersion]:
+        if given.action in {"corrects", "retracts", "repeats", "confirms", "discards"}:
+            yield self._follow_up(number, given)
+            return
+        first = self._version(f"line-{number}", number, given, self._content(given))
+        if "id" in given.options:
+            first = replace(first, key=FactKey(f"given:{given.options['id']}"))
+            if given.options["id"] in self.named:
+                self.fail(given, f"two lines have the id {given.options['id']!r}")
+            self.named[given.options["id"]] = first
+        yield first
+        yield from self._later_doses(number, given, first)
+
+    def _later_doses(self, number: int, given: Given, first: FactVersion) -> Iterator[FactVersion]:
+        if "daily_until" not in given.options:
+            return
+        until = self._instant(given, "daily_until")
+        for dose in range(1, (until - given.at) // MICROSECONDS_PER_DAY + 1):
+            later = dose * MICROSECONDS_PER_DAY
+            yield replace(
+                first,
+                key=FactKey(f"{first.key}.dose-{dose}"),
+                order=replace(first.order, issued_at=first.order.issued_at + later),
+                statement=replace(first.statement, effective=exactly(Instant(given.at + later))),
+                provenance=self._provenance(f"{number}.{dose}", Instant(given.received + later)),
+            )
+
+    def _follow_up(self, number: int, given: Given) -> FactVersion:
+        original = self.named.get(given.subject)
+        if original is None:
+            self.fail(given, f"no line before this one has the id {given.subject!r}")
+        provenance = self._provenance(str(number), given.received)
+        if given.action == "repeats":
+            return replace(original, provenance=provenance)
+        status, content = self._follow_up_content(given, original.statement.content)
+        version = replace(
+            original,
+            order=VersionOrder(original.order.source_version, status, given.received),
+            statement=replace(original.statement, content=content),
+            provenance=provenance,
+        )
+        if given.action == "corrects":
+            self.named[given.subject] = version
+        return version
+
+    def _follow_up_content(self, given: Given, original: Content) -> tuple[Status, Content]:
+        match given.action, original:
+            case "retracts", _:
+                return Status.RETRACTED, Retracted()
+            case "discards", Held():
+                return Status.REVIEWED, Retracted()
+            case "confirms", Held(analyte=analyte) if analyte is not None:
+                return Status.REVIEWED, self._measurement(given, analyte, self._option(given, "value"))
+            case "corrects", Measurement():
+                corrected = self._measurement(given, original.analyte, self._option(given, "value"))
+                return Status.CORRECTED, replace(corrected, specimen=original.specimen)
+            case "corrects", Finding():
+                presence = self._word(given, Presence, self._option(given, "finding_is"))
+                return Status.CORRECTED, Finding(original.code, presence)
+        self.fail(given, f"{given.action!r} does not fit what {given.subject!r} is")
+
+    def _version(self, key: str, number: int, given: Given, content: Content) -> FactVersion:
+        status = Status.FINAL
+        if "status" in given.options:
+            status = self._word(given, Status, given.options["status"])
+        return FactVersion(
+            key=FactKey(f"given:{key}"),
+            order=VersionOrder(0, status, given.received),
+            statement=Statement(content, exactly(given.at), self.scenario.utc_offset_minutes),
+            provenance=self._provenance(str(number), given.received),
+        )
+
+    def _provenance(self, number: str, received: Instant) -> Provenance:
+        message = "\x1f".join((self.scenario.title, self.case.name, number))
+        digest = f"sha256:{hashlib.sha256(message.encode()).hexdigest()}"
+        return Provenance(received, digest, f"given[{number}]", "canonical")
+
+    def _content(self, given: Given) -> Content:
+        if given.action in _KINDS:
+            return self._exposure(given)
+        if given.action in _ANALYTE_WORDS:
+            return self._measurement(given, _ANALYTE_WORDS[given.action], given.subject)
+        if given.action == "holds":
+            code = self._word(given, HoldCode, self._option(given, "code"))
+            digest = f"sha256:{hashlib.sha256(given.subject.encode()).hexdigest()}"
+            return Held(code, digest, self._word(given, Analyte, given.subject))
+        return self._finding(given)
+
+    def _exposure(self, given: Given) -> Exposure:
+        return Exposure(
+            kind=_KINDS[given.action],
+            ingredients=tuple(sorted(name.strip() for name in given.subject.split("+"))),
+            route=self._word(given, Route, given.options.get("route", "unknown")),
+            end=exactly(self._instant(given, "until")) if "until" in given.options else None,
+            is_stop=given.action == "stops",
+        )
+
+    def _measurement(self, given: Given, analyte: Analyte, text: str) -> Measurement:
+        found = _VALUE.fullmatch(text)
+        if found is None:
+            self.fail(given, f"a value is written with its unit, such as 1500 {UNIT_OF[analyte]}")
+        comparator, value, unit = found.groups()
+        if _UNIT_WORDS.get(unit, unit) != UNIT_OF[analyte]:
+            self.fail(given, f"{analyte.value} is written in {UNIT_OF[analyte]} here: converting units is ingest's work")
+        sent_value, _, sent_unit = given.options.get("sent_as", f"{value} {_UNIT_WORDS.get(unit, unit)}").partition(" ")
+        return Measurement(
+            analyte=analyte,
+            value=Decimal(value),
+            comparator=None if comparator is None else Comparator(comparator),
+            specimen=given.options.get("specimen"),
+            as_sent=AsSent("scenario", analyte.value, sent_value, sent_unit or None),
+        )
+
+    def _finding(self, given: Given) -> Finding:
+        options = given.options
+        return Finding(
+            code=self._word(given, FindingCode, given.subject),
+            presence=Presence.PRESENT if given.action == "present" else Presence.ABSENT,
+            body_surface_percent=self._number(given, "body_surface_percent"),
+            sites=int(options["sites"]) if options.get("sites", "").isdecimal() else None,
+            size_cm=self._number(given, "size_cm"),
+        )
+
+    def _number(self, given: Given, name: str) -> Decimal | None:
+        text = given.options.get(name)
+        if text is None:
+            return None
+        if re.fullmatch(r"\d{1,4}(\.\d{1,4})?", text, re.ASCII) is None:
+            self.fail(given, f"{name} is a number, such as 60")
+        return Decimal(text)
+
+    def _option(self, given: Given, name: str) -> str:
+        if name not in given.options:
+            self.fail(given, f"{name!r} is missing")
+        return given.options[name]
+
+    def _instant(self, given: Given, name: str) -> Instant:
+        instant = read_instant(self._option(given, name), self.scenario.utc_offset_minutes)
+        if instant is None:
+            self.fail(given, f"{name} is a time, such as day 20 08:00")
+        return instant
+
+    def _word(self, given: Given, words: type[Word], word: str) -> Word:
+        known = {member.name.lower(): member for member in words}
+        if word not in known:
+            self.fail(given, f"unknown word {word!r}; known: {', '.join(known)}")
+        return known[word]

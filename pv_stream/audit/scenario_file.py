@@ -1,0 +1,305 @@
+"""Reading scenario files: strict YAML, so that a slip of the pen is an error with its line, never a silent pass.
+
+Every scalar is taken as the text that stands there: YAML's own guesses (yes, 1_000, 2026-01-01) do not apply.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, NoReturn
+
+import yaml
+
+from pv_stream.audit.scenario import TIME_OF_DAY_DEFAULT, Case, Expected, Given, Scenario, at_day
+from pv_stream.domain.codes import Analyte
+from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN, Instant
+from pv_stream.errors import DataError
+
+_LAB_OPTIONS: Final = frozenset({"specimen", "status", "sent_as"})
+_DRUG_OPTIONS: Final = frozenset({"route", "until"})
+
+#: What may happen, and the options of each. `at`, `received` and `id` go with all but `clock` and `raw`.
+ACTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "gives": _DRUG_OPTIONS | {"daily_until"},
+    "takes": _DRUG_OPTIONS,
+    "orders": _DRUG_OPTIONS,
+    "dispenses": _DRUG_OPTIONS,
+    "stops": frozenset({"route"}),
+    "present": frozenset({"status", "body_surface_percent", "sites", "size_cm"}),
+    "absent": frozenset({"status"}),
+    **{analyte.value: _LAB_OPTIONS for analyte in Analyte},
+    "temperature": _LAB_OPTIONS,
+    "corrects": frozenset({"value", "finding_is"}),
+    "retracts": frozenset(),
+    "repeats": frozenset(),
+    "holds": frozenset({"code"}),
+    "confirms": frozenset({"value"}),
+    "discards": frozenset(),
+    "clock": frozenset(),
+    "raw": frozenset(),
+}
+_ALWAYS: Final = frozenset({"at", "received", "id"})
+
+_EPISODE_FIELDS: Final = frozenset(
+    {
+        "culprits",
+        "latency",
+        "latency_days",
+        "exposure",
+        "eosinophils",
+        "regiscar",
+        "category",
+        "unknown_items",
+        "items",
+        "closing",
+        "flags",
+        "primary",
+        "interval_days",
+        "of",
+        "episode",
+        "cause",
+        "revision",
+    }
+)
+#: What may be expected, and the fields of each that a line may choose.
+OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
+    "alert": _EPISODE_FIELDS
+    | {"status", "tier", "timeliness", "threshold", "relation", "drug", "started", "review", "superseded_by"},
+    "recurrence": frozenset(
+        {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision"}
+    ),
+    "case": _EPISODE_FIELDS | {"tier", "established", "established_by", "signs", "superseded_by"},
+    "dead_letter": frozenset(),
+}
+
+_DAY: Final = re.compile(r"day (-?\d{1,5})(?: (\d{2}):(\d{2}))?", re.ASCII)
+_DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?: (\d{2}):(\d{2}))?", re.ASCII)
+_HOURS_PER_DAY: Final = 24
+_MINUTES_PER_HOUR: Final = 60
+_DAY_ZERO: Final = date(2026, 1, 1)
+
+
+def find_scenarios(paths: list[Path]) -> list[Path]:
+    """Return the scenario files that the paths name; a folder stands for every .yaml file in it, in order of name.
+
+    Raises DataError when a path does not exist or nothing is found.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(path.rglob("*.yaml"))
+        elif path.exists():
+            files.append(path)
+        else:
+            msg = f"{path} does not exist: name a scenario file or a folder of them"
+            raise DataError(msg)
+    if not files:
+        msg = f"no .yaml file in {', '.join(map(str, paths))}"
+        raise DataError(msg)
+    return files
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read a scenario file. Raises DataError naming the line of the first mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read ({type(error).__name__})"
+        raise DataError(msg) from None
+    return parse_scenario(path, text)
+
+
+def parse_scenario(path: Path, text: str) -> Scenario:
+    """Read the text of a scenario file; `path` is only named in errors."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = 1 if error.problem_mark is None else error.problem_mark.line + 1
+        msg = f"{path} line {line}: not YAML: {error.problem}"
+        raise DataError(msg) from None
+    if root is None:
+        msg = f"{path}: the file is empty"
+        raise DataError(msg)
+    return _Reader(path).scenario(root)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Read the nodes of one file, knowing its name and offset for errors and times."""
+
+    path: Path
+    utc_offset_minutes: int = 0
+
+    def fail(self, node: yaml.Node, what: str) -> NoReturn:
+        msg = f"{self.path} line {node.start_mark.line + 1}: {what}"
+        raise DataError(msg)
+
+    def scenario(self, root: yaml.Node) -> Scenario:
+        entries = self.mapping(
+            root, known={"scenario", "source", "rule", "utc_offset_minutes", "given", "cases"}
+        )
+        for name in ("scenario", "source", "rule", "cases"):
+            if name not in entries:
+                self.fail(root, f"{name!r} is missing")
+        if "utc_offset_minutes" in entries:
+            self.utc_offset_minutes = self.offset(entries["utc_offset_minutes"])
+        shared = self.givens(entries["given"]) if "given" in entries else ()
+        return Scenario(
+            path=self.path,
+            title=self.text(entries["scenario"]),
+            source=self.text(entries["source"]),
+            rule=self.text(entries["rule"]),
+            utc_offset_minutes=self.utc_offset_minutes,
+            cases=tuple(self.case(node, shared) for node in self.cases(entries["cases"])),
+        )
+
+    def offset(self, node: yaml.Node) -> int:
+        try:
+            minutes = int(self.text(node))
+        except ValueError:
+            self.fail(node, "utc_offset_minutes is a whole number of minutes")
+        if not UTC_OFFSET_MINUTES_MIN <= minutes <= UTC_OFFSET_MINUTES_MAX:
+            self.fail(node, "utc_offset_minutes lies between -720 and 840")
+        return minutes
+
+    def cases(self, node: yaml.Node) -> Iterator[yaml.Node]:
+        nodes = self.sequence(node)
+        if not nodes:
+            self.fail(node, "there is no case")
+        names: set[str] = set()
+        for case in nodes:
+            entries = self.mapping(case, known={"name", "given", "expect"})
+            for key in ("name", "expect"):
+                if key not in entries:
+                    self.fail(case, f"{key!r} is missing in this case")
+            name = self.text(entries["name"])
+            if name in names:
+                self.fail(entries["name"], f"two cases are named {name!r}")
+            names.add(name)
+            yield case
+
+    def case(self, node: yaml.Node, shared: tuple[Given, ...]) -> Case:
+        entries = self.mapping(node, known={"name", "given", "expect"})
+        own = self.givens(entries["given"]) if "given" in entries else ()
+        if not (*shared, *own):
+            self.fail(node, "nothing is given in this case")
+        return Case(
+            name=self.text(entries["name"]),
+            line=node.start_mark.line + 1,
+            given=(*shared, *own),
+            expected=self.expectations(entries["expect"]),
+        )
+
+    def givens(self, node: yaml.Node) -> tuple[Given, ...]:
+        return tuple(self.given(entry) for entry in self.sequence(node))
+
+    def given(self, node: yaml.Node) -> Given:
+        entries = self.mapping(node)
+        action = self.one_of(node, entries, ACTIONS, "what happens")
+        if action == "clock":
+            self.check_keys(node, entries, frozenset({"clock"}))
+            instant = self.instant(entries["clock"])
+            return Given(node.start_mark.line + 1, action, "", instant, instant, {})
+        self.check_keys(node, entries, ACTIONS[action] | {action} | _ALWAYS)
+        if "at" not in entries:
+            self.fail(node, "'at' is missing: write at: day 14 08:00")
+        at = self.instant(entries["at"])
+        return Given(
+            line=node.start_mark.line + 1,
+            action=action,
+            subject=self.text(entries[action]),
+            at=at,
+            received=self.instant(entries["received"]) if "received" in entries else at,
+            options={
+                name: self.text(value) for name, value in entries.items() if name not in {action, "at", "received"}
+            },
+        )
+
+    def expectations(self, node: yaml.Node) -> tuple[Expected, ...]:
+        if isinstance(node, yaml.ScalarNode):
+            if node.value != "nothing":
+                self.fail(node, "expect is a list, or the word nothing")
+            return ()
+        return tuple(self.expected(entry) for entry in self.sequence(node))
+
+    def expected(self, node: yaml.Node) -> Expected:
+        entries = self.mapping(node)
+        output = self.one_of(node, entries, OUTPUTS, "what is expected")
+        self.check_keys(node, entries, OUTPUTS[output] | {output, "at"})
+        if "at" not in entries:
+            self.fail(node, "'at' is missing: write at: day 14 08:00")
+        return Expected(
+            line=node.start_mark.line + 1,
+            output=output,
+            name=self.text(entries[output]),
+            at=self.instant(entries["at"]),
+            fields={name: self.value(value) for name, value in entries.items() if name not in {output, "at"}},
+        )
+
+    def value(self, node: yaml.Node) -> str | tuple[str, ...] | Mapping[str, str]:
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self.text(entry) for entry in node.value)
+        if isinstance(node, yaml.MappingNode):
+            return {name: self.text(value) for name, value in self.mapping(node).items()}
+        return self.text(node)
+
+    def one_of(
+        self, node: yaml.Node, entries: Mapping[str, yaml.Node], words: Mapping[str, frozenset[str]], what: str
+    ) -> str:
+        found = [name for name in entries if name in words]
+        if len(found) != 1:
+            self.fail(node, f"say {what} with one of: {', '.join(words)}")
+        return found[0]
+
+    def check_keys(self, node: yaml.Node, entries: Mapping[str, yaml.Node], known: frozenset[str] | set[str]) -> None:
+        for name, value in entries.items():
+            if name not in known:
+                self.fail(value or node, f"unknown word {name!r} here; known: {', '.join(sorted(known))}")
+
+    def mapping(self, node: yaml.Node, known: set[str] | None = None) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            self.fail(node, "expected lines of the form word: value")
+        entries: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = self.text(key)
+            if name in entries:
+                self.fail(key, f"{name!r} stands twice")
+            entries[name] = value
+        if known is not None:
+            self.check_keys(node, entries, known)
+        return entries
+
+    def sequence(self, node: yaml.Node) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            self.fail(node, "expected a list: lines that begin with a dash")
+        return list(node.value)
+
+    def text(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+            self.fail(node, "expected a word or a number")
+        return str(node.value).strip()
+
+    def instant(self, node: yaml.Node) -> Instant:
+        instant = read_instant(self.text(node), self.utc_offset_minutes)
+        if instant is None:
+            self.fail(node, "a time is written day 14, day 14 08:00, 2026-03-02 or 2026-03-02 08:10")
+        return instant
+
+
+def read_instant(text: str, utc_offset_minutes: int) -> Instant | None:
+    """Read a time of a scenario at the facility, or return None when it is not one."""
+    if found := _DAY.fullmatch(text):
+        day = int(found[1])
+    elif found := _DATE.fullmatch(text):
+        try:
+            day = (date.fromisoformat(found[1]) - _DAY_ZERO).days
+        except ValueError:
+            return None
+    else:
+        return None
+    hour, minute = TIME_OF_DAY_DEFAULT if found[2] is None else (int(found[2]), int(found[3]))
+    if hour >= _HOURS_PER_DAY or minute >= _MINUTES_PER_HOUR:
+        return None
+    return at_day(day, hour, minute, utc_offset_minutes)

@@ -1,0 +1,128 @@
+"""The entry point: which commands there are, and the one place where an error becomes a line and an exit code.
+
+A command is a module with a function `command`, or with a typer app named `app` for a group. It is imported when it
+is called and not before, so that `--help` answers in 150 ms and the demo needs no Kafka client.
+"""
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from pv_stream.errors import PvStreamError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Name the module of a command, what `--help` says of it, and the extra that it needs."""
+
+    module: str
+    summary: str
+    extra: str | None = None
+
+
+COMMANDS: Final = {
+    "demo": Command("pv_stream.cli.demo", "Show the published imatinib case and a synthetic ward, without a broker."),
+    "ingest": Command("pv_stream.cli.ingest", "Turn HL7v2, FHIR R4 or canonical files into canonical events."),
+    "replay": Command("pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."),
+    "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
+    "scenario": Command("pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."),
+    "schemas": Command("pv_stream.cli.schemas", "Write the JSON Schemas of events and outputs."),
+    "rules": Command("pv_stream.cli.rules", "Show the rulebook: drugs, numbers and their sources."),
+    "kafka": Command("pv_stream.cli.kafka", "Start and stop a local Kafka broker for development.", "kafka"),
+    "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
+    "run": Command("pv_stream.cli.run", "Run a live worker.", "kafka"),
+    "archive": Command("pv_stream.cli.archive", "Copy a topic to a file that replay reads.", "kafka"),
+}
+
+#: Modules that come with the extra `kafka`.
+KAFKA_MODULES: Final = frozenset({"aiokafka", "faust", "kafka", "mode"})
+
+EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data."
+
+
+class LazyCommands(TyperGroup):
+    """Know the commands by name; import the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command by name; None when there is none of that name."""
+        del ctx
+        command = COMMANDS.get(cmd_name)
+        return None if command is None else _load(cmd_name, command)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+
+
+def _load(name: str, command: Command) -> Any:
+    try:
+        module = import_module(command.module)
+    except ModuleNotFoundError as error:
+        if command.extra is not None and (error.name or "").partition(".")[0] in KAFKA_MODULES:
+            msg = f"`{name}` needs the extra {command.extra!r}: pip install 'pv-stream[{command.extra}]'"
+            raise UsageError(msg) from None
+        raise
+    group: typer.Typer | None = getattr(module, "app", None)
+    if group is None:
+        group = typer.Typer(add_completion=False, rich_markup_mode=None)
+        group.command(name=name, help=module.command.__doc__)(module.command)
+    loaded = typer.main.get_command(group)
+    loaded.name = name
+    return loaded
+
+
+app = typer.Typer(
+    cls=LazyCommands,
+    name="pv-stream",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would cost 100 ms of every --help
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - only when asked
+
+        typer.echo(f"pv-stream {version('pv-stream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def pv_stream(
+    version: bool = typer.Option(  # noqa: FBT001 - a flag of the command line
+        False,  # noqa: FBT003
+        "--version",
+        help="Print the version and exit.",
+        callback=_print_version,
+        is_eager=True,
+    ),
+) -> None:
+    """Flag suspected DRESS in a stream of clinical messages, explain it, and replay it byte for byte.
+
+    Decision support for a medication-safety team. Not validated for clinical use.
+    """
+    del version
+
+
+def main() -> None:
+    """Run the command line; every PvStreamError becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except PvStreamError as error:
+        sys.stderr.write(f"pv-stream: {error}\n")
+        sys.exit(error.exit_code)
