@@ -1,0 +1,91 @@
+# pv_stream: `make demo` shows it, `make test` checks all of it. Both do their own set-up.
+# Stamps in .venv/ remember what is installed, so that a second run starts at once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(VENV)/.stamp-core
+ALL := $(VENV)/.stamp-all
+PACKAGE := $(VENV)/.stamp-package
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE := pv_stream tests
+
+# Checks come in this order: fast ones first, the test runner's closing line last.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format unit integration schemas lock python install clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(PACKAGE) ## Set up what the demo needs (no broker, no network after that) and run it
+	@$(BIN)/pv-stream demo
+
+test: install lint ## Set up everything, then run every check and every test, with a real Kafka broker
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+install: $(ALL) $(PACKAGE) ## Set up everything a developer needs in .venv
+
+lint: install ## Formatting, lint, types and layers; no test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+unit: install ## The tests that need no broker
+	$(BIN)/python -m pytest -m 'not kafka'
+
+integration: install ## The tests on a real broker
+	$(BIN)/python -m pytest -m kafka
+
+schemas: install ## Write schemas/ from the models
+	$(BIN)/pv-stream schemas --write
+
+clean: ## Remove .venv and what the tools left
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	  .pytest_cache .ruff_cache
+	find pv_stream tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# --- the environment -------------------------------------------------------------------------------------------
+# An interpreter that is too old, or absent, is one line, not a traceback from an installer.
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+	  { echo "error: pv_stream needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1):" \
+	    "install one and run 'make PYTHON=/path/to/python3.11 ...'" >&2; exit 1; }
+
+$(BIN)/python: | python
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): requirements/core.txt | $(BIN)/python
+	$(PIP_INSTALL) --require-hashes -r requirements/core.txt
+	@touch $@
+
+$(ALL): requirements/all.txt $(CORE)
+	$(PIP_INSTALL) --require-hashes -r requirements/all.txt
+	@touch $@
+
+# Editable: only its metadata can go stale.
+$(PACKAGE): pyproject.toml $(CORE)
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# --- the locks -------------------------------------------------------------------------------------------------
+# Exact versions with hashes, no index address. core.txt is a subset of all.txt, so that both agree.
+
+UV := $(VENV)/lock/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate
+
+lock: | $(UV) ## Resolve the locks in requirements/ anew (UPGRADE=1: to the newest versions)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml requirements/build.in -o requirements/all.txt
+	$(COMPILE) --constraint requirements/all.txt pyproject.toml requirements/build.in -o requirements/core.txt
+	@! grep -n '://' requirements/*.txt
+
+$(UV): | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
