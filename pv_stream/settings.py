@@ -1,0 +1,126 @@
+"""Every setting of pv_stream, in one model: a flag, then PV_STREAM_*, then a file of a secret, then pv-stream.toml.
+
+`PV_STREAM_NAME_FILE=/path` reads a secret from a file instead of the environment, as container platforms offer it.
+The TOML file is ./pv-stream.toml, or the one that PV_STREAM_CONFIG names. Nothing here opens a connection.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pv_stream.errors import UsageError
+
+PREFIX = "PV_STREAM_"
+CONFIG_VARIABLE = "PV_STREAM_CONFIG"
+CONFIG_DEFAULT = Path("pv-stream.toml")
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Read each secret NAME from the file that PV_STREAM_NAME_FILE names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the content of the secret's file, without its last line break."""
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None or field.annotation != SecretStr | None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except OSError as error:
+            message = f"{variable} names a file that cannot be read: {path} ({error.strerror})"
+            raise UsageError(message) from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the secrets whose files are named."""
+        found = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+class Settings(BaseSettings):
+    """Hold every setting; units are the last word of a name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        # A wrong value may be a secret or hold one: errors name the setting, never its value.
+        hide_input_in_errors=True,
+    )
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma between them")
+    group_id: str = Field("pv-stream", min_length=1, description="consumer group; also the prefix of transactional ids")
+    worker_id: str = Field("", description="name of this worker in logs and on the broker; empty: host and process id")
+    state_dir: Path = Field(Path(".pv-stream"), description="where local files of the worker and local broker live")
+
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="put before each topic name on a shared cluster")
+    partitions: int = Field(4, ge=1, le=1024, description="shards: partitions of every topic; never changed later")
+    replication_factor: int = Field(1, ge=1, le=9)
+    min_insync_replicas: int = Field(1, ge=1, le=9)
+
+    connect_timeout_seconds: float = Field(2.0, gt=0, le=60)
+    session_timeout_seconds: float = Field(10.0, ge=2, le=300, description="silence after which a worker is replaced")
+    transaction_timeout_seconds: float = Field(30.0, ge=5, le=900)
+    restore_timeout_seconds: float = Field(300.0, ge=1)
+    shutdown_timeout_seconds: float = Field(30.0, ge=1)
+    clock_interval_seconds: float = Field(900.0, ge=1, description="least time between clock records of a shard")
+
+    run_records_max: int = Field(4_000, ge=1, le=100_000, description="records in one transaction")
+    run_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="bytes of input in one transaction")
+    record_bytes_max: int = Field(1024 * 1024, ge=1024, description="a larger input record is rejected as too_large")
+
+    pseudonym_key: SecretStr | None = Field(None, description="key of the pseudonyms made at ingest")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the strongest first."""
+        del dotenv_settings, file_secret_settings  # neither .env nor a directory of secrets is read
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        return init_settings, env_settings, SecretFiles(settings_cls), toml
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Return the settings; a flag that is None was not given. Raise UsageError with the names of wrong settings."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        message = f"wrong settings ({PREFIX}*, {_config_file()} or a flag): {wrong}"
+        raise UsageError(message) from None
+    except ValueError as error:
+        # tomllib's errors quote no content, only a position.
+        message = f"{_config_file()} is not a TOML file: {error}"
+        raise UsageError(message) from None
+
+
+def _config_file() -> Path:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named is None:
+        return CONFIG_DEFAULT
+    if not Path(named).is_file():
+        message = f"{CONFIG_VARIABLE} names a file that does not exist: {named}"
+        raise UsageError(message)
+    return Path(named)

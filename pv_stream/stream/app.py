@@ -1,0 +1,153 @@
+"""The Faust app: one agent that passes runs on, and the signals of a rebalance that open and close shards.
+
+Faust hosts the worker: membership, assignment, heartbeats, fetching, stopping. It keeps no table, commits no offset,
+serves no web page and creates no topic here (docs/adr/0005-faust-as-host.md says why).
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from pv_stream.errors import EnvironmentBroken
+from pv_stream.settings import Settings
+from pv_stream.stream import batch_transport
+from pv_stream.stream.connection import split_servers
+from pv_stream.stream.owner import FoldFactory, ShardOwner
+from pv_stream.stream.runs import FetchedRun
+from pv_stream.stream.topics import Topic, topic_name
+
+#: Runs that Faust may hold between the fetch and the agent; the shards' own queues are bounded as well.
+STREAM_BUFFER_RUNS = 4
+#: Faust's request timeout must exceed the session timeout.
+REQUEST_TIMEOUT_MARGIN_SECONDS = 30.0
+
+
+class RunSchema(faust.Schema):  # type: ignore[misc]  # Faust ships no complete types
+    """Pass a run on as it is: bytes are decoded by the engine, where a failure becomes a dead letter."""
+
+    def loads_key(self, app: Any, message: Any, **_options: Any) -> None:
+        """Return no key: a run has none."""
+
+    def loads_value(self, app: Any, message: Any, **_options: Any) -> FetchedRun:
+        """Return the run."""
+        run: FetchedRun = message.value
+        return run
+
+
+class WorkerApp(faust.App):  # type: ignore[misc]
+    """A Faust app that tells its consumer where the open shards continue."""
+
+    owner: ShardOwner
+    source_topic: str
+
+    def checkpoint_positions(self) -> Mapping[TP, int]:
+        """Return the partition and position to fetch from, for each open shard."""
+        return {TP(self.source_topic, shard): position for shard, position in self.owner.positions.items()}
+
+
+class ConsumerSource:
+    """Answer the owner's questions with the app's consumer."""
+
+    def __init__(self, app: WorkerApp) -> None:
+        """Use the consumer of this app, which exists once the app is started."""
+        self._app = app
+
+    async def bounds(self, shard: int) -> tuple[int, int]:
+        """Return the bounds of the shard's input."""
+        bounds: tuple[int, int] = await self._app.consumer.log_bounds(self._tp(shard))
+        return bounds
+
+    async def committed(self, shard: int) -> int | None:
+        """Return the group's committed offset."""
+        offset: int | None = await self._app.consumer.committed_offset(self._tp(shard))
+        return offset
+
+    async def partition_count(self) -> int:
+        """Return how many partitions the input topic has."""
+        count: int = await self._app.consumer.partition_count(self._app.source_topic)
+        return count
+
+    def press(self, shard: int, *, pressed: bool) -> None:
+        """Stop or resume fetching a shard."""
+        if pressed:
+            self._app.consumer.hold(self._tp(shard))
+        else:
+            self._app.consumer.release(self._tp(shard))
+
+    def _tp(self, shard: int) -> TP:
+        return TP(self._app.source_topic, shard)
+
+
+def build_app(settings: Settings, *, fold_factory: FoldFactory, on_failure: Callable[[BaseException], None]) -> WorkerApp:
+    """Return the app of one worker, ready to be started."""
+    batch_transport.register()
+    servers = ";".join(f"{batch_transport.SCHEME}://{host}:{port}" for host, port in split_servers(settings.bootstrap_servers))
+    # Faust makes directories for tables, of which there are none: they must not litter the working directory.
+    datadir = settings.state_dir.absolute() / "faust"
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = WorkerApp(
+        settings.group_id,
+        broker=servers,
+        broker_client_id=worker_name(settings),
+        broker_max_poll_records=settings.run_records_max,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        broker_request_timeout=settings.session_timeout_seconds + REQUEST_TIMEOUT_MARGIN_SECONDS,
+        stream_buffer_maxsize=STREAM_BUFFER_RUNS,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        datadir=str(datadir),
+        store="memory://",
+    )
+    app.source_topic = topic_name(Topic.EVENTS, settings)
+    app.owner = ShardOwner(
+        settings=settings, fold_factory=fold_factory, source=ConsumerSource(app), on_failure=on_failure
+    )
+    _connect(app, on_failure)
+    return app
+
+
+def worker_name(settings: Settings) -> str:
+    """Return the worker's name, made of host and process id unless one is set."""
+    return settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _connect(app: WorkerApp, on_failure: Callable[[BaseException], None]) -> None:
+    """Connect agent and signals to the owner. Whatever fails ends the process: Faust would log it and go on."""
+    topic = app.topic(app.source_topic, schema=RunSchema(), acks=False)
+
+    @app.agent(topic, concurrency=1, name="runs")
+    async def pass_on(runs: Any) -> None:
+        async for run in runs:
+            try:
+                app.owner.offer(run)
+            except Exception as error:  # noqa: BLE001 - reported; Faust would acknowledge and forget it
+                on_failure(error)
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def close_shards(_app: Any, _revoked: Any, **_options: Any) -> None:
+        try:
+            await app.owner.close()
+        except Exception as error:  # noqa: BLE001 - see above
+            on_failure(error)
+
+    @app.on_rebalance_complete.connect(weak=False)
+    async def open_shards(_app: Any, **_options: Any) -> None:
+        generation = app.consumer_generation_id
+        shards = [tp.partition for tp in app.consumer.assignment() if tp.topic == app.source_topic]
+        try:
+            await app.owner.open(shards, generation=generation)
+        except asyncio.CancelledError:
+            if not app.should_stop:
+                on_failure(EnvironmentBroken("opening the shards was cancelled from outside: the worker starts again"))
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            on_failure(error)

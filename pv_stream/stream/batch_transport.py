@@ -1,0 +1,231 @@
+"""A Faust transport that yields one message per fetched run of records, instead of one per record.
+
+An agent then works at the speed of the client underneath, and everything else of Faust stays: worker, rebalancing,
+signals. Three things differ from Faust's own aiokafka transport, and each is what exactly-once rests on:
+
+* read_committed, and no automatic offset reset: an aborted record is never read, a lost offset is never guessed;
+* nothing is ever committed from here: the transactional sink commits offsets together with outputs;
+* after a rebalance each partition is sought to its checkpoint, and is not fetched before.
+
+It knows nothing of engines, outputs or states.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
+
+import aiokafka
+from aiokafka import TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from pv_stream.shard.fold import RawRecord
+from pv_stream.stream.runs import FetchedRun
+
+SCHEME = "kafkaruns"
+#: How long the broker may hold a fetch that finds nothing. aiokafka has one fetch in flight per broker, and a
+#: partition that was just emptied waits for it: Faust's 1.5 s would be a latency that somebody sees.
+FETCH_WAIT_MS = 100
+FETCH_BYTES_MAX = 4 * 1024 * 1024
+#: How long one fetch call may wait for records: a partition that becomes fetchable meanwhile waits as long.
+POLL_SECONDS = 0.1
+IDLE_SECONDS = 0.02
+
+
+def register() -> None:
+    """Make the transport known to Faust's plug-in registry under its URL scheme."""
+    TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
+
+
+class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ships no complete types
+    """Fetch runs in the consumer's own thread, so that heartbeats go on while the engine computes."""
+
+    def __post_init__(self) -> None:
+        """Prepare the positions that the next fetches must continue."""
+        super().__post_init__()
+        #: Partition -> (generation, position): set by a seek, moved by each fetch. Only touched in this thread.
+        self._expected: dict[TP, tuple[int, int]] = {}
+
+    def _create_worker_consumer(self, transport: "Transport") -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+        """Fetch one run per active partition."""
+        # A copy: Faust changes its set in another thread, and an empty one would mean every partition.
+        wanted = frozenset(active_partitions or ())
+        runs: dict[TP, FetchedRun] = await self.call_thread(self._fetch_runs, wanted, timeout=timeout)
+        return runs
+
+    async def _fetch_runs(self, wanted: frozenset[TP], *, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+        consumer = self._ensure_consumer()
+        generation = consumer._coordinator.generation  # noqa: SLF001 - Faust itself reads it there
+        positioned = {tp for tp in wanted if self._expected.get(tp, (None, 0))[0] == generation}
+        if not positioned or not self.consumer.flow_active:
+            await asyncio.sleep(IDLE_SECONDS)
+            return {}
+        fetched = await self._fetch_records(
+            consumer,
+            {TopicPartition(tp.topic, tp.partition) for tp in positioned},
+            timeout=min(timeout, POLL_SECONDS),
+            max_records=consumer._max_poll_records,  # noqa: SLF001 - as Faust's own transport does
+        )
+        # No await from here on: generation and positions are those of the fetch.
+        return self._runs(consumer, positioned, fetched)
+
+    def _runs(
+        self, consumer: aiokafka.AIOKafkaConsumer, positioned: set[TP], fetched: Mapping[TopicPartition, Any]
+    ) -> dict[TP, FetchedRun]:
+        generation = consumer._coordinator.generation  # noqa: SLF001
+        assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
+        runs = {}
+        for tp in positioned:
+            kafka_tp = TopicPartition(tp.topic, tp.partition)
+            expected_generation, position = self._expected.get(tp, (None, 0))
+            if expected_generation != generation or kafka_tp not in assignment.tps:
+                continue
+            next_position = assignment.state_value(kafka_tp).position
+            records = tuple(RawRecord(each.offset, each.key, each.value) for each in fetched.get(kafka_tp, ()))
+            # Without records the position moves past markers and aborted records: the shard hears of it too.
+            if records or next_position > position:
+                self._expected[tp] = (generation, next_position)
+                runs[tp] = FetchedRun(tp.partition, generation, position, next_position, records)
+        return runs
+
+    async def _seek_wait(self, consumer: aiokafka.AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        generation = consumer._coordinator.generation  # noqa: SLF001
+        for tp, position in partitions.items():
+            consumer.seek(TopicPartition(tp.topic, tp.partition), position)
+            self._expected[tp] = (generation, position)
+
+    async def committed_offset(self, tp: TP) -> int | None:
+        """Return the offset that the group has committed, or None."""
+        offset: int | None = await self.call_thread(
+            self._ensure_consumer().committed, TopicPartition(tp.topic, tp.partition)
+        )
+        return offset
+
+    async def log_bounds(self, tp: TP) -> tuple[int, int]:
+        """Return the first offset of a partition, and the one after its last stable record."""
+        kafka_tp = TopicPartition(tp.topic, tp.partition)
+        consumer = self._ensure_consumer()
+        starts = await self.call_thread(consumer.beginning_offsets, [kafka_tp])
+        ends = await self.call_thread(consumer.end_offsets, [kafka_tp])
+        return starts[kafka_tp], ends[kafka_tp]
+
+    async def partition_count(self, topic: str) -> int:
+        """Return how many partitions a subscribed topic has."""
+        return len(await self.call_thread(self._partitions, topic))
+
+    async def _partitions(self, topic: str) -> frozenset[int]:
+        cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
+        return frozenset(cluster.partitions_for_topic(topic) or ())
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Check nothing: Faust's check watches its own commits, and it makes none here."""
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Yield runs, seek to checkpoints, commit nothing."""
+
+    _thread: RunConsumerThread
+
+    def __post_init__(self) -> None:
+        """Start with no partition held back."""
+        super().__post_init__()
+        self._held: set[TP] = set()
+
+    def _new_consumer_thread(self) -> RunConsumerThread:
+        return RunConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def hold(self, tp: TP) -> None:
+        """Fetch no more of a partition: enough of it waits."""
+        self._held.add(tp)
+
+    def release(self, tp: TP) -> None:
+        """Fetch a partition again."""
+        self._held.discard(tp)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+        wanted = set(active_partitions or ()) - self._held
+        return await self._thread.getmany(wanted, timeout)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
+        """Yield one message per run of the present generation.
+
+        A run that is dropped here leaves no gap: flow stops and generations change only in a rebalance, and after
+        it every partition is sought to its checkpoint.
+        """
+        runs, _ = await self._wait_next_records(timeout)
+        for tp, run in (runs or {}).items():
+            if self.should_stop or not self.flow_active or run.generation != self.app.consumer_generation_id:
+                return
+            yield tp, self._run_message(tp, run)
+
+    def _run_message(self, tp: TP, run: FetchedRun) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            run.position,
+            None,  # no timestamp: it would be the broker's, and nothing here may depend on it
+            None,
+            None,
+            None,
+            run,
+            None,
+            None,
+            None,
+            tp,
+            generation_id=run.generation,
+        )
+
+    async def perform_seek(self) -> None:
+        """Seek each partition to the checkpoint of its open shard, where Faust would seek to the committed offset."""
+        positions = self.app.checkpoint_positions()
+        for tp in self.assignment():
+            self._read_offset[tp] = None
+        await self._thread.seek_wait({tp: at for tp, at in positions.items() if tp in self.assignment()})
+
+    async def commit(self, *_args: Any, **_options: Any) -> bool:
+        """Commit nothing: the sink commits offsets in the transaction of the outputs."""
+        return False
+
+    async def committed_offset(self, tp: TP) -> int | None:
+        """Return the offset that the group has committed, or None."""
+        return await self._thread.committed_offset(tp)
+
+    async def log_bounds(self, tp: TP) -> tuple[int, int]:
+        """Return the first offset of a partition, and the one after its last stable record."""
+        return await self._thread.log_bounds(tp)
+
+    async def partition_count(self, topic: str) -> int:
+        """Return how many partitions a subscribed topic has."""
+        return await self._thread.partition_count(topic)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Check nothing: see RunConsumerThread."""
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Faust's aiokafka transport with the run consumer."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer

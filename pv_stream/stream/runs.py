@@ -1,0 +1,99 @@
+"""Runs: consecutive records of one shard, as they travel from the fetch to the transaction.
+
+A run knows the position it continues and the position after it, so that a lost or repeated fetch is noticed: the
+offsets of the records alone cannot tell, because Kafka's own markers leave gaps between them.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from pv_stream.errors import EnvironmentBroken
+from pv_stream.shard.fold import RawRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRun:
+    """Hold what one fetch brought for one shard."""
+
+    shard: int
+    #: The group generation that was in force when the records were fetched.
+    generation: int
+    #: Where the fetch before this one (or the seek) ended.
+    position: int
+    #: Where the next fetch begins: after the last record and any marker behind it.
+    next_position: int
+    records: tuple[RawRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Hold the records of one transaction, and the position to continue from after it."""
+
+    records: tuple[RawRecord, ...]
+    next_position: int
+
+
+def record_bytes(record: RawRecord) -> int:
+    """Return the size of a record's key and value."""
+    return len(record.key or b"") + len(record.value or b"")
+
+
+class RunQueue:
+    """Queue the records of one shard, and hand them out in transactions as large as the backlog asks for."""
+
+    def __init__(self, *, shard: int, next_position: int) -> None:
+        """Start empty, continuing at `next_position`."""
+        self._shard = shard
+        self._next_position = next_position
+        self._records: deque[RawRecord] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many records wait."""
+        return len(self._records)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the size of what waits."""
+        return self._bytes
+
+    @property
+    def next_position(self) -> int:
+        """Return the position that the next run must continue: everything before it was queued or taken."""
+        return self._next_position
+
+    def put(self, run: FetchedRun) -> int:
+        """Append a run and return how many of its records were new. Raise EnvironmentBroken on a gap.
+
+        What lies before the position that the queue continues at was already taken: it is dropped. A run that
+        begins after it would leave records out for ever.
+        """
+        if run.position > self._next_position:
+            message = (
+                f"shard {self._shard}: a gap in the input: position {self._next_position} was expected and "
+                f"{run.position} came; nothing was processed beyond the gap, restart the worker"
+            )
+            raise EnvironmentBroken(message)
+        fresh = [record for record in run.records if record.position >= self._next_position]
+        self._records.extend(fresh)
+        self._bytes += sum(map(record_bytes, fresh))
+        self._next_position = max(self._next_position, run.next_position)
+        return len(fresh)
+
+    def take(self, *, records_max: int, bytes_max: int) -> Taken:
+        """Take up to so many records and bytes, at least one record if there is any."""
+        if len(self._records) <= records_max and self._bytes <= bytes_max:
+            taken = Taken(tuple(self._records), self._next_position)
+            self._records.clear()
+            self._bytes = 0
+            return taken
+        records: list[RawRecord] = []
+        size = 0
+        while self._records and len(records) < records_max:
+            size += record_bytes(self._records[0])
+            if records and size > bytes_max:
+                break
+            records.append(self._records.popleft())
+        self._bytes -= sum(map(record_bytes, records))
+        next_position = self._records[0].position if self._records else self._next_position
+        return Taken(tuple(records), next_position)

@@ -1,0 +1,179 @@
+"""One open shard: its memory, its queue, and the task that turns what waits into one transaction after another.
+
+The task is never cancelled. Faust cancels agents in a rebalance, and a commit that is cancelled half way leaves the
+memory behind or ahead of the log; so agents only fill the queue, and closing waits for the transaction in progress.
+Memory changes only after the commit: `process` works on an overlay, `commit` of the fold adopts it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from pv_stream.settings import Settings
+from pv_stream.shard.fold import RawRecord, Run, clock_record
+from pv_stream.stream.checkpoint import Checkpoint
+from pv_stream.stream.runs import FetchedRun, RunQueue
+from pv_stream.stream.sink import TransactionalSink
+
+#: Above this many transactions' worth of waiting records the partition is not fetched.
+QUEUE_TRANSACTIONS_MAX = 2
+#: A transaction aims at this much computing, so that one slow shard delays the others by no more.
+COMPUTE_SECONDS_TARGET = 0.25
+RECORDS_MIN = 50
+CLOCK_CHECK_SECONDS_MAX = 1.0
+
+
+class Fold(Protocol):
+    """The pure fold of a shard, as the live shell uses it."""
+
+    @property
+    def patients(self) -> int:
+        """Return how many patients the memory holds."""
+
+    @property
+    def clock(self) -> int | None:
+        """Return the shard's clock in microseconds since the epoch, UTC."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take one state record."""
+
+    def process(self, records: Sequence[RawRecord]) -> Run:
+        """Compute a run of records on an overlay."""
+
+    def commit(self, run: Run) -> None:
+        """Make the overlay of a run the memory."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Count what a shard has done since it was opened."""
+
+    records: int = 0
+    outputs: int = 0
+    transactions: int = 0
+    clock_records: int = 0
+
+
+def wall_clock_us() -> int:
+    """Return the present instant in microseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000
+
+
+class ShardTask:
+    """Process one shard of one generation until it is closed."""
+
+    def __init__(
+        self,
+        *,
+        shard: int,
+        shard_count: int,
+        generation: int,
+        fold: Fold,
+        sink: TransactionalSink,
+        next_position: int,
+        log_end: int,
+        settings: Settings,
+        on_pressure: Callable[[bool], None],
+        now_us: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        """Take over a restored fold and a started sink."""
+        self.shard = shard
+        self.generation = generation
+        self.next_position = next_position
+        self.progress = Progress()
+        self._shard_count = shard_count
+        self._log_end = log_end
+        self._fold = fold
+        self._sink = sink
+        self._settings = settings
+        self._on_pressure = on_pressure
+        self._now_us = now_us
+        self._queue = RunQueue(shard=shard, next_position=next_position)
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._pressed = False
+        self._last_clock_us: int | None = None
+        self._records_budget = settings.run_records_max
+
+    def offer(self, run: FetchedRun) -> None:
+        """Queue a run. Raise EnvironmentBroken on a gap."""
+        self._queue.put(run)
+        self._wake.set()
+        self._signal_pressure()
+
+    async def run(self) -> None:
+        """Process until closed; whatever it raises must end the process."""
+        while not self._closing:
+            await self._wait_for_work()
+            if self._closing:
+                break
+            if len(self._queue):
+                await self._transact()
+            elif self._clock_is_due():
+                await self._write_clock()
+
+    def close(self) -> None:
+        """Ask the task to end after the transaction in progress; what waits is left to the next owner."""
+        self._closing = True
+        self._wake.set()
+
+    async def _wait_for_work(self) -> None:
+        if len(self._queue):
+            # One turn for everybody else: the other shards, the fetcher, a signal.
+            await asyncio.sleep(0)
+            return
+        self._wake.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._wake.wait(), min(self._settings.clock_interval_seconds, CLOCK_CHECK_SECONDS_MAX)
+            )
+
+    async def _transact(self) -> None:
+        taken = self._queue.take(records_max=self._records_budget, bytes_max=self._settings.run_bytes_max)
+        self._signal_pressure()
+        began = time.monotonic()
+        run = self._fold.process(taken.records)
+        self._adapt(len(taken.records), time.monotonic() - began)
+        await self._sink.commit(run, Checkpoint(taken.next_position, self._shard_count, self.generation))
+        self._fold.commit(run)
+        self.next_position = taken.next_position
+        self.progress.records += len(taken.records)
+        self.progress.outputs += len(run.outputs)
+        self.progress.transactions += 1
+
+    def _adapt(self, records: int, seconds: float) -> None:
+        """Choose the size of the next transaction by how fast this one was computed."""
+        if records >= RECORDS_MIN and seconds > 0:
+            fitting = int(records * COMPUTE_SECONDS_TARGET / seconds)
+            self._records_budget = max(RECORDS_MIN, min(self._settings.run_records_max, fitting))
+
+    def _signal_pressure(self) -> None:
+        enough = (
+            len(self._queue) > QUEUE_TRANSACTIONS_MAX * self._settings.run_records_max
+            or self._queue.waiting_bytes > QUEUE_TRANSACTIONS_MAX * self._settings.run_bytes_max
+        )
+        if enough != self._pressed:
+            self._pressed = enough
+            self._on_pressure(enough)
+
+    def _clock_is_due(self) -> bool:
+        # Without patients nothing can be due, and an idle log stays empty. Before the end that the log had at
+        # opening, a previous owner's clock record may still lie ahead.
+        if self._fold.patients == 0 or self._queue.next_position < self._log_end:
+            return False
+        last_us = max(self._fold.clock or 0, self._last_clock_us or 0)
+        return self._now_us() - last_us >= self._settings.clock_interval_seconds * 1_000_000
+
+    async def _write_clock(self) -> None:
+        """Write the present instant to the input log: it is processed when it comes back as a record.
+
+        Only ever forward: it is asked for only when nothing waits, so every earlier clock record was processed.
+        """
+        instant_us = self._now_us()
+        key, value = clock_record(instant_us)
+        await self._sink.write_input(key, value)
+        self._last_clock_us = instant_us
+        self.progress.clock_records += 1

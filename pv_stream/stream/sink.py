@@ -1,0 +1,125 @@
+"""The transactional sink of one shard: outputs, states, checkpoint and offsets become visible together or never.
+
+One producer per shard with a stable transactional id: starting it fences whoever owned the shard before and ends
+that owner's open transaction. Records go out in prepared batches, because one `send` per record costs more than
+half of the speed. Every delivery is awaited: aiokafka's flush() hides a failure, and its commit would then succeed.
+
+Any failure is EnvironmentBroken. Nothing is repaired here: the process ends, and the next owner starts from the
+checkpoint, which a transaction that did not commit has not moved.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from pv_stream.errors import EnvironmentBroken
+from pv_stream.settings import Settings
+from pv_stream.shard.fold import Run
+from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
+from pv_stream.stream.headers import TOPIC_OF_STREAM, Headers, output_headers
+from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
+
+#: Key, value and headers, ready to be put into a batch.
+KafkaRecord = tuple[bytes | None, bytes, Headers]
+#: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
+BATCH_BYTES_MAX = 1024 * 1024
+
+
+class TransactionalSink:
+    """Write the results of one shard, one transaction at a time."""
+
+    def __init__(self, *, shard: int, settings: Settings) -> None:
+        """Prepare the sink of a shard; nothing is connected before `start`."""
+        self._shard = shard
+        self._settings = settings
+        self._source_topic = topic_name(Topic.EVENTS, settings)
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect, and fence the previous owner of the shard."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            client_id=f"{self._settings.group_id}-{self._shard}",
+            transactional_id=f"{self._settings.group_id}-{self._source_topic}-{self._shard}",
+            transaction_timeout_ms=int(self._settings.transaction_timeout_seconds * 1000),
+            acks="all",
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=max(MESSAGE_BYTES_MAX.values()),
+        )
+        self._producer = producer
+        await self._within_timeout(producer.start(), doing="taking over")
+
+    async def stop(self) -> None:
+        """Close the connections; an open transaction is left to the next owner, who aborts it."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def commit(self, run: Run, checkpoint: Checkpoint) -> None:
+        """Write a run's outputs and states with the checkpoint behind them, in one transaction."""
+        by_topic: dict[Topic, list[KafkaRecord]] = {}
+        for output in run.outputs:
+            headers = output_headers(output, source_topic=self._source_topic, shard=self._shard)
+            by_topic.setdefault(TOPIC_OF_STREAM[output.stream], []).append((output.key, output.value, headers))
+        states: list[KafkaRecord] = [(key, value, []) for key, value in run.states]
+        by_topic[Topic.STATE] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
+        await self._within_timeout(self._transaction(by_topic, checkpoint.next_position), doing="committing")
+
+    async def write_input(self, key: bytes | None, value: bytes) -> None:
+        """Append one record of our own (a clock record) to the shard's input log, in one transaction."""
+        await self._within_timeout(
+            self._transaction({Topic.EVENTS: [(key, value, [])]}, None), doing="writing the clock record"
+        )
+
+    async def _transaction(self, by_topic: dict[Topic, list[KafkaRecord]], next_position: int | None) -> None:
+        producer = self._started
+        await producer.begin_transaction()
+        sendings: list[Awaitable[Any]] = [self._send(topic, records) for topic, records in by_topic.items()]
+        if next_position is not None:
+            offsets = {TopicPartition(self._source_topic, self._shard): next_position}
+            sendings.append(producer.send_offsets_to_transaction(offsets, self._settings.group_id))
+        await asyncio.gather(*sendings)
+        await producer.commit_transaction()
+
+    async def _send(self, topic: Topic, records: Sequence[KafkaRecord]) -> None:
+        deliveries = []
+        for batch in self._batches(records):
+            delivery = await self._started.send_batch(
+                batch, topic_name(topic, self._settings), partition=self._shard
+            )
+            deliveries.append(delivery)
+        await asyncio.gather(*deliveries)
+
+    def _batches(self, records: Iterable[KafkaRecord]) -> Iterable[Any]:
+        batch = self._started.create_batch()
+        for key, value, headers in records:
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                yield batch
+                batch = self._started.create_batch()
+                # An empty batch takes any record, however large; the topic's limit decides.
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch.record_count():
+            yield batch
+
+    @property
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            message = f"shard {self._shard}: its producer is not started"
+            raise EnvironmentBroken(message)
+        return self._producer
+
+    async def _within_timeout(self, work: Awaitable[None], *, doing: str) -> None:
+        # The broker aborts a transaction after the same time: waiting longer could only end in a fence.
+        timeout_seconds = self._settings.transaction_timeout_seconds
+        try:
+            await asyncio.wait_for(work, timeout_seconds)
+        except TimeoutError as error:
+            message = f"shard {self._shard}: {doing} took longer than {timeout_seconds:g} s: is Kafka reachable?"
+            raise EnvironmentBroken(message) from error
+        except KafkaError as error:
+            # The error's own text may quote a record; its type is enough to act on.
+            message = f"shard {self._shard}: {doing} failed ({type(error).__name__}): the worker ends and starts again"
+            raise EnvironmentBroken(message) from error

@@ -1,0 +1,175 @@
+"""One live worker as a process: start, wait for a signal or a failure, end with a code that says which.
+
+Stopping on a signal is graceful: each shard finishes its transaction, the worker leaves the group. A failure is
+not: the process ends at once, because a state that nobody planned for must not write another record, and because
+the next owner starts from the checkpoint anyway. A supervisor starts it again.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from pv_stream.errors import EnvironmentBroken, PvStreamError
+from pv_stream.settings import Settings
+from pv_stream.stream.app import WorkerApp, build_app, worker_name
+from pv_stream.stream.connection import connection_failed, require_broker
+from pv_stream.stream.owner import LIVE_LOGGER, FoldFactory
+from pv_stream.stream.topics import check_topics
+
+log = logging.getLogger(LIVE_LOGGER)
+
+REPORT_SECONDS = 60.0
+#: A fault in our own code: not one of the exits that an operator can act on.
+EXIT_CODE_BUG = 70
+
+
+def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
+    """Run one worker until it is told to stop, and return the exit code 0. Raise PvStreamError before it has begun.
+
+    A failure while it runs ends the process here, with the error's exit code.
+    """
+    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    _set_up_logging()
+    check_topics(settings)
+    return asyncio.run(_serve(settings, fold_factory))
+
+
+async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[BaseException] = loop.create_future()
+
+    def on_failure(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_result(error)
+
+    app = build_app(settings, fold_factory=fold_factory, on_failure=on_failure)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    log.info("worker %s starts: group %s, Kafka %s", worker_name(settings), settings.group_id, settings.bootstrap_servers)
+    tasks = {
+        "start": asyncio.create_task(app.start()),
+        "crash": asyncio.create_task(_crashed(app)),
+        "stop": asyncio.create_task(stopping.wait()),
+        "report": asyncio.create_task(_report(app)),
+    }
+    await _first_event(tasks, failed)
+    error = _failure(tasks, failed, settings)
+    if error is not None:
+        _end_at_once(error)
+    return await _stop(app, settings, tasks)
+
+
+async def _first_event(tasks: dict[str, "asyncio.Task[object]"], failed: "asyncio.Future[BaseException]") -> None:
+    """Return on a stop signal, a failure or a crash; a start that succeeded is no reason."""
+    waiting: set[asyncio.Future[object]] = {*tasks.values(), failed}
+    while True:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if done != {tasks["start"]} or tasks["start"].exception() is not None:
+            return
+
+
+def _failure(
+    tasks: dict[str, "asyncio.Task[object]"], failed: "asyncio.Future[BaseException]", settings: Settings
+) -> BaseException | None:
+    if failed.done():
+        return failed.result()
+    for name in ("start", "crash", "report"):
+        task = tasks[name]
+        if task.done() and (error := task.exception()) is not None:
+            if type(error).__name__ in {"KafkaConnectionError", "NodeNotReadyError"}:
+                return connection_failed(settings.bootstrap_servers, type(error).__name__)
+            return error
+    return None
+
+
+async def _crashed(app: WorkerApp) -> None:
+    """Raise what made Faust give up."""
+    await app.wait_until_stopped()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+    message = "Faust stopped by itself"
+    raise EnvironmentBroken(message)
+
+
+async def _stop(app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[object]"]) -> int:
+    log.info("stopping: each shard finishes its transaction")
+    tasks["crash"].cancel()
+    try:
+        async with asyncio.timeout(settings.shutdown_timeout_seconds):
+            await app.owner.close()
+            with suppress(asyncio.CancelledError):
+                await app.stop()
+    except TimeoutError:
+        _end_at_once(EnvironmentBroken(f"the worker did not stop within {settings.shutdown_timeout_seconds:g} s"))
+    for task in tasks.values():
+        task.cancel()
+    log.info("stopped")
+    _flush()
+    # Faust leaves threads and tasks that end only when they feel like it; nothing of ours is left to do.
+    os._exit(0)
+
+
+def _end_at_once(error: BaseException) -> None:
+    if isinstance(error, PvStreamError):
+        log.error("%s", error)
+        code = error.exit_code
+    else:
+        # The text of an unforeseen error may quote a record: only its type and place are safe to show.
+        log.error("a fault in pv_stream: %s at %s; please report it", type(error).__name__, _place(error))
+        log.debug("its trace, which may quote records", exc_info=error)
+        code = EXIT_CODE_BUG
+    _flush()
+    os._exit(code)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "an unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119 - a label
+
+
+def _flush() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+async def _report(app: WorkerApp) -> None:
+    """Say once a minute what was done, when something was."""
+    reported = 0
+    while True:
+        await asyncio.sleep(REPORT_SECONDS)
+        progress = app.owner.progress
+        records = sum(each.records for each in progress.values())
+        if records != reported:
+            reported = records
+            outputs = sum(each.outputs for each in progress.values())
+            transactions = sum(each.transactions for each in progress.values())
+            log.info("%d records, %d outputs in %d transactions since opening", records, outputs, transactions)
+
+
+def _set_up_logging() -> None:
+    """Show our own lines, and of the libraries only what PV_STREAM_LOG_LEVEL=debug asks for.
+
+    The libraries report one broken connection in dozens of lines, some with tracebacks; what it means for the
+    worker is said by our own one line.
+    """
+    debug = os.environ.get("PV_STREAM_LOG_LEVEL", "").lower() == "debug"
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)-5s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    for handler in logging.getLogger().handlers:
+        # Faust and mode log through loggers of many names, also of our own modules: only a filter keeps them quiet.
+        handler.addFilter(lambda record: debug or record.name == LIVE_LOGGER)
