@@ -1,0 +1,197 @@
+"""Patient states as bytes: the value of a record of `pv.state.v1`.
+
+Facts are written as short arrays, since they are most of a state; what was told is written by field name. The same
+state always gives the same bytes, and reading them gives the same state. The schema number is read back, so a
+later version can still read this one.
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from pv_stream.codec.canonical import decimal_text
+from pv_stream.domain.codes import (
+    Analyte,
+    Comparator,
+    EvidenceFlag,
+    ExposureKind,
+    FindingCode,
+    HoldCode,
+    Presence,
+    Route,
+    Status,
+)
+from pv_stream.domain.facts import (
+    AsSent,
+    Content,
+    Exposure,
+    Fact,
+    Finding,
+    Held,
+    Measurement,
+    Provenance,
+    Retracted,
+    Statement,
+    VersionOrder,
+)
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.published import PatientState, Published, Relevance
+from pv_stream.domain.times import Instant, Interval
+
+STATE_SCHEMA: Final = 1
+_PUBLISHED: Final[TypeAdapter[Published]] = TypeAdapter(Published)
+_EMPTY: Final = Published()
+
+
+def encode_state(state: PatientState) -> bytes:
+    """Write a patient's state."""
+    published = None if state.published == _EMPTY else _PUBLISHED.dump_python(state.published, mode="json")
+    record = {
+        "schema": STATE_SCHEMA,
+        "clock": state.clock,
+        "due": state.due,
+        "relevance": int(state.relevance),
+        "published": published,
+        "facts": [[key, *_fact_row(state.facts[key])] for key in sorted(state.facts)],
+    }
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode_state(value: bytes) -> PatientState:
+    """Read a patient's state.
+
+    Raises ValueError for a schema that this version does not know.
+    """
+    record = json.loads(value)
+    if record["schema"] != STATE_SCHEMA:
+        msg = f"state schema {record['schema']} is not known to this version, which reads {STATE_SCHEMA}"
+        raise ValueError(msg)
+    return PatientState(
+        facts={FactKey(row[0]): _fact(row) for row in record["facts"]},
+        published=_EMPTY if record["published"] is None else _PUBLISHED.validate_python(record["published"]),
+        clock=record["clock"],
+        due=record["due"],
+        relevance=Relevance(record["relevance"]),
+    )
+
+
+def _fact_row(fact: Fact) -> list[object]:
+    order = fact.order
+    return [
+        [order.source_version, int(order.status), order.issued_at],
+        [
+            [
+                _content_row(statement.content),
+                *_interval_row(statement.effective),
+                statement.utc_offset_minutes,
+                [provenance.received_at, provenance.message_digest, provenance.path, provenance.format],
+            ]
+            for statement, provenance in fact.statements
+        ],
+    ]
+
+
+def _fact(row: list[Any]) -> Fact:
+    _, (source_version, status, issued_at), statements = row
+    return Fact(
+        VersionOrder(source_version, Status(status), issued_at),
+        tuple(
+            (
+                Statement(_content(content), Interval(Instant(earliest), Instant(latest)), offset),
+                Provenance(Instant(provenance[0]), *provenance[1:]),
+            )
+            for content, earliest, latest, offset, provenance in statements
+        ),
+    )
+
+
+def _content_row(content: Content) -> list[object]:
+    match content:
+        case Measurement():
+            return [
+                "m",
+                content.analyte,
+                decimal_text(content.value),
+                content.comparator,
+                content.specimen,
+                _as_sent_row(content.as_sent),
+                content.flags,
+            ]
+        case Finding():
+            return [
+                "f",
+                content.code,
+                content.presence,
+                _text(content.body_surface_percent),
+                content.sites,
+                _text(content.size_cm),
+            ]
+        case Exposure():
+            return [
+                "x",
+                content.kind,
+                content.ingredients,
+                content.route,
+                None if content.end is None else _interval_row(content.end),
+                content.is_stop,
+                _as_sent_row(content.as_sent),
+                content.flags,
+            ]
+        case Held():
+            return ["h", content.code, content.value_digest, content.analyte]
+        case Retracted():
+            return ["r"]
+
+
+def _content(row: list[Any]) -> Content:
+    match row:
+        case ["m", analyte, value, comparator, specimen, as_sent, flags]:
+            return Measurement(
+                Analyte(analyte),
+                Decimal(value),
+                None if comparator is None else Comparator(comparator),
+                specimen,
+                _as_sent(as_sent),
+                tuple(map(EvidenceFlag, flags)),
+            )
+        case ["f", code, presence, percent, sites, size]:
+            return Finding(FindingCode(code), Presence(presence), _decimal(percent), sites, _decimal(size))
+        case ["x", kind, ingredients, route, end, is_stop, as_sent, flags]:
+            return Exposure(
+                ExposureKind(kind),
+                tuple(ingredients),
+                Route(route),
+                None if end is None else Interval(Instant(end[0]), Instant(end[1])),
+                is_stop,
+                _as_sent(as_sent),
+                tuple(map(EvidenceFlag, flags)),
+            )
+        case ["h", code, digest, analyte]:
+            return Held(HoldCode(code), digest, None if analyte is None else Analyte(analyte))
+        case ["r"]:
+            return Retracted()
+        case _:
+            msg = "a state holds a fact of a kind that this version does not know"
+            raise ValueError(msg)
+
+
+def _interval_row(interval: Interval) -> list[int]:
+    return [interval.earliest, interval.latest]
+
+
+def _as_sent_row(as_sent: AsSent | None) -> list[str | None] | None:
+    return None if as_sent is None else [as_sent.system, as_sent.code, as_sent.value, as_sent.unit]
+
+
+def _as_sent(row: list[Any] | None) -> AsSent | None:
+    return None if row is None else AsSent(*row)
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

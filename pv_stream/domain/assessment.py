@@ -1,0 +1,219 @@
+"""Assessments: what a patient's facts mean under one rulebook.
+
+An assessment is a function of facts and rulebook alone. What time alone will change stands in it as an instant
+(`closes_at`). It carries no ids, revisions or latched tiers: those belong to what was published
+(`domain.published`). Evidence is named by fact keys.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import Instant
+
+
+class Tier(IntEnum):
+    """Rank how urgent an alert is."""
+
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+
+class Category(StrEnum):
+    """Name the RegiSCAR category of a total (Kardaun 2007)."""
+
+    NO_CASE = "no_case"
+    POSSIBLE = "possible"
+    PROBABLE = "probable"
+    DEFINITE = "definite"
+
+
+class Latency(StrEnum):
+    """Say where in its window of latency a suspect drug stood at onset."""
+
+    CORE = "core"
+    REEXPOSURE = "reexposure"
+    SHOULDER = "shoulder"
+    UNKNOWN = "unknown"
+
+
+class ExposureState(StrEnum):
+    """Say whether a suspect drug is still being given, as far as records tell."""
+
+    ONGOING = "ongoing"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class Relation(StrEnum):
+    """Say how a restarted drug relates to the culprit of an earlier episode."""
+
+    SAME = "same"
+    CANDIDATE = "candidate"
+    CROSS_REACTIVE = "cross_reactive"
+
+
+class RecurrenceClass(StrEnum):
+    """Name the primary class of a recurrence, in order of precedence."""
+
+    RECHALLENGE = "rechallenge"
+    CROSS_REACTIVE = "cross_reactive"
+    NEW_CULPRIT = "new_culprit"
+    RELAPSE_WITHOUT_DRUG = "relapse_without_drug"
+
+
+class EstablishedBy(StrEnum):
+    """Say why an episode counts as established DRESS."""
+
+    SCORE = "score"
+    RECHALLENGE = "rechallenge"
+
+
+class Closing(StrEnum):
+    """Say why an episode is closed."""
+
+    RESOLVED = "resolved"
+    LOST_TO_OBSERVATION = "lost_to_observation"
+
+
+class EpisodeFlag(StrEnum):
+    """Mark what a reader must know about an episode."""
+
+    CONFLICTING_EVIDENCE = "conflicting_evidence"
+    SPECIMEN_ASSUMED = "specimen_assumed"
+    WEAK_KEY = "weak_key"
+    LEUKOCYTES_FROM_ANOTHER_SPECIMEN = "leukocytes_from_another_specimen"
+    EXPOSURE_FROM_ORDERS = "exposure_from_orders"
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Hold the points of an item, or a total, over the levels that are still possible."""
+
+    worst: int
+    current: int
+    best: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScore:
+    """Hold one scored item: the levels still possible, its points, and the facts that decided it."""
+
+    item: str
+    levels: tuple[str, ...]
+    points: Points
+    evidence: tuple[FactKey, ...]
+
+    @property
+    def is_unknown(self) -> bool:
+        """Tell whether more than one level is still possible."""
+        return len(self.levels) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Hold a RegiSCAR score as the exact interval over everything that is unknown."""
+
+    total: Points
+    worst_category: Category
+    current_category: Category
+    best_category: Category
+    items: tuple[ItemScore, ...]
+
+    @property
+    def unknown_items(self) -> int:
+        """Count the items of which more than one level is possible."""
+        return sum(item.is_unknown for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """Hold one suspect drug of an episode with its rank (1 is first; ties share a rank) and why."""
+
+    drug: str
+    rxnorm: str | None
+    rank: int
+    latency_days: int | None
+    latency: Latency
+    exposure: ExposureState
+    threshold_per_ul: int
+    course_start: Instant
+    evidence: tuple[FactKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrenceFinding:
+    """Hold what makes an episode a recurrence; `of_episode` is an index into the assessment's episodes."""
+
+    primary: RecurrenceClass
+    contributing: tuple[RecurrenceClass, ...]
+    of_episode: int
+    interval_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeAssessment:
+    """Hold what is known of one episode. `tier` is None for a candidate, which alerts nobody.
+
+    `members` are the keys of all positive evidence in order of time: they carry the episode's identity.
+    `eosinophils_per_ul` is the peak count that the alert uses. `closes_at` is when `closing` comes true.
+    """
+
+    members: tuple[FactKey, ...]
+    onset: Instant
+    last_evidence: Instant
+    utc_offset_minutes: int
+    tier: Tier | None
+    rule: str | None
+    culprits: tuple[Culprit, ...]
+    signs: tuple[str, ...]
+    eosinophils_per_ul: Decimal | None
+    threshold_per_ul: int | None
+    score: Score
+    established_by: EstablishedBy | None
+    recurrence: RecurrenceFinding | None
+    resolved_at: Instant | None
+    closing: Closing
+    closes_at: Instant
+    flags: tuple[EpisodeFlag, ...]
+    evidence: tuple[FactKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAssessment:
+    """Hold one course of a culprit, or of a cross-reactive drug, that began after an earlier episode.
+
+    `prior` is an index into the assessment's episodes; `reacted` says that a reaction has followed in the course.
+    """
+
+    prior: int
+    drug: str
+    rxnorm: str | None
+    relation: Relation
+    tier: Tier
+    started_at: Instant
+    utc_offset_minutes: int
+    course: tuple[FactKey, ...]
+    reacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewAssessment:
+    """Hold one value that waits for a person while the patient is under a watched drug."""
+
+    fact: FactKey
+    code: HoldCode
+    effective: Instant
+    drugs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Hold all that a patient's facts mean: episodes in order of time, candidates included."""
+
+    episodes: tuple[EpisodeAssessment, ...]
+    restarts: tuple[RestartAssessment, ...]
+    reviews: tuple[ReviewAssessment, ...]

@@ -1,0 +1,143 @@
+"""The closed vocabularies: what can be measured, found, given, held and rejected.
+
+Each is an enum, so that a wrong word fails to type-check and a new one is seen by every `match`. The external
+codes that lead here (LOINC, RxNorm, ATC, units) are data files of ingest and rulebooks, not code.
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class Analyte(StrEnum):
+    """Name what was measured; the unit that its value is kept in is in `UNIT_OF`."""
+
+    EOSINOPHILS = "eosinophils"
+    EOSINOPHILS_PERCENT = "eosinophils_percent"
+    LEUKOCYTES = "leukocytes"
+    ALT = "alt"
+    AST = "ast"
+    ALP = "alp"
+    CREATININE = "creatinine"
+    BODY_TEMPERATURE = "body_temperature"
+
+
+#: The one unit in which the value of each analyte is kept, compared and printed.
+UNIT_OF: dict[Analyte, str] = {
+    Analyte.EOSINOPHILS: "/uL",
+    Analyte.EOSINOPHILS_PERCENT: "%",
+    Analyte.LEUKOCYTES: "/uL",
+    Analyte.ALT: "U/L",
+    Analyte.AST: "U/L",
+    Analyte.ALP: "U/L",
+    Analyte.CREATININE: "mg/dL",
+    Analyte.BODY_TEMPERATURE: "Cel",
+}
+
+
+class Comparator(StrEnum):
+    """Say that a value is a bound, as in `>5` (FHIR R4 quantity-comparator)."""
+
+    LESS = "<"
+    LESS_OR_EQUAL = "<="
+    GREATER_OR_EQUAL = ">="
+    GREATER = ">"
+
+
+class FindingCode(StrEnum):
+    """Name a clinical finding that is documented as present or absent."""
+
+    RASH = "rash"
+    FACIAL_OEDEMA = "facial_oedema"
+    INFILTRATION = "infiltration"
+    PURPURA = "purpura"  # other than on the legs
+    SCALING = "scaling"
+    ENLARGED_LYMPH_NODES = "enlarged_lymph_nodes"
+    ATYPICAL_LYMPHOCYTES = "atypical_lymphocytes"
+    BIOPSY_SUGGESTS_DRESS = "biopsy_suggests_dress"
+    LIVER_INVOLVEMENT = "liver_involvement"
+    KIDNEY_INVOLVEMENT = "kidney_involvement"
+    LUNG_INVOLVEMENT = "lung_involvement"
+    MUSCLE_HEART_INVOLVEMENT = "muscle_heart_involvement"
+    PANCREAS_INVOLVEMENT = "pancreas_involvement"
+    OTHER_ORGAN_INVOLVEMENT = "other_organ_involvement"
+    OTHER_CAUSES_EXCLUDED = "other_causes_excluded"
+    ANA = "ana"
+    BLOOD_CULTURE = "blood_culture"
+    HEPATITIS_SEROLOGY = "hepatitis_serology"
+    CHLAMYDIA_MYCOPLASMA = "chlamydia_mycoplasma"
+    REACTION_RESOLVED = "reaction_resolved"
+
+
+class Presence(StrEnum):
+    """Say that a finding was documented as present or as absent. Not documented is not a finding."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+
+
+class ExposureKind(StrEnum):
+    """Say how it is known that a patient gets a drug."""
+
+    ORDER = "order"
+    DISPENSE = "dispense"
+    STATEMENT = "statement"
+    ADMINISTRATION = "administration"
+
+
+class Route(StrEnum):
+    """Name the route of a drug as far as the rules tell routes apart."""
+
+    ORAL = "oral"
+    INTRAVENOUS = "intravenous"
+    TOPICAL = "topical"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Status(IntEnum):
+    """Rank the status of a version: a higher rank replaces a lower one (law 1)."""
+
+    PRELIMINARY = 1
+    FINAL = 2
+    CORRECTED = 3
+    RETRACTED = 4
+    REVIEWED = 5
+
+
+class HoldCode(StrEnum):
+    """Say why an observation was read but is not believed; it waits for a person (law 7)."""
+
+    MISSING_UNIT = "missing_unit"
+    UNKNOWN_UNIT = "unknown_unit"
+    UNIT_DOES_NOT_FIT = "unit_does_not_fit"
+    OUT_OF_RANGE = "out_of_range"
+    FRACTION_OF_A_CELL = "fraction_of_a_cell"
+    EOSINOPHILS_ABOVE_LEUKOCYTES = "eosinophils_above_leukocytes"
+    MISSING_TIME = "missing_time"
+    UNREADABLE_TIME = "unreadable_time"
+    TIME_IN_FUTURE = "time_in_future"
+    UNREADABLE_VALUE = "unreadable_value"
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_SPECIMEN = "unknown_specimen"
+
+
+class DeadLetterCode(StrEnum):
+    """Say why a record of the input log could not be used by the stream."""
+
+    MALFORMED_JSON = "malformed_json"
+    INVALID_EVENT = "invalid_event"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    MISROUTED = "misrouted"
+    PATIENT_STATE_FULL = "patient_state_full"
+    ENGINE_FAILED = "engine_failed"
+
+
+class EvidenceFlag(StrEnum):
+    """Mark what a reader must know about one piece of evidence."""
+
+    WEAK_KEY = "weak_key"  # no order number: the key rests on specimen, time and code
+    SPECIMEN_ASSUMED = "specimen_assumed"  # one report without a specimen counts as one specimen
+    SPECIMEN_NOT_STATED = "specimen_not_stated"
+    UNKNOWN_INGREDIENT = "unknown_ingredient"

@@ -1,0 +1,148 @@
+"""Facts: what a source said about a patient, and in which version.
+
+`FactKey` is the business identity of a statement, the same in its preliminary, final and corrected message.
+`FactVersion` is one thing said under that key. How versions replace each other is `engine.join`. A content holds
+nothing of the envelope (message, arrival, path): equal contents are the same statement, whoever carried it.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from pv_stream.domain.codes import (
+    Analyte,
+    Comparator,
+    EvidenceFlag,
+    ExposureKind,
+    FindingCode,
+    HoldCode,
+    Presence,
+    Route,
+    Status,
+)
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import Instant, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class AsSent:
+    """Keep what the sender wrote, so that a person can check the normalisation. Only vetted tokens, no text."""
+
+    system: str
+    code: str
+    value: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Hold one measured value in the unit of its analyte (`codes.UNIT_OF`)."""
+
+    analyte: Analyte
+    value: Decimal
+    comparator: Comparator | None = None
+    specimen: str | None = None
+    as_sent: AsSent | None = None
+    flags: tuple[EvidenceFlag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Hold one finding documented as present or absent, with its extent where that was stated.
+
+    `body_surface_percent` belongs to a rash, `sites` and `size_cm` to lymph nodes.
+    """
+
+    code: FindingCode
+    presence: Presence
+    body_surface_percent: Decimal | None = None
+    sites: int | None = None
+    size_cm: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Hold one order, dispense, statement or administration of a drug.
+
+    The effective interval of the version is the start. `end` is the recorded stop of a course or the end of an
+    infusion; `is_stop` says that this record only ends what was running (a discontinued order).
+    `ingredients` is empty when the drug was not recognised.
+    """
+
+    kind: ExposureKind
+    ingredients: tuple[str, ...]
+    route: Route = Route.UNKNOWN
+    end: Interval | None = None
+    is_stop: bool = False
+    as_sent: AsSent | None = None
+    flags: tuple[EvidenceFlag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Hold the place of an observation that was read but is not believed: nothing for rules to use."""
+
+    code: HoldCode
+    value_digest: str
+    analyte: Analyte | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """Hold the place of a statement that its source took back: a tombstone."""
+
+
+Content = Measurement | Finding | Exposure | Held | Retracted
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionOrder:
+    """Order the versions under one key: source version (FHIR, E2B), then status rank, then issue time."""
+
+    source_version: int
+    status: Status
+    issued_at: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Provenance:
+    """Say when and from which message a content arrived; of equal contents the smallest stays."""
+
+    received_at: Instant
+    message_digest: str
+    path: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Hold what one version says: content, when it held clinically, and the facility's UTC offset there."""
+
+    content: Content
+    effective: Interval
+    utc_offset_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactVersion:
+    """Hold one version of one fact as it arrived."""
+
+    key: FactKey
+    order: VersionOrder
+    statement: Statement
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Hold the highest version under one key: usually one statement, more when versions of equal rank differ.
+
+    `statements` is ordered by content, so that the same versions give the same fact in any order of arrival.
+    """
+
+    order: VersionOrder
+    statements: tuple[tuple[Statement, Provenance], ...] = field(default=())
+
+    @property
+    def is_conflicting(self) -> bool:
+        """Tell whether versions of equal rank say different things."""
+        return len(self.statements) > 1

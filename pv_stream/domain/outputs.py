@@ -1,0 +1,237 @@
+"""Outputs: what is told to the world, field by field as it stands in the topics.
+
+The field names and values here are the contract (schemas/). They are plain values in JSON's own types plus exact
+decimals; instants are ISO 8601 text in UTC. An output holds no partition, offset, host, package version or time
+of processing (law 2): those go in headers.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+
+class AlertKind(StrEnum):
+    """Say what an alert is about."""
+
+    SUSPECTED_DRESS = "suspected_dress"
+    CULPRIT_RESTART = "culprit_restart"
+    DATA_REVIEW = "data_review"
+    SYSTEM = "system"
+
+
+class AlertStatus(StrEnum):
+    """Say where an alert is in its life."""
+
+    RAISED = "raised"
+    REVISED = "revised"
+    WITHDRAWN = "withdrawn"
+    CLOSED = "closed"
+    SUPERSEDED = "superseded"
+
+
+class Cause(StrEnum):
+    """Say what made this revision."""
+
+    EVENT = "event"
+    CORRECTION = "correction"
+    RETRACTION = "retraction"
+    CLOCK = "clock"
+
+
+class Timeliness(StrEnum):
+    """Say how long after the clinical event the system learned of it."""
+
+    LIVE = "live"
+    LATE = "late"
+    RETROSPECTIVE = "retrospective"
+
+
+@dataclass(frozen=True, slots=True)
+class PointsOut:
+    """Carry points for the worst, current and best reading of what is unknown."""
+
+    worst: int
+    current: int
+    best: int
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryOut:
+    """Carry the RegiSCAR category for each of the three totals."""
+
+    worst: str
+    current: str
+    best: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOut:
+    """Carry one RegiSCAR item: levels still possible, points, evidence."""
+
+    item: str
+    levels: tuple[str, ...]
+    points: PointsOut
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegiscarOut:
+    """Carry the RegiSCAR score (Kardaun 2007/2013) as an interval; `organ_profile` names the organ cut-offs."""
+
+    worst: int
+    current: int
+    best: int
+    category: CategoryOut
+    unknown_items: int
+    items: tuple[ItemOut, ...]
+    organ_profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class CulpritOut:
+    """Carry one suspect drug; `naranjo` and `who_umc` stay null until causality is assessed."""
+
+    drug: str
+    rxnorm: str | None
+    rank: int
+    latency_days: int | None
+    latency: str
+    exposure: str
+    naranjo: int | None = None
+    who_umc: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrenceOut:
+    """Carry what makes the episode a recurrence; `interval_days` runs from onset to onset."""
+
+    primary: str
+    contributing: tuple[str, ...]
+    of_episode: str
+    interval_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestartOut:
+    """Carry which drug was started again, when, and how it relates to the culprit of the earlier episode."""
+
+    drug: str
+    rxnorm: str | None
+    relation: str
+    of_episode: str
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOut:
+    """Carry why a value is held, and the fact that waits."""
+
+    fact: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulebookOut:
+    """Name the rulebook that the output was computed with."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`."""
+
+    schema_version: Literal[1]
+    record_id: str
+    alert_id: str
+    kind: AlertKind
+    episode_id: str | None
+    patient_id: str
+    revision: int
+    status: AlertStatus
+    closing: str | None
+    superseded_by: str | None
+    tier: str
+    as_of: str
+    timeliness: Timeliness
+    reason: str
+    cause: Cause
+    culprits: tuple[CulpritOut, ...]
+    eosinophils_per_ul: Decimal | None
+    threshold_per_ul: int | None
+    regiscar: RegiscarOut | None
+    recurrence: RecurrenceOut | None
+    restart: RestartOut | None
+    review: ReviewOut | None
+    masking: tuple[str, ...]
+    flags: tuple[str, ...]
+    evidence: tuple[str, ...]
+    rulebook: RulebookOut
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Carry one revision of a recurrence: upsert by `recurrence_id`, keeping the highest `revision`."""
+
+    schema_version: Literal[1]
+    record_id: str
+    recurrence_id: str
+    revision: int
+    status: Literal["observed", "reclassified", "withdrawn"]
+    patient_id: str
+    episode_id: str
+    alert_id: str
+    of_episode: str
+    primary: str
+    contributing: tuple[str, ...]
+    interval_days: int
+    drugs: tuple[str, ...]
+    as_of: str
+    cause: Cause
+    rulebook: RulebookOut
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Carry the latest view of one episode, candidates included: the compacted topic keeps the last."""
+
+    schema_version: Literal[1]
+    patient_id: str
+    episode_id: str
+    revision: int
+    state: Literal["candidate", "open", "closed", "withdrawn", "superseded"]
+    closing: str | None
+    superseded_by: str | None
+    tier: str | None
+    onset: str
+    last_evidence: str
+    resolved_at: str | None
+    established: bool
+    established_by: str | None
+    signs: tuple[str, ...]
+    culprits: tuple[CulpritOut, ...]
+    eosinophils_per_ul: Decimal | None
+    regiscar: RegiscarOut
+    recurrence: RecurrenceOut | None
+    flags: tuple[str, ...]
+    as_of: str
+    cause: Cause
+    rulebook: RulebookOut
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Carry why a record of the input log was not used: a code, and the digest and size of its bytes."""
+
+    schema_version: Literal[1]
+    code: str
+    value_digest: str
+    value_bytes: int
+    patient_id: str | None
+
+
+Output = Alert | Recurrence | Case | DeadLetter

@@ -1,0 +1,115 @@
+"""What was told about a patient, and the patient's whole state.
+
+`Published` is the engine's memory of its own outputs: the ids it gave, the tiers it latched, the last revision of
+each alert. It is why an id never changes and nothing is told twice. Facts say what is true; this says what was said.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntFlag, StrEnum
+
+from pv_stream.domain.assessment import Closing, EpisodeAssessment, RestartAssessment, ReviewAssessment, Tier
+from pv_stream.domain.facts import Fact
+from pv_stream.domain.ids import AlertId, EpisodeId, FactKey, RecurrenceId
+from pv_stream.domain.outputs import AlertStatus
+from pv_stream.domain.times import Instant
+
+
+class EpisodeState(StrEnum):
+    """Say where a published episode is in its life."""
+
+    CANDIDATE = "candidate"
+    OPEN = "open"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLine:
+    """Hold the identity of an alert and the last that was told of it."""
+
+    alert_id: AlertId
+    revision: int
+    status: AlertStatus
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrenceLine:
+    """Hold the identity of a recurrence and what was last told of it; `shown` is None once it is withdrawn.
+
+    `shown` is the primary class, the contributing ones, the earlier episode and the interval in days.
+    """
+
+    recurrence_id: RecurrenceId
+    revision: int
+    shown: tuple[str, tuple[str, ...], str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEpisode:
+    """Hold one episode that was told of: its id, all evidence it ever had, and its last assessment."""
+
+    episode_id: EpisodeId
+    members: tuple[FactKey, ...]
+    state: EpisodeState
+    last: EpisodeAssessment
+    case_revision: int
+    alert: AlertLine | None = None
+    recurrence: RecurrenceLine | None = None
+    recurrence_of: EpisodeId | None = None
+    closing: Closing | None = None
+    superseded_by: EpisodeId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRestart:
+    """Hold one restart that was warned of."""
+
+    alert: AlertLine
+    of_episode: EpisodeId
+    course: tuple[FactKey, ...]
+    last: RestartAssessment
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedReview:
+    """Hold one held value that was told of."""
+
+    alert: AlertLine
+    last: ReviewAssessment
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Hold all that was told about one patient, in order of first publication."""
+
+    episodes: tuple[PublishedEpisode, ...] = ()
+    restarts: tuple[PublishedRestart, ...] = ()
+    reviews: tuple[PublishedReview, ...] = ()
+    incomplete: AlertLine | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing was ever told."""
+        return not (self.episodes or self.restarts or self.reviews)
+
+
+class Relevance(IntFlag):
+    """Say which kinds of fact a patient ever had, so that assessing can be left out while it cannot matter."""
+
+    NONE = 0
+    WATCHED_DRUG = 1
+    EVIDENCE = 2
+    HELD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PatientState:
+    """Hold everything about one patient: facts, what was told, the clock, and what is due by time alone."""
+
+    facts: dict[FactKey, Fact] = field(default_factory=dict)
+    published: Published = Published()
+    clock: Instant | None = None
+    due: Instant | None = None
+    relevance: Relevance = Relevance.NONE

@@ -1,0 +1,95 @@
+"""Instants, intervals and calendar days. No clock: the time is in the log (law 3).
+
+An `Instant` is a whole number of microseconds since 1970-01-01T00:00:00Z. A clinical time is an `Interval` of
+possible instants, both ends included, since a sender may know only the day or the month. Calendar days are days
+at the facility, so they need the UTC offset that the event carried.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final, NewType
+
+Instant = NewType("Instant", int)
+
+MICROSECONDS_PER_SECOND: Final = 1_000_000
+MICROSECONDS_PER_MINUTE: Final = 60 * MICROSECONDS_PER_SECOND
+MICROSECONDS_PER_HOUR: Final = 60 * MICROSECONDS_PER_MINUTE
+MICROSECONDS_PER_DAY: Final = 24 * MICROSECONDS_PER_HOUR
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_ISO: Final = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?(Z|[+-]\d{2}:\d{2})", re.ASCII
+)
+#: Real offsets lie between UTC-12:00 and UTC+14:00.
+UTC_OFFSET_MINUTES_MIN: Final = -12 * 60
+UTC_OFFSET_MINUTES_MAX: Final = 14 * 60
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interval:
+    """Hold the earliest and the latest instant at which something may have happened."""
+
+    earliest: Instant
+    latest: Instant
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that ends before it begins."""
+        if self.latest < self.earliest:
+            msg = "an interval cannot end before it begins"
+            raise ValueError(msg)
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether the instant is known."""
+        return self.earliest == self.latest
+
+
+def exactly(instant: Instant) -> Interval:
+    """Return the interval that holds one instant."""
+    return Interval(instant, instant)
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """Return the instant of an aware datetime."""
+    return Instant((moment - _EPOCH) // _MICROSECOND)
+
+
+def parse_instant(text: str) -> Instant:
+    """Read an ISO 8601 instant with seconds and a zone, such as 2026-03-02T08:10:00Z.
+
+    Raises ValueError for anything else: a time without a zone is not an instant.
+    """
+    match = _ISO.fullmatch(text)
+    if match is None:
+        msg = "not an instant of the form 2026-03-02T08:10:00Z"
+        raise ValueError(msg)
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    offset = UTC if zone == "Z" else _zone(zone)
+    microsecond = int((fraction or "").ljust(6, "0"))
+    moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, offset)
+    return from_datetime(moment)
+
+
+def _zone(text: str) -> timezone:
+    minutes = int(text[1:3]) * 60 + int(text[4:6])
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+
+
+def format_instant(instant: Instant) -> str:
+    """Write an instant the one way that topics and files use: UTC, `Z`, a fraction only when there is one."""
+    moment = _EPOCH + timedelta(microseconds=instant)
+    text = moment.replace(tzinfo=None).isoformat(timespec="seconds")
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{text}{fraction}Z"
+
+
+def local_day(instant: Instant, utc_offset_minutes: int) -> int:
+    """Return the number of the calendar day (0 is 1970-01-01) of an instant at the facility."""
+    return (instant + utc_offset_minutes * MICROSECONDS_PER_MINUTE) // MICROSECONDS_PER_DAY
+
+
+def after_days(instant: Instant, days: int) -> Instant:
+    """Return the instant a whole number of 24-hour days later."""
+    return Instant(instant + days * MICROSECONDS_PER_DAY)

@@ -1,0 +1,147 @@
+"""Advance: one record through one patient. Composes join, assess, match and diff, once per record.
+
+What is due (the closing of an episode) fires at its own instant, before the record that revealed it. An instant
+that was already past when it became due waits for the next clock record, so that a backlog reads like the day
+itself. Time is only ever taken from the log: the shard's clock and the record's own `received_at`.
+"""
+
+from dataclasses import replace
+
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Fact, FactVersion, Held, Retracted, Statement
+from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.outputs import Cause, Output, Timeliness
+from pv_stream.domain.published import PatientState
+from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant
+from pv_stream.engine import diff as telling_diff
+from pv_stream.engine.assess import assess
+from pv_stream.engine.diff import close_due, next_due
+from pv_stream.engine.join import join
+from pv_stream.engine.relevance import must_assess, relevance_after
+from pv_stream.engine.telling import Occasion
+from pv_stream.rules.plausibility import why_held
+from pv_stream.rules.rulebook import Rulebook
+
+Advanced = tuple[PatientState, tuple[Output, ...]]
+
+
+def advance(
+    state: PatientState,
+    event: FactArrived,
+    *,
+    shard_clock: Instant | None,
+    rulebook: Rulebook,
+    use_relevance: bool = True,
+) -> Advanced:
+    """Return the state and the outputs after one event; an exact duplicate changes nothing.
+
+    `facts` of the given state is not changed. `use_relevance=False` assesses always: same outputs, slower.
+    """
+    version = _believed(event.version, rulebook)
+    joined = join(state.facts, version)
+    if joined is None:
+        return state, ()
+    known = [instant for instant in (shard_clock, state.clock, event.received_at) if instant is not None]
+    as_of = Instant(max(known))
+    state, fired = _fire_due_before(event.patient_id, state, as_of, rulebook)
+    cause, replaced = _cause(state.facts.get(version.key), joined, version)
+    state = _with_fact(state, version, joined, as_of, rulebook)
+    if use_relevance and not must_assess(state):
+        return state, fired
+    occasion = Occasion(
+        patient_id=event.patient_id,
+        as_of=as_of,
+        cause=cause,
+        timeliness=_timeliness(version.statement.effective.latest, as_of, rulebook),
+        facts=state.facts,
+        replaced=replaced,
+        rulebook=rulebook,
+        incomplete=state.published.incomplete is not None,
+    )
+    published, outputs = telling_diff.diff(state.published, assess(state.facts, rulebook), occasion)
+    return replace(state, published=published, due=next_due(published)), fired + outputs
+
+
+def fire_due(patient_id: PatientId, state: PatientState, now: Instant, rulebook: Rulebook) -> Advanced:
+    """Return the state and the outputs after the first thing due, at its own instant or the patient's clock."""
+    assert state.due is not None  # noqa: S101 - the caller asks only for what is due
+    as_of = state.due if state.clock is None else Instant(max(state.due, state.clock))
+    occasion = Occasion(
+        patient_id=patient_id,
+        as_of=as_of,
+        cause=Cause.CLOCK,
+        timeliness=_timeliness(state.due, now, rulebook),
+        facts=state.facts,
+        replaced=frozenset(),
+        rulebook=rulebook,
+        incomplete=state.published.incomplete is not None,
+    )
+    published, outputs = close_due(state.published, occasion)
+    return replace(state, published=published, clock=as_of, due=next_due(published)), outputs
+
+
+def mark_incomplete(
+    patient_id: PatientId, state: PatientState, as_of: Instant, rulebook: Rulebook, reason: str
+) -> Advanced:
+    """Return the state and the outputs after a record of this patient could not be used."""
+    occasion = Occasion(
+        patient_id=patient_id,
+        as_of=as_of,
+        cause=Cause.EVENT,
+        timeliness=Timeliness.LIVE,
+        facts=state.facts,
+        replaced=frozenset(),
+        rulebook=rulebook,
+        incomplete=True,
+    )
+    published, outputs = telling_diff.tell_incomplete(state.published, occasion, reason)
+    return replace(state, published=published), outputs
+
+
+def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
+    """Hold what ingest should have held: a log may have been written by others."""
+    statement = version.statement
+    code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
+    if code is None or isinstance(statement.content, Held | Retracted):
+        return version
+    held = Held(code, version.provenance.message_digest, getattr(statement.content, "analyte", None))
+    return replace(version, statement=replace(statement, content=held))
+
+
+def _fire_due_before(
+    patient_id: PatientId, state: PatientState, as_of: Instant, rulebook: Rulebook
+) -> tuple[PatientState, tuple[Output, ...]]:
+    outputs: tuple[Output, ...] = ()
+    while state.due is not None and state.clock is not None and state.clock < state.due <= as_of:
+        state, fired = fire_due(patient_id, state, as_of, rulebook)
+        outputs += fired
+    return state, outputs
+
+
+def _cause(old: Fact | None, joined: Fact, version: FactVersion) -> tuple[Cause, frozenset[FactKey]]:
+    """Say what the record did: a version replaced by other content is a correction or a retraction."""
+    if old is None or joined.order == old.order or _contents(old) == _contents(joined):
+        return Cause.EVENT, frozenset()
+    cause = Cause.RETRACTION if isinstance(version.statement.content, Retracted) else Cause.CORRECTION
+    return cause, frozenset({version.key})
+
+
+def _contents(fact: Fact) -> tuple[Statement, ...]:
+    return tuple(statement for statement, _ in fact.statements)
+
+
+def _with_fact(
+    state: PatientState, version: FactVersion, joined: Fact, as_of: Instant, rulebook: Rulebook
+) -> PatientState:
+    facts = {**state.facts, version.key: joined}
+    relevance = relevance_after(state.relevance, version.statement.content, facts, rulebook)
+    return replace(state, facts=facts, clock=as_of, relevance=relevance)
+
+
+def _timeliness(effective: Instant, as_of: Instant, rulebook: Rulebook) -> Timeliness:
+    delay = as_of - effective
+    if delay <= rulebook.parameters.live_hours.value * MICROSECONDS_PER_HOUR:
+        return Timeliness.LIVE
+    if delay <= rulebook.parameters.late_days.value * MICROSECONDS_PER_DAY:
+        return Timeliness.LATE
+    return Timeliness.RETROSPECTIVE

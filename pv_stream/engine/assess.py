@@ -1,0 +1,140 @@
+"""Assess: from a patient's facts to their meaning, by way of the rules.
+
+It composes rules and knows no clinical number: timeline, courses, spans, score, tier, relations, warnings.
+"""
+
+from collections.abc import Mapping
+
+from pv_stream.domain.assessment import (
+    Assessment,
+    EpisodeAssessment,
+    EpisodeFlag,
+    Latency,
+    Score,
+)
+from pv_stream.domain.codes import EvidenceFlag
+from pv_stream.domain.facts import Fact
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import Instant
+from pv_stream.rules import items, regiscar
+from pv_stream.rules.courses import build_courses
+from pv_stream.rules.episodes import Ending, Span, ending, find_spans
+from pv_stream.rules.recurrence import Draft, relate
+from pv_stream.rules.restarts import find_restarts
+from pv_stream.rules.reviews import find_reviews
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.suspects import Courses, find_suspects, rank
+from pv_stream.rules.tiers import judge
+from pv_stream.rules.timeline import EosinophilCount, Sign, build_timeline
+
+
+def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
+    """Return what a patient's facts mean under a rulebook; the order of arrival plays no part."""
+    timeline = build_timeline(facts, rulebook)
+    courses = build_courses(timeline.exposures, rulebook)
+    spans = find_spans(timeline, rulebook, lambda span: _draft(span, courses, rulebook).tier is not None)
+    drafts = [_draft(span, courses, rulebook) for span in spans]
+    related = relate([draft for draft in drafts if _is_kept(draft)], rulebook)
+    culprits = [rank(draft.suspects, draft.span, rulebook) for draft in related]
+    episodes = tuple(
+        _episode(draft, named, rulebook) for draft, named in zip(related, culprits, strict=True)
+    )
+    ranks = [{culprit.drug: culprit.rank for culprit in named} for named in culprits]
+    return Assessment(
+        episodes=episodes,
+        restarts=find_restarts(related, ranks, courses, rulebook),
+        reviews=find_reviews(timeline.held, courses, rulebook),
+    )
+
+
+def _draft(span: Span, courses: Courses, rulebook: Rulebook) -> Draft:
+    end = ending(span, rulebook)
+    suspects = find_suspects(span, courses, rulebook)
+    score = _score(span, end, rulebook)
+    verdict = judge(suspects, score, rulebook)
+    return Draft(span, end, suspects, score, verdict, None if verdict.row is None else verdict.row.tier)
+
+
+def _is_kept(draft: Draft) -> bool:
+    """Keep what alerts, and candidates: a skin reaction under a watched drug."""
+    return draft.tier is not None or draft.verdict.has_skin
+
+
+def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
+    first = next((e for e in span.evidence if isinstance(e.source, Sign)), span.opening)
+    scene = items.Scene(span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at)
+    return regiscar.score(items.document(scene, rulebook.parameters))
+
+
+def _episode(draft: Draft, culprits: tuple, rulebook: Rulebook) -> EpisodeAssessment:  # type: ignore[type-arg]
+    onset, offset = draft.onset
+    peak = _peak(draft)
+    return EpisodeAssessment(
+        members=tuple(dict.fromkeys(key for evidence in draft.span.evidence for key in evidence.keys)),
+        onset=Instant(onset),
+        last_evidence=draft.span.last.at.earliest,
+        utc_offset_minutes=offset,
+        tier=draft.tier,
+        rule=None if draft.verdict.row is None else draft.verdict.row.name,
+        culprits=culprits,
+        signs=_signs(draft.span),
+        eosinophils_per_ul=None if peak is None or peak.alert is None else peak.alert.low,
+        threshold_per_ul=_threshold(draft, rulebook),
+        score=draft.score,
+        established_by=draft.established_by,
+        recurrence=draft.recurrence,
+        resolved_at=draft.ending.resolved_at,
+        closing=draft.ending.closing,
+        closes_at=draft.ending.closes_at,
+        flags=_flags(draft, peak),
+        evidence=_evidence(draft, culprits, peak),
+    )
+
+
+def _threshold(draft: Draft, rulebook: Rulebook) -> int | None:
+    suspect = draft.verdict.suspect or next(iter(draft.suspects), None)
+    return None if suspect is None else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
+
+
+def _peak(draft: Draft) -> EosinophilCount | None:
+    counts = [count for count in draft.span.timeline.counts if count.alert is not None]
+    return max(counts, key=lambda c: c.alert.low, default=None)  # type: ignore[union-attr]
+
+
+def _signs(span: Span) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sign.label for sign in span.timeline.signs if sign.positive))
+
+
+_FLAG_OF = {
+    EvidenceFlag.SPECIMEN_ASSUMED: EpisodeFlag.SPECIMEN_ASSUMED,
+    EvidenceFlag.WEAK_KEY: EpisodeFlag.WEAK_KEY,
+}
+
+
+def _flags(draft: Draft, peak: EosinophilCount | None) -> tuple[EpisodeFlag, ...]:
+    flags: set[EpisodeFlag] = set()
+    if peak is not None:
+        flags.update(_FLAG_OF[flag] for flag in peak.flags if flag in _FLAG_OF)
+        if peak.leukocytes_from_elsewhere:
+            flags.add(EpisodeFlag.LEUKOCYTES_FROM_ANOTHER_SPECIMEN)
+    counts = (count.is_conflicting for count in draft.span.timeline.counts)
+    signs = (sign.is_conflicting for sign in draft.span.timeline.signs)
+    if any(counts) or any(signs):
+        flags.add(EpisodeFlag.CONFLICTING_EVIDENCE)
+    suspect = draft.verdict.suspect
+    if suspect is not None and suspect.position.latency is Latency.UNKNOWN and suspect.course.first_dose is None:
+        flags.add(EpisodeFlag.EXPOSURE_FROM_ORDERS)
+    return tuple(sorted(flags))
+
+
+def _evidence(draft: Draft, culprits: tuple, peak: EosinophilCount | None) -> tuple[FactKey, ...]:  # type: ignore[type-arg]
+    """Name the facts that decided: opening, peak, scored items, first sign of each kind, courses; each once."""
+    first_signs = {sign.label: sign.key for sign in reversed(draft.span.timeline.signs) if sign.positive}
+    keys = [
+        *draft.span.opening.keys,
+        *(peak.keys if peak is not None else ()),
+        *(key for item in draft.score.items for key in item.evidence),
+        *(first_signs[label] for label in sorted(first_signs)),
+        *(key for culprit in culprits for key in culprit.evidence),
+    ]
+    return tuple(dict.fromkeys(keys))

@@ -1,0 +1,38 @@
+"""Join: fact versions form a join-semilattice (law 1).
+
+Under one key the version of the highest order stays; versions of equal order with different content all stay; of
+equal contents the smallest provenance stays. So joining is commutative, associative and idempotent: duplicates,
+late arrivals, corrections before originals and retractions are one mechanism, and nothing late is dropped.
+"""
+
+from collections.abc import Mapping
+
+from pv_stream.domain.facts import Fact, FactVersion, Provenance, Statement
+from pv_stream.domain.ids import FactKey
+
+
+def join(facts: Mapping[FactKey, Fact], version: FactVersion) -> Fact | None:
+    """Return what stands under the version's key once it is joined, or None when that changes nothing."""
+    joined = join_fact(facts.get(version.key), version)
+    return None if joined == facts.get(version.key) else joined
+
+
+def join_fact(fact: Fact | None, version: FactVersion) -> Fact:
+    """Return the join of a fact and one more version of it."""
+    arrived = (version.statement, version.provenance)
+    if fact is None or version.order > fact.order:
+        return Fact(version.order, (arrived,))
+    if version.order < fact.order:
+        return fact
+    return Fact(fact.order, _merge(fact.statements, arrived))
+
+
+def _merge(
+    statements: tuple[tuple[Statement, Provenance], ...], arrived: tuple[Statement, Provenance]
+) -> tuple[tuple[Statement, Provenance], ...]:
+    provenance_of = dict(statements)
+    statement, provenance = arrived
+    known = provenance_of.get(statement)
+    provenance_of[statement] = provenance if known is None else min(known, provenance)
+    # repr is a total order over contents of different kinds, and names every field.
+    return tuple(sorted(provenance_of.items(), key=lambda pair: repr(pair[0])))

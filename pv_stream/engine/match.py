@@ -1,0 +1,84 @@
+"""Match: which assessed episode is which published one (law 4).
+
+An id is given once, from the patient and the fact that opened the episode at its first publication, and then found
+again by shared evidence. Two published episodes that became one leave one survivor; one that became two keeps its
+id where most of its evidence went.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from pv_stream.domain.assessment import EpisodeAssessment, RestartAssessment
+from pv_stream.domain.ids import EpisodeId, PatientId, derive_id
+from pv_stream.domain.published import EpisodeState, PublishedEpisode, PublishedRestart
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Hold, for each assessed episode, its id and its index among the published ones (None when it is new).
+
+    `absorbed` maps the index of a published episode to the id of the one that took its evidence.
+    """
+
+    ids: tuple[EpisodeId, ...]
+    known: tuple[int | None, ...]
+    absorbed: dict[int, EpisodeId]
+
+
+def match_episodes(
+    patient_id: PatientId, assessed: Sequence[EpisodeAssessment], published: Sequence[PublishedEpisode]
+) -> Matched:
+    """Find the identity of each assessed episode, or give it one."""
+    overlaps = _overlaps(assessed, published)
+    known: list[int | None] = [None] * len(assessed)
+    taken: set[int] = set()
+    for _, old, new in sorted(overlaps, key=lambda o: (-o[0], o[1], o[2])):
+        if known[new] is None and old not in taken:
+            known[new] = old
+            taken.add(old)
+    used = {episode.episode_id for episode in published}
+    ids: list[EpisodeId] = []
+    for new, episode in enumerate(assessed):
+        old_index = known[new]
+        if old_index is not None:
+            ids.append(published[old_index].episode_id)
+            continue
+        ids.append(_new_id(patient_id, episode, used))
+        used.add(ids[-1])
+    absorbed = {
+        old: ids[new] for _, old, new in sorted(overlaps, reverse=True) if old not in taken and known[new] != old
+    }
+    return Matched(tuple(ids), tuple(known), absorbed)
+
+
+def _overlaps(
+    assessed: Sequence[EpisodeAssessment], published: Sequence[PublishedEpisode]
+) -> list[tuple[int, int, int]]:
+    overlaps = []
+    for new, episode in enumerate(assessed):
+        members = frozenset(episode.members)
+        for old, known in enumerate(published):
+            shared = sum(key in members for key in known.members)
+            if shared and known.state is not EpisodeState.SUPERSEDED:
+                overlaps.append((shared, old, new))
+    return overlaps
+
+
+def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]) -> EpisodeId:
+    """Give an id from the opening evidence; a number tells it from an earlier episode opened by the same fact."""
+    for number in count():
+        parts = (patient_id, episode.members[0], *((str(number),) if number else ()))
+        episode_id = EpisodeId(derive_id("ep", *parts))
+        if episode_id not in used:
+            return episode_id
+    raise AssertionError
+
+
+def match_restart(restart: RestartAssessment, published: Sequence[PublishedRestart]) -> int | None:
+    """Return the index of the published restart of the same drug that shares a record of the course."""
+    course = frozenset(restart.course)
+    for index, known in enumerate(published):
+        if known.last.drug == restart.drug and any(key in course for key in known.course):
+            return index
+    return None

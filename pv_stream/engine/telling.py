@@ -1,0 +1,280 @@
+"""Telling: building the records of alerts, cases and recurrences from assessments and identities.
+
+Every function here is a plain mapping from domain to output fields; what is told, and when, is `engine.diff`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pv_stream.domain.assessment import (
+    Culprit,
+    EpisodeAssessment,
+    Points,
+    RestartAssessment,
+    ReviewAssessment,
+    Score,
+)
+from pv_stream.domain.facts import Fact
+from pv_stream.domain.ids import EpisodeId, FactKey, PatientId, derive_id
+from pv_stream.domain.outputs import (
+    SCHEMA_VERSION,
+    Alert,
+    AlertKind,
+    Case,
+    CategoryOut,
+    Cause,
+    CulpritOut,
+    ItemOut,
+    PointsOut,
+    Recurrence,
+    RecurrenceOut,
+    RegiscarOut,
+    RestartOut,
+    ReviewOut,
+    RulebookOut,
+    Timeliness,
+)
+from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine
+from pv_stream.domain.times import Instant, format_instant
+from pv_stream.rules.rulebook import Rulebook
+
+#: The operational organ cut-offs in use (clinical specification: `wolfson` by default, named in the output).
+ORGAN_PROFILE = "wolfson"
+ASSESSMENT_INCOMPLETE = "assessment_incomplete"
+_DIGEST_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Hold what is the same for all that one record makes known about a patient.
+
+    `replaced` names the facts of which a version was replaced: only these let a tier fall.
+    """
+
+    patient_id: PatientId
+    as_of: Instant
+    cause: Cause
+    timeliness: Timeliness
+    facts: Mapping[FactKey, Fact]
+    replaced: frozenset[FactKey]
+    rulebook: Rulebook
+    incomplete: bool = False
+
+    @property
+    def rulebook_out(self) -> RulebookOut:
+        """Name the rulebook as outputs do."""
+        return RulebookOut(self.rulebook.version, self.rulebook.digest)
+
+    def cite(self, keys: tuple[FactKey, ...]) -> tuple[str, ...]:
+        """Name facts with the message and the path that they came from."""
+        return tuple(f"{key}{self._source(key)}" for key in keys)
+
+    def _source(self, key: FactKey) -> str:
+        fact = self.facts.get(key)
+        if fact is None:
+            return ""
+        provenance = fact.statements[0][1]
+        digest = provenance.message_digest.removeprefix("sha256:")[:_DIGEST_SHOWN]
+        return f"@{digest}#{provenance.path}"
+
+
+def _alert(  # noqa: PLR0913 - one keyword for each field that differs between kinds
+    occasion: Occasion,
+    line: AlertLine,
+    kind: AlertKind,
+    reason: str,
+    *,
+    evidence: tuple[FactKey, ...],
+    episode_id: EpisodeId | None = None,
+    episode: EpisodeAssessment | None = None,
+    recurrence: RecurrenceOut | None = None,
+    closing: str | None = None,
+    superseded_by: EpisodeId | None = None,
+    restart: RestartOut | None = None,
+    review: ReviewOut | None = None,
+) -> Alert:
+    flags = [*(episode.flags if episode is not None else ())]
+    return Alert(
+        schema_version=SCHEMA_VERSION,
+        record_id=derive_id("rec", line.alert_id, str(line.revision)),
+        alert_id=line.alert_id,
+        kind=kind,
+        episode_id=episode_id,
+        patient_id=occasion.patient_id,
+        revision=line.revision,
+        status=line.status,
+        closing=closing,
+        superseded_by=superseded_by,
+        tier=line.tier.name.lower(),
+        as_of=format_instant(occasion.as_of),
+        timeliness=occasion.timeliness,
+        reason=reason,
+        cause=occasion.cause,
+        culprits=_culprits(episode),
+        eosinophils_per_ul=None if episode is None else episode.eosinophils_per_ul,
+        threshold_per_ul=None if episode is None else episode.threshold_per_ul,
+        regiscar=None if episode is None else _regiscar(episode.score),
+        recurrence=recurrence,
+        restart=restart,
+        review=review,
+        masking=(),
+        flags=tuple(sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        evidence=occasion.cite(evidence),
+        rulebook=occasion.rulebook_out,
+    )
+
+
+def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str) -> Alert:
+    """Return a revision of the alert of an episode."""
+    return _alert(
+        occasion,
+        line,
+        AlertKind.SUSPECTED_DRESS,
+        reason,
+        evidence=told.last.evidence,
+        episode_id=told.episode_id,
+        episode=told.last,
+        recurrence=recurrence_out(told),
+        closing=told.closing,
+        superseded_by=told.superseded_by,
+    )
+
+
+def restart_alert(
+    occasion: Occasion, line: AlertLine, restart: RestartAssessment, of_episode: EpisodeId, reason: str
+) -> Alert:
+    """Return a revision of the alert of a restarted drug."""
+    started = RestartOut(
+        drug=restart.drug,
+        rxnorm=restart.rxnorm,
+        relation=restart.relation,
+        of_episode=of_episode,
+        started_at=format_instant(restart.started_at),
+    )
+    return _alert(
+        occasion,
+        line,
+        AlertKind.CULPRIT_RESTART,
+        reason,
+        evidence=restart.course[:1],
+        episode_id=of_episode,
+        restart=started,
+    )
+
+
+def review_alert(
+    occasion: Occasion, line: AlertLine, review: ReviewAssessment, reason: str, closing: str | None = None
+) -> Alert:
+    """Return a revision of the alert of a held value."""
+    return _alert(
+        occasion,
+        line,
+        AlertKind.DATA_REVIEW,
+        reason,
+        evidence=(review.fact,),
+        review=ReviewOut(review.fact, review.code),
+        closing=closing,
+    )
+
+
+def system_alert(occasion: Occasion, line: AlertLine, reason: str) -> Alert:
+    """Return the alert that a patient's assessment is incomplete."""
+    return _alert(occasion, line, AlertKind.SYSTEM, reason, evidence=())
+
+
+def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
+    """Return the latest view of an episode."""
+    last = told.last
+    return Case(
+        schema_version=SCHEMA_VERSION,
+        patient_id=occasion.patient_id,
+        episode_id=told.episode_id,
+        revision=told.case_revision,
+        state=told.state.value,
+        closing=told.closing,
+        superseded_by=told.superseded_by,
+        tier=None if told.alert is None else told.alert.tier.name.lower(),
+        onset=format_instant(last.onset),
+        last_evidence=format_instant(last.last_evidence),
+        resolved_at=None if last.resolved_at is None else format_instant(last.resolved_at),
+        established=last.established_by is not None,
+        established_by=last.established_by,
+        signs=last.signs,
+        culprits=_culprits(last),
+        eosinophils_per_ul=last.eosinophils_per_ul,
+        regiscar=_regiscar(last.score),
+        recurrence=recurrence_out(told),
+        flags=tuple(sorted([*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        as_of=format_instant(occasion.as_of),
+        cause=occasion.cause,
+        rulebook=occasion.rulebook_out,
+    )
+
+
+def recurrence_record(
+    occasion: Occasion, told: PublishedEpisode, line: RecurrenceLine, status: str, finding: RecurrenceOut
+) -> Recurrence:
+    """Return a revision of a recurrence."""
+    assert told.alert is not None  # noqa: S101 - a recurrence is only told of an episode that alerts
+    return Recurrence(
+        schema_version=SCHEMA_VERSION,
+        record_id=derive_id("rec", line.recurrence_id, str(line.revision)),
+        recurrence_id=line.recurrence_id,
+        revision=line.revision,
+        status=status,  # type: ignore[arg-type]
+        patient_id=occasion.patient_id,
+        episode_id=told.episode_id,
+        alert_id=told.alert.alert_id,
+        of_episode=finding.of_episode,
+        primary=finding.primary,
+        contributing=finding.contributing,
+        interval_days=finding.interval_days,
+        drugs=tuple(culprit.drug for culprit in told.last.culprits),
+        as_of=format_instant(occasion.as_of),
+        cause=occasion.cause,
+        rulebook=occasion.rulebook_out,
+    )
+
+
+def recurrence_from(shown: tuple[str, tuple[str, ...], str, int]) -> RecurrenceOut:
+    """Return a recurrence as it was last shown."""
+    return RecurrenceOut(*shown)
+
+
+def recurrence_out(told: PublishedEpisode) -> RecurrenceOut | None:
+    """Return what makes an episode a recurrence, with the id of the earlier episode."""
+    finding = told.last.recurrence
+    if finding is None or told.recurrence_of is None:
+        return None
+    return RecurrenceOut(finding.primary.value, tuple(c.value for c in finding.contributing), told.recurrence_of, finding.interval_days)
+
+
+def _culprits(episode: EpisodeAssessment | None) -> tuple[CulpritOut, ...]:
+    return () if episode is None else tuple(map(_culprit, episode.culprits))
+
+
+def _culprit(culprit: Culprit) -> CulpritOut:
+    return CulpritOut(
+        drug=culprit.drug,
+        rxnorm=culprit.rxnorm,
+        rank=culprit.rank,
+        latency_days=culprit.latency_days,
+        latency=culprit.latency,
+        exposure=culprit.exposure,
+    )
+
+
+def _regiscar(score: Score) -> RegiscarOut:
+    return RegiscarOut(
+        worst=score.total.worst,
+        current=score.total.current,
+        best=score.total.best,
+        category=CategoryOut(score.worst_category, score.current_category, score.best_category),
+        unknown_items=score.unknown_items,
+        items=tuple(ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence)) for i in score.items),
+        organ_profile=ORGAN_PROFILE,
+    )
+
+
+def _points(points: Points) -> PointsOut:
+    return PointsOut(points.worst, points.current, points.best)

@@ -1,0 +1,116 @@
+"""Reasons: one sentence for a person, from what was assessed. No names, no free text, no ids."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from pv_stream.domain.assessment import (
+    Closing,
+    Culprit,
+    EpisodeAssessment,
+    Latency,
+    RecurrenceClass,
+    Relation,
+    RestartAssessment,
+    ReviewAssessment,
+)
+from pv_stream.domain.codes import HoldCode
+
+_RECURRENCE: Final = {
+    RecurrenceClass.RECHALLENGE: "recurrence by rechallenge",
+    RecurrenceClass.CROSS_REACTIVE: "recurrence under a cross-reactive drug",
+    RecurrenceClass.NEW_CULPRIT: "recurrence under a new suspect drug",
+    RecurrenceClass.RELAPSE_WITHOUT_DRUG: "relapse without a new drug",
+}
+_RELATION: Final = {
+    Relation.SAME: "a suspect drug of an earlier reaction of this patient",
+    Relation.CANDIDATE: "a drug under which this patient had a skin reaction before",
+    Relation.CROSS_REACTIVE: "a drug that cross-reacts with the suspect drug of an earlier reaction of this patient",
+}
+_CLOSING: Final = {
+    Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
+    Closing.LOST_TO_OBSERVATION: "No data on this patient any more: lost to observation, which is not resolved.",
+}
+_HELD: Final = {
+    HoldCode.MISSING_UNIT: "it was sent without a unit",
+    HoldCode.UNKNOWN_UNIT: "its unit is not known",
+    HoldCode.UNIT_DOES_NOT_FIT: "its unit does not fit the test",
+    HoldCode.OUT_OF_RANGE: "it is outside the plausible range",
+    HoldCode.FRACTION_OF_A_CELL: "it is a fraction of a cell, so its unit may be wrong by a thousand",
+    HoldCode.EOSINOPHILS_ABOVE_LEUKOCYTES: "it shows more eosinophils than leukocytes",
+    HoldCode.MISSING_TIME: "it was sent without a specimen time",
+    HoldCode.UNREADABLE_TIME: "its time cannot be read",
+    HoldCode.TIME_IN_FUTURE: "its time lies in the future",
+    HoldCode.UNREADABLE_VALUE: "its value cannot be read",
+    HoldCode.UNKNOWN_STATUS: "its result status is not known",
+    HoldCode.UNKNOWN_SPECIMEN: "its specimen is not blood",
+}
+
+
+def episode_reason(episode: EpisodeAssessment) -> str:
+    """Say in one sentence what was seen, under which drug, and how the score stands."""
+    seen = [*_count(episode), *episode.signs]
+    parts = [_sentence_case(_listed(seen) if seen else "Reaction")]
+    if episode.culprits:
+        parts.append(_under(episode.culprits))
+    if episode.recurrence is not None:
+        parts.append(_RECURRENCE[episode.recurrence.primary])
+    total = episode.score.total
+    parts.append(f"RegiSCAR {total.current} (from {total.worst} to {total.best})")
+    return f"{'; '.join(parts)}."
+
+
+def _count(episode: EpisodeAssessment) -> list[str]:
+    if episode.eosinophils_per_ul is None:
+        return []
+    count = f"eosinophils {_number(episode.eosinophils_per_ul)}/µL"
+    if episode.threshold_per_ul is None:
+        return [count]
+    return [f"{count} (threshold {_number(Decimal(episode.threshold_per_ul))})"]
+
+
+def _number(value: Decimal) -> str:
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _under(culprits: Sequence[Culprit]) -> str:
+    first = [culprit for culprit in culprits if culprit.rank == 1]
+    others = [culprit.drug for culprit in culprits if culprit.rank > 1]
+    suspects = _listed([_with_day(culprit) for culprit in first])
+    return f"suspect {suspects}" + (f" (less likely: {_listed(others)})" if others else "")
+
+
+def _with_day(culprit: Culprit) -> str:
+    if culprit.latency_days is None:
+        return f"{culprit.drug} (day not known)"
+    again = " of a new course" if culprit.latency is Latency.REEXPOSURE else ""
+    return f"{culprit.drug} (day {culprit.latency_days}{again})"
+
+
+def restart_reason(restart: RestartAssessment) -> str:
+    """Say which drug was started and what it has to do with the earlier reaction."""
+    return f"{_sentence_case(restart.drug)} was ordered or given: {_RELATION[restart.relation]}."
+
+
+def review_reason(review: ReviewAssessment) -> str:
+    """Say why a value waits for a person."""
+    return f"A value waits for review: {_HELD[review.code]}. The patient is under {_listed(review.drugs)}."
+
+
+def closing_reason(closing: Closing) -> str:
+    """Say why an alert is closed."""
+    return _CLOSING[closing]
+
+
+WITHDRAWN: Final = "The facts that this alert rested on were corrected or taken back."
+SUPERSEDED: Final = "A late fact joined this episode with another, which goes on."
+REVIEWED: Final = "The value was settled: it was confirmed, corrected or discarded."

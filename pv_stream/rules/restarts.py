@@ -1,0 +1,85 @@
+"""Restarts: a culprit of an earlier episode, or a cross-reactive drug, that is ordered or given (again).
+
+The warning belongs to the first record of a course, an order or a dose, and comes before any reaction in it.
+Each course warns once, of the earlier episode that makes it most urgent.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pv_stream.domain.assessment import Relation, RestartAssessment, Tier
+from pv_stream.rules.courses import Course, window_position
+from pv_stream.rules.recurrence import Draft
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.suspects import Courses
+
+_CLOSER_FIRST: Final = (Relation.SAME, Relation.CANDIDATE, Relation.CROSS_REACTIVE)
+
+
+def find_restarts(
+    drafts: Sequence[Draft], ranks: Sequence[dict[str, int]], courses: Courses, rulebook: Rulebook
+) -> tuple[RestartAssessment, ...]:
+    """Return one warning for each course that deserves one, in order of time.
+
+    `ranks` holds, for each episode, the rank of each of its suspects.
+    """
+    restarts = []
+    for drug in sorted(courses):
+        for course in courses[drug]:
+            warnings = list(_warnings(course, drafts, ranks, rulebook))
+            if warnings:
+                restarts.append(max(warnings, key=_urgency))
+    return tuple(sorted(restarts, key=lambda restart: (restart.started_at, restart.drug)))
+
+
+def _urgency(restart: RestartAssessment) -> tuple[int, int, int]:
+    return (restart.tier, -_CLOSER_FIRST.index(restart.relation), restart.prior)
+
+
+def _warnings(
+    course: Course, drafts: Sequence[Draft], ranks: Sequence[dict[str, int]], rulebook: Rulebook
+) -> Iterable[RestartAssessment]:
+    partners = rulebook.class_partners.get(course.drug, frozenset())
+    for index, draft in enumerate(drafts):
+        if course.first.earliest <= draft.span.opening.at.earliest:
+            continue
+        own = next((s.course.index for s in draft.suspects if s.course.drug == course.drug), None)
+        judged: tuple[Relation, Tier] | None = None
+        if own is not None:
+            judged = _same_drug(draft, ranks[index][course.drug]) if course.index > own else None
+        elif partners & draft.drugs:
+            judged = _partner(draft)
+        if judged is not None:
+            relation, tier = judged
+            yield RestartAssessment(
+                prior=index,
+                drug=course.drug,
+                rxnorm=rulebook.watched[course.drug].rxnorm,
+                relation=relation,
+                tier=tier,
+                started_at=course.first.earliest,
+                utc_offset_minutes=course.utc_offset_minutes,
+                course=course.records,
+                reacted=_has_reacted(course, drafts, rulebook),
+            )
+
+
+def _same_drug(draft: Draft, rank: int) -> tuple[Relation, Tier]:
+    if draft.established_by is not None:
+        return Relation.SAME, Tier.CRITICAL if rank == 1 else Tier.WARNING
+    return (Relation.CANDIDATE if draft.tier is None else Relation.SAME), Tier.WARNING
+
+
+def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
+    if draft.established_by is not None:
+        return Relation.CROSS_REACTIVE, Tier.WARNING
+    return None if draft.tier is None else (Relation.CROSS_REACTIVE, Tier.INFO)
+
+
+def _has_reacted(course: Course, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
+    return any(
+        evidence.at.earliest >= course.first.earliest
+        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
+        for draft in drafts
+        for evidence in draft.span.evidence
+    )

@@ -1,0 +1,48 @@
+"""Reviews: held values of a patient who is under a watched drug, which somebody must look at.
+
+A value that is not believed is never used; but under a watched drug it may hide a reaction, so it is told.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pv_stream.domain.assessment import ReviewAssessment
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.facts import Held
+from pv_stream.domain.times import local_day
+from pv_stream.rules.courses import Course
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.suspects import Courses
+from pv_stream.rules.timeline import Dated
+
+#: The clinical time of these is itself not believed, so any course of a watched drug counts.
+_TIME_NOT_BELIEVED: Final = frozenset(
+    {HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE}
+)
+
+
+def find_reviews(
+    held: Iterable[Dated[Held]], courses: Courses, rulebook: Rulebook
+) -> tuple[ReviewAssessment, ...]:
+    """Return the held values that were taken while the patient was under a watched drug, in order of time."""
+    reviews = []
+    for dated in held:
+        drugs = tuple(
+            drug for drug in sorted(courses) if any(_is_under(course, dated, rulebook) for course in courses[drug])
+        )
+        if drugs:
+            reviews.append(ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs))
+    return tuple(reviews)
+
+
+def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:
+    if dated.content.code in _TIME_NOT_BELIEVED:
+        return True
+    if dated.at.latest < course.first.earliest:
+        return False
+    until = course.covered_until
+    if until is None:
+        return True
+    lag_days = (rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days).value
+    days = local_day(dated.at.earliest, dated.utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
+    return days <= lag_days

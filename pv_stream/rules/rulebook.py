@@ -1,0 +1,271 @@
+"""The rulebook: every clinical number with its source, as typed values.
+
+The shell reads the TOML and gives the parsed tables and the digest of the file's bytes; nothing here opens a file.
+`parse_rulebook` checks that each number names a source that exists, that codes and names are unique, and that the
+parameters are in order. Rules take a `Rulebook` and hold no clinical number of their own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from pv_stream.domain.codes import Analyte, Route
+from pv_stream.errors import RulebookError
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Hold one clinical number and the name of its source."""
+
+    value: Decimal
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Hold one whole clinical number and the name of its source."""
+
+    value: Annotated[int, Field(ge=0)]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Hold the numbers of the criteria, windows and life of an episode; units are last in the names."""
+
+    eosinophils_low_per_ul: Number
+    eosinophils_high_per_ul: Number
+    eosinophils_low_percent: Number
+    eosinophils_high_percent: Number
+    leukocytes_guard_per_ul: Number
+    leukocytes_other_specimen_hours: Count
+    conflict_factor: Number
+    fever_sign_celsius: Number
+    fever_score_celsius: Number
+    rash_extent_percent: Number
+    rash_features_min: Count
+    lymph_node_sites_min: Count
+    lymph_node_size_cm: Number
+    exclusion_tests_min: Count
+    resolution_days: Count
+    alt_organ_u_per_l: Number
+    creatinine_rise_mg_per_dl: Number
+    creatinine_rise_percent: Number
+    creatinine_baseline_days: Count
+    warning_score_min: Count
+    critical_score_min: Count
+    latency_core_min_days: Count
+    latency_core_max_days: Count
+    latency_max_days: Count
+    lag_days: Count
+    course_gap_days: Count
+    disease_free_days: Count
+    lost_to_observation_days: Count
+    live_hours: Count
+    late_days: Count
+    future_hours: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hold the plausible range of an analyte, both ends included, in the unit of the analyte."""
+
+    minimum: Decimal
+    maximum: Decimal
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlausibilityOfCounts:
+    """Hold what makes a cell count implausible whatever its range."""
+
+    fraction_below_per_ul: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Hold what counts for a drug that says nothing else."""
+
+    threshold_per_ul: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Prodrug:
+    """Name a prodrug: exposure to it is exposure to the drug."""
+
+    name: str
+    names: tuple[str, ...]
+    rxnorm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedDrug:
+    """Hold one watched ingredient: codes, exact names, and where it differs from the defaults."""
+
+    name: str
+    names: tuple[str, ...]
+    rxnorm: str | None = None
+    atc: tuple[str, ...] = ()
+    prodrugs: tuple[Prodrug, ...] = ()
+    routes_outside: tuple[Route, ...] = ()
+    threshold_per_ul: Count | None = None
+    latency_core_min_days: Count | None = None
+    latency_core_max_days: Count | None = None
+    latency_max_days: Count | None = None
+    lag_days: Count | None = None
+    course_gap_days: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Name a product of several ingredients."""
+
+    names: tuple[str, ...]
+    ingredients: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrossReactiveClass:
+    """Name drugs of which a reaction to one warns of the others."""
+
+    name: str
+    members: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """Name a drug that treats or masks a reaction and is never blamed."""
+
+    name: str
+    names: tuple[str, ...]
+    rxnorm: str | None = None
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Hold one version of the clinical rules; `digest` is SHA-256 over the bytes of its file."""
+
+    version: str
+    engine_version: int
+    sources: Mapping[str, str]
+    parameters: Parameters
+    plausibility: Mapping[Analyte, Limits]
+    plausibility_of_counts: PlausibilityOfCounts
+    defaults: Defaults
+    drugs: tuple[WatchedDrug, ...]
+    combinations: tuple[Combination, ...] = ()
+    classes: tuple[CrossReactiveClass, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
+    digest: str = field(default="")
+
+    @cached_property
+    def watched(self) -> Mapping[str, WatchedDrug]:
+        """Return the watched drugs by ingredient name."""
+        return {drug.name: drug for drug in self.drugs}
+
+    @cached_property
+    def class_partners(self) -> Mapping[str, frozenset[str]]:
+        """Return, for each drug of a cross-reactive class, the other members of its classes."""
+        partners: dict[str, set[str]] = {}
+        for group in self.classes:
+            for member in group.members:
+                partners.setdefault(member, set()).update(set(group.members) - {member})
+        return {drug: frozenset(others) for drug, others in partners.items()}
+
+    def threshold_per_ul(self, drug: WatchedDrug) -> int:
+        """Return the eosinophil threshold of a drug, in cells per microlitre."""
+        return (drug.threshold_per_ul or self.defaults.threshold_per_ul).value
+
+
+_TABLES: TypeAdapter[Rulebook] = TypeAdapter(Rulebook)
+
+
+def parse_rulebook(tables: Mapping[str, Any], *, digest: str) -> Rulebook:
+    """Check the parsed tables of a rulebook and return it typed.
+
+    Raises RulebookError naming the first entry that is wrong.
+    """
+    try:
+        rulebook = _TABLES.validate_python({**tables, "digest": digest})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        msg = f"rulebook: {place}: {first['msg']}"
+        raise RulebookError(msg) from None
+    _check(rulebook)
+    return rulebook
+
+
+def _check(rulebook: Rulebook) -> None:
+    for source in _named_sources(rulebook):
+        if source not in rulebook.sources:
+            msg = f"rulebook {rulebook.version}: source {source!r} is named but not listed under [sources]"
+            raise RulebookError(msg)
+    missing = sorted(set(Analyte) - set(rulebook.plausibility))
+    if missing:
+        msg = f"rulebook {rulebook.version}: [plausibility] has no limits for {', '.join(missing)}"
+        raise RulebookError(msg)
+    _check_unique("name", _all_names(rulebook), rulebook.version)
+    _check_unique("RxNorm code", _all_rxnorm(rulebook), rulebook.version)
+    for group in rulebook.classes:
+        _check_known(group.members, rulebook, f"class {group.name!r}")
+    for combination in rulebook.combinations:
+        _check_known(combination.ingredients, rulebook, f"combination {combination.names[0]!r}")
+
+
+def _check_known(names: Iterable[str], rulebook: Rulebook, where: str) -> None:
+    for name in names:
+        if name not in rulebook.watched:
+            msg = f"rulebook {rulebook.version}: {where} names {name!r}, which is not under [[drugs]]"
+            raise RulebookError(msg)
+
+
+def _check_unique(what: str, values: Iterable[str], version: str) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            msg = f"rulebook {version}: {what} {value!r} stands twice"
+            raise RulebookError(msg)
+        seen.add(value)
+
+
+def _all_names(rulebook: Rulebook) -> Iterable[str]:
+    for drug in rulebook.drugs:
+        yield from drug.names
+        for prodrug in drug.prodrugs:
+            yield from prodrug.names
+    for entry in (*rulebook.combinations, *rulebook.treatments):
+        yield from entry.names
+
+
+def _all_rxnorm(rulebook: Rulebook) -> Iterable[str]:
+    for drug in rulebook.drugs:
+        for entry in (drug, *drug.prodrugs):
+            if entry.rxnorm is not None:
+                yield entry.rxnorm
+    for treatment in rulebook.treatments:
+        if treatment.rxnorm is not None:
+            yield treatment.rxnorm
+
+
+def _named_sources(rulebook: Rulebook) -> Iterable[str]:
+    parameters = rulebook.parameters
+    for name in parameters.__dataclass_fields__:
+        yield getattr(parameters, name).source
+    for limits in rulebook.plausibility.values():
+        yield limits.source
+    yield rulebook.plausibility_of_counts.fraction_below_per_ul.source
+    yield rulebook.defaults.threshold_per_ul.source
+    for drug in rulebook.drugs:
+        for name in drug.__dataclass_fields__:
+            value = getattr(drug, name)
+            if isinstance(value, Count):
+                yield value.source
+    for entry in (*rulebook.combinations, *rulebook.classes):
+        yield entry.source

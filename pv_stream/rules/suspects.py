@@ -1,0 +1,95 @@
+"""Suspects: the watched drugs that an episode may be due to, ranked, each with what it was seen with.
+
+A drug is suspect when any positive evidence of the episode lies in the window of one of its courses. Rank follows
+latency: core and re-exposure first, then the shoulders, then what is not known exactly; a drug begun after the
+onset comes last. Ties share a rank.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pv_stream.domain.assessment import Culprit, Latency
+from pv_stream.domain.ids import FactKey
+from pv_stream.rules.courses import Course, WindowPosition, exposure_state, window_position
+from pv_stream.rules.episodes import Evidence, Span
+from pv_stream.rules.rulebook import Rulebook
+
+_LATENCY_ORDER: Mapping[Latency, int] = {
+    Latency.CORE: 0,
+    Latency.REEXPOSURE: 0,
+    Latency.SHOULDER: 1,
+    Latency.UNKNOWN: 2,
+}
+Courses = Mapping[str, tuple[Course, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Hold one suspect drug, its course, its place in the window, and the evidence inside the window."""
+
+    course: Course
+    position: WindowPosition
+    evidence: tuple[Evidence, ...]
+    began_after_onset: bool
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Return what the rank follows; lower is more suspect."""
+        return (self.began_after_onset, _LATENCY_ORDER[self.position.latency])
+
+
+def find_suspects(span: Span, courses: Courses, rulebook: Rulebook) -> tuple[Suspect, ...]:
+    """Return the suspects of an episode, most suspect first, drugs in order of name within a rank."""
+    suspects = []
+    for drug in sorted(courses):
+        suspect = _best_course(span, courses[drug], rulebook)
+        if suspect is not None:
+            suspects.append(suspect)
+    return tuple(sorted(suspects, key=lambda suspect: (suspect.order, suspect.course.drug)))
+
+
+def _best_course(span: Span, courses: tuple[Course, ...], rulebook: Rulebook) -> Suspect | None:
+    """Return the drug as suspect by its latest course that explains evidence, with all evidence it explains."""
+    explained: list[Evidence] = []
+    best: tuple[Course, WindowPosition, Evidence] | None = None
+    for course in courses:
+        for evidence in span.evidence:
+            position = window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook)
+            if position is None:
+                continue
+            explained.append(evidence)
+            if best is None or (best[0].index != course.index and evidence.keys == best[2].keys):
+                best = (course, position, evidence)
+    if best is None:
+        return None
+    course, position, first = best
+    return Suspect(
+        course=course,
+        position=position,
+        evidence=tuple(explained),
+        began_after_onset=first.keys != span.opening.keys and course.start.earliest > span.opening.at.latest,
+    )
+
+
+def rank(suspects: tuple[Suspect, ...], span: Span, rulebook: Rulebook) -> tuple[Culprit, ...]:
+    """Return the suspects as culprits with their ranks."""
+    return tuple(
+        Culprit(
+            drug=suspect.course.drug,
+            rxnorm=rulebook.watched[suspect.course.drug].rxnorm,
+            rank=1 + sum(other.order < suspect.order for other in suspects),
+            latency_days=suspect.position.days,
+            latency=suspect.position.latency,
+            exposure=exposure_state(
+                suspect.course, span.last.at.earliest, span.last.utc_offset_minutes, rulebook
+            ),
+            threshold_per_ul=rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug]),
+            course_start=suspect.course.first.earliest,
+            evidence=_course_evidence(suspect.course),
+        )
+        for suspect in suspects
+    )
+
+
+def _course_evidence(course: Course) -> tuple[FactKey, ...]:
+    return course.records[:1]

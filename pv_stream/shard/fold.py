@@ -1,0 +1,295 @@
+"""The fold of one shard: what the live worker and a replay both run, so that both give the same bytes (law 2).
+
+`process` takes a run of raw records and computes on an overlay; `commit` makes the overlay the memory. A live
+worker commits after its transaction, a replay at once. Outputs are computed record by record, so they do not depend
+on how records are grouped. A record that cannot be used becomes a dead letter in its place, and the fold goes on.
+Deliberately unknown here: Kafka, files, clocks, and who asks.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from pv_stream.codec.canonical import canonical_json
+from pv_stream.codec.events import RECORD_BYTES_MAX, Rejection, decode_event, encode_event
+from pv_stream.codec.state import decode_state, encode_state
+from pv_stream.domain.codes import DeadLetterCode
+from pv_stream.domain.events import ClockTicked, FactArrived
+from pv_stream.domain.ids import PatientId, shard_of
+from pv_stream.domain.outputs import SCHEMA_VERSION, Alert, Case, DeadLetter, Output, Recurrence
+from pv_stream.domain.published import PatientState
+from pv_stream.domain.times import Instant
+from pv_stream.engine.advance import advance, fire_due, mark_incomplete
+from pv_stream.rules.rulebook import Rulebook
+
+#: The key of the state record that holds the shard's clock; no patient id can look like it.
+CLOCK_KEY: Final = b"@clock"
+
+
+class OutputStream(StrEnum):
+    """Name the streams that outputs go to."""
+
+    ALERTS = "alerts"
+    RECURRENCES = "recurrences"
+    CASES = "cases"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """Hold one record of the input log as bytes."""
+
+    position: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """Hold one record to write; `ordinal` counts the outputs of the input record at `position`."""
+
+    stream: OutputStream
+    key: bytes
+    value: bytes
+    position: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hold the caps of law 8, in bytes."""
+
+    record_bytes_max: int = RECORD_BYTES_MAX
+    state_bytes_max: int = 262_144
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(slots=True)
+class _Overlay:
+    """Hold what a run changed, until it is committed or thrown away."""
+
+    clock: Instant | None
+    states: dict[PatientId, PatientState] = field(default_factory=dict)
+    encoded: dict[PatientId, bytes] = field(default_factory=dict)
+    due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
+    due_taken: list[tuple[Instant, PatientId]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold the outcome of a run of records: what to write, and the memory that follows once it is written."""
+
+    outputs: tuple[OutRecord, ...]
+    states: tuple[tuple[bytes, bytes], ...]
+    overlay: _Overlay
+
+
+def clock_record(instant_us: int) -> tuple[bytes | None, bytes]:
+    """Return key and value of the record by which a shard's owner writes the time into the log."""
+    return None, encode_event(ClockTicked(Instant(instant_us)))
+
+
+class ShardFold:
+    """Fold the records of one shard into outputs and patient states."""
+
+    def __init__(
+        self, *, shard: int, shard_count: int, rulebook: Rulebook, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        """Begin with no patients and no clock."""
+        self._shard, self._shard_count = shard, shard_count
+        self._rulebook, self._limits = rulebook, limits
+        self._clock: Instant | None = None
+        self._states: dict[PatientId, PatientState] = {}
+        self._due: list[tuple[Instant, PatientId]] = []
+        self._open: _Overlay | None = None
+
+    @property
+    def patients(self) -> int:
+        """Return how many patients the shard holds."""
+        return len(self._states)
+
+    @property
+    def clock(self) -> Instant | None:
+        """Return the shard's clock, or None before the first clock record."""
+        return self._clock
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Take one state record that was written by an earlier owner of the shard."""
+        if key == CLOCK_KEY:
+            self._clock = Instant(int(value))
+            return
+        patient_id = PatientId(key.decode())
+        state = decode_state(value)
+        self._states[patient_id] = state
+        if state.due is not None:
+            heapq.heappush(self._due, (state.due, patient_id))
+
+    def state_of(self, patient_id: PatientId) -> PatientState:
+        """Return the committed state of a patient, empty for one never seen."""
+        return self._states.get(patient_id, PatientState())
+
+    def process(self, records: Sequence[RawRecord]) -> Run:
+        """Compute what follows from records, in order, without changing the memory."""
+        self._discard()
+        overlay = _Overlay(self._clock)
+        self._open = overlay
+        outputs: list[OutRecord] = []
+        for record in records:
+            told = self._record(record, overlay)
+            outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
+        states = [(patient_id.encode(), self._encoded(patient_id, overlay)) for patient_id in overlay.states]
+        if overlay.clock is not None and overlay.clock != self._clock:
+            states.append((CLOCK_KEY, str(overlay.clock).encode()))
+        return Run(tuple(outputs), tuple(states), overlay)
+
+    def commit(self, run: Run) -> None:
+        """Make a run's outcome the memory; only after its records are written for good."""
+        if run.overlay is not self._open:
+            msg = "only the latest run of a shard can be committed"
+            raise ValueError(msg)
+        self._open = None
+        self._clock = run.overlay.clock
+        self._states.update(run.overlay.states)
+        for entry in run.overlay.due_added:
+            heapq.heappush(self._due, entry)
+
+    def _discard(self) -> None:
+        if self._open is not None:
+            for entry in self._open.due_taken:
+                heapq.heappush(self._due, entry)
+            self._open = None
+
+    # One record ------------------------------------------------------------------------------------------------
+
+    def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
+        event = decode_event(record.value, record_bytes_max=self._limits.record_bytes_max)
+        if isinstance(event, Rejection):
+            return (_dead_letter(record, event.code, None),)
+        if isinstance(event, ClockTicked):
+            return self._tick(event, overlay)
+        if not self._belongs_here(record, event):
+            return (_dead_letter(record, DeadLetterCode.MISROUTED, event.patient_id),)
+        return self._advance(record, event, overlay)
+
+    def _belongs_here(self, record: RawRecord, event: FactArrived) -> bool:
+        keyed = record.key == event.patient_id.encode()
+        return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
+
+    def _advance(self, record: RawRecord, event: FactArrived, overlay: _Overlay) -> Sequence[Output]:
+        patient_id = event.patient_id
+        state = self._state(patient_id, overlay)
+        try:
+            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=self._rulebook)
+        except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
+            return self._incomplete(record, event, DeadLetterCode.ENGINE_FAILED, overlay)
+        if advanced is state:
+            return ()
+        encoded = encode_state(advanced)
+        if len(encoded) > self._limits.state_bytes_max:
+            return self._incomplete(record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay)
+        self._keep(patient_id, advanced, overlay, encoded)
+        return outputs
+
+    def _incomplete(
+        self, record: RawRecord, event: FactArrived, code: DeadLetterCode, overlay: _Overlay
+    ) -> Sequence[Output]:
+        """Tell that a record of a patient could not be used, and that what is told of the patient is incomplete."""
+        patient_id = event.patient_id
+        state = self._state(patient_id, overlay)
+        instants = [i for i in (overlay.clock, state.clock, event.received_at) if i is not None]
+        marked, outputs = mark_incomplete(
+            patient_id, state, Instant(max(instants)), self._rulebook, _INCOMPLETE_REASON[code]
+        )
+        if marked is not state:
+            self._keep(patient_id, marked, overlay, None)
+        return (_dead_letter(record, code, patient_id), *outputs)
+
+    def _tick(self, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
+        """Move the clock forward, never back, and fire what is due, in order of instant and patient."""
+        if overlay.clock is not None and event.instant <= overlay.clock:
+            return ()
+        overlay.clock = event.instant
+        outputs: list[Output] = []
+        while (patient_id := self._take_due(event.instant, overlay)) is not None:
+            state = self._state(patient_id, overlay)
+            fired, told = fire_due(patient_id, state, event.instant, self._rulebook)
+            outputs.extend(told)
+            self._keep(patient_id, fired, overlay, None)
+        return outputs
+
+    def _take_due(self, now: Instant, overlay: _Overlay) -> PatientId | None:
+        """Take the patient whose due instant is the earliest not after `now`; outdated entries fall away."""
+        while True:
+            heap = min(
+                (heap for heap in (self._due, overlay.due_added) if heap), key=lambda heap: heap[0], default=None
+            )
+            if heap is None or heap[0][0] > now:
+                return None
+            entry = heapq.heappop(heap)
+            if heap is self._due:
+                overlay.due_taken.append(entry)
+            instant, patient_id = entry
+            if self._state(patient_id, overlay).due == instant:
+                return patient_id
+
+    # Memory ----------------------------------------------------------------------------------------------------
+
+    def _state(self, patient_id: PatientId, overlay: _Overlay) -> PatientState:
+        return overlay.states.get(patient_id) or self.state_of(patient_id)
+
+    def _keep(self, patient_id: PatientId, state: PatientState, overlay: _Overlay, encoded: bytes | None) -> None:
+        if state.due is not None and state.due != self._state(patient_id, overlay).due:
+            heapq.heappush(overlay.due_added, (state.due, patient_id))
+        overlay.states[patient_id] = state
+        if encoded is None:
+            overlay.encoded.pop(patient_id, None)
+        else:
+            overlay.encoded[patient_id] = encoded
+
+    def _encoded(self, patient_id: PatientId, overlay: _Overlay) -> bytes:
+        return overlay.encoded.get(patient_id) or encode_state(overlay.states[patient_id])
+
+
+_INCOMPLETE_REASON: Final = {
+    DeadLetterCode.ENGINE_FAILED: (
+        "A message about this patient could not be assessed because of a fault in the software: "
+        "what is told of this patient may be incomplete. The message is kept; tell the operator."
+    ),
+    DeadLetterCode.PATIENT_STATE_FULL: (
+        "There are more data on this patient than the system can hold: newer data are not assessed. "
+        "Watch this patient by other means; tell the operator."
+    ),
+}
+
+
+def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:
+    value = record.value or b""
+    return DeadLetter(
+        schema_version=SCHEMA_VERSION,
+        code=code,
+        value_digest=f"sha256:{hashlib.sha256(value).hexdigest()}",
+        value_bytes=len(value),
+        patient_id=patient_id,
+    )
+
+
+def _encode(output: Output, position: int, ordinal: int) -> OutRecord:
+    stream, key = _address(output)
+    return OutRecord(stream, key.encode(), canonical_json(output), position, ordinal)
+
+
+def _address(output: Output) -> tuple[OutputStream, str]:
+    match output:
+        case Alert():
+            return OutputStream.ALERTS, output.alert_id
+        case Recurrence():
+            return OutputStream.RECURRENCES, output.recurrence_id
+        case Case():
+            return OutputStream.CASES, f"{output.patient_id}|{output.episode_id}"
+        case DeadLetter():
+            return OutputStream.DEAD_LETTERS, output.value_digest
