@@ -17,7 +17,10 @@ DEFAULT_VERSION = "2026.11"
 def load_default() -> Rulebook:
     """Load the shipped rulebook that is used when none is named."""
     name = f"{DEFAULT_VERSION}.toml"
-    return _parse(resources.files("pv_stream.rules").joinpath("rulebooks", name).read_bytes(), name)
+    return _parse(
+        resources.files("pv_stream.rules").joinpath("rulebooks", name).read_bytes(),
+        name,
+    )
 
 
 def load_file(path: Path) -> Rulebook:
@@ -39,4 +42,6 @@ def _parse(content: bytes, name: str) -> Rulebook:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"rulebook {name}: {error}"
         raise RulebookError(msg) from None
-    return parse_rulebook(tables, digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
+    return parse_rulebook(
+        tables, digest=f"sha256:{hashlib.sha256(content).hexdigest()}"
+    )

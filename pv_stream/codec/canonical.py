@@ -30,7 +30,7 @@ def decimal_text(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def _write(value: object) -> str:  # noqa: PLR0911 - one line for each of JSON's types reads best
+def _write(value: object) -> str:
     if isinstance(value, Enum):
         return _write(value.value)
     if isinstance(value, str):

@@ -43,6 +43,7 @@ from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.times import (
     UTC_OFFSET_MINUTES_MAX,
     UTC_OFFSET_MINUTES_MIN,
+    Instant,
     Interval,
     format_instant,
     parse_instant,
@@ -53,7 +54,9 @@ RECORD_BYTES_MAX: Final = 1_048_576
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}$")]
-InstantText = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
+InstantText = Annotated[
+    str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")
+]
 DecimalText = Annotated[str, Field(pattern=r"^-?\d{1,12}(\.\d{1,9})?$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 SourcePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]/^-]{1,120}$")]
@@ -61,7 +64,9 @@ Ingredient = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{1,60}$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, strict=True
+    )
 
 
 class IntervalModel(_Model):
@@ -137,7 +142,10 @@ class _FactEvent(_Model):
     source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     issued_at: InstantText | None = None
     effective: IntervalModel
-    utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = None
+    utc_offset_minutes: (
+        Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)]
+        | None
+    ) = None
     received_at: InstantText
     source: SourceModel
 
@@ -223,7 +231,9 @@ class Rejection:
     code: DeadLetterCode
 
 
-def decode_event(value: bytes | None, *, record_bytes_max: int = RECORD_BYTES_MAX) -> Event | Rejection:
+def decode_event(
+    value: bytes | None, *, record_bytes_max: int = RECORD_BYTES_MAX
+) -> Event | Rejection:
     """Read one record of the input log, or say why it cannot be read."""
     if not value:
         return Rejection(DeadLetterCode.EMPTY)
@@ -254,7 +264,9 @@ def _to_domain(model: Any) -> Event:
     if isinstance(model, ClockEvent):
         return ClockTicked(parse_instant(model.instant))
     content = _content(model)
-    status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
+    status = (
+        Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
+    )
     if isinstance(model, HoldResolvedEvent):
         status = Status.REVIEWED
     return FactArrived(
@@ -264,9 +276,13 @@ def _to_domain(model: Any) -> Event:
             order=VersionOrder(
                 source_version=model.source_version,
                 status=status,
-                issued_at=0 if model.issued_at is None else parse_instant(model.issued_at),
+                issued_at=0
+                if model.issued_at is None
+                else parse_instant(model.issued_at),
             ),
-            statement=Statement(content, _interval(model.effective), model.utc_offset_minutes),
+            statement=Statement(
+                content, _interval(model.effective), model.utc_offset_minutes
+            ),
             provenance=Provenance(
                 received_at=parse_instant(model.received_at),
                 message_digest=model.source.message_digest,
@@ -286,7 +302,11 @@ def _content(model: Any) -> Content:
         case ObservationEvent():
             return _measurement(model.observation)
         case HoldResolvedEvent():
-            return Retracted() if model.resolution is None else _measurement(model.resolution)
+            return (
+                Retracted()
+                if model.resolution is None
+                else _measurement(model.resolution)
+            )
         case FindingEvent():
             return _finding(model.finding)
         case ExposureEvent():
@@ -311,7 +331,9 @@ def _finding(model: FindingModel) -> Finding:
     return Finding(
         code=model.code,
         presence=model.presence,
-        body_surface_percent=None if model.body_surface_percent is None else _decimal(model.body_surface_percent),
+        body_surface_percent=None
+        if model.body_surface_percent is None
+        else _decimal(model.body_surface_percent),
         sites=model.sites,
         size_cm=None if model.size_cm is None else _decimal(model.size_cm),
     )
@@ -335,7 +357,11 @@ def _decimal(text: str) -> Decimal:
 
 
 def _as_sent(model: AsSentModel | None) -> AsSent | None:
-    return None if model is None else AsSent(model.system, model.code, model.value, model.unit)
+    return (
+        None
+        if model is None
+        else AsSent(model.system, model.code, model.value, model.unit)
+    )
 
 
 def _interval(model: IntervalModel) -> Interval:
@@ -345,7 +371,13 @@ def _interval(model: IntervalModel) -> Interval:
 def encode_event(event: Event) -> bytes:
     """Write the canonical bytes of an event."""
     if isinstance(event, ClockTicked):
-        return canonical_json({"schema_version": 1, "type": "clock", "instant": format_instant(event.instant)})
+        return canonical_json(
+            {
+                "schema_version": 1,
+                "type": "clock",
+                "instant": format_instant(event.instant),
+            }
+        )
     version = event.version
     statement, provenance = version.statement, version.provenance
     kind, body = _body(statement.content, version.order.status)
@@ -357,7 +389,9 @@ def encode_event(event: Event) -> bytes:
             "fact_key": version.key,
             "status": _STATUS_NAMES[version.order.status],
             "source_version": version.order.source_version,
-            "issued_at": format_instant(version.order.issued_at) if version.order.issued_at else None,  # type: ignore[arg-type]
+            "issued_at": format_instant(Instant(version.order.issued_at))
+            if version.order.issued_at
+            else None,  # type: ignore[arg-type]
             "effective": _interval_value(statement.effective),
             "utc_offset_minutes": statement.utc_offset_minutes,
             "received_at": format_instant(provenance.received_at),
@@ -375,7 +409,11 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
     reviewed = status is Status.REVIEWED
     match content:
         case Retracted():
-            return ("hold.resolved", {"resolution": None}) if reviewed else ("retraction", {})
+            return (
+                ("hold.resolved", {"resolution": None})
+                if reviewed
+                else ("retraction", {})
+            )
         case Measurement():
             return (
                 ("hold.resolved", {"resolution": _measurement_value(content)})
@@ -398,7 +436,9 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
                     "kind": content.kind,
                     "ingredients": content.ingredients,
                     "route": content.route,
-                    "end": None if content.end is None else _interval_value(content.end),
+                    "end": None
+                    if content.end is None
+                    else _interval_value(content.end),
                     "is_stop": content.is_stop,
                     "as_sent": content.as_sent,
                     "flags": content.flags,
@@ -420,7 +460,10 @@ def _measurement_value(content: Measurement) -> dict[str, object]:
 
 
 def _interval_value(interval: Interval) -> dict[str, str]:
-    return {"earliest": format_instant(interval.earliest), "latest": format_instant(interval.latest)}
+    return {
+        "earliest": format_instant(interval.earliest),
+        "latest": format_instant(interval.latest),
+    }
 
 
 def _text(value: Decimal | None) -> str | None:

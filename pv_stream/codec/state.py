@@ -47,7 +47,11 @@ _EMPTY: Final = Published()
 
 def encode_state(state: PatientState) -> bytes:
     """Write a patient's state."""
-    published = None if state.published == _EMPTY else _PUBLISHED.dump_python(state.published, mode="json")
+    published = (
+        None
+        if state.published == _EMPTY
+        else _PUBLISHED.dump_python(state.published, mode="json")
+    )
     record = {
         "schema": STATE_SCHEMA,
         "clock": state.clock,
@@ -70,7 +74,9 @@ def decode_state(value: bytes) -> PatientState:
         raise ValueError(msg)
     return PatientState(
         facts={FactKey(row[0]): _fact(row) for row in record["facts"]},
-        published=_EMPTY if record["published"] is None else _PUBLISHED.validate_python(record["published"]),
+        published=_EMPTY
+        if record["published"] is None
+        else _PUBLISHED.validate_python(record["published"]),
         clock=record["clock"],
         due=record["due"],
         relevance=Relevance(record["relevance"]),
@@ -86,7 +92,12 @@ def _fact_row(fact: Fact) -> list[object]:
                 _content_row(statement.content),
                 *_interval_row(statement.effective),
                 statement.utc_offset_minutes,
-                [provenance.received_at, provenance.message_digest, provenance.path, provenance.format],
+                [
+                    provenance.received_at,
+                    provenance.message_digest,
+                    provenance.path,
+                    provenance.format,
+                ],
             ]
             for statement, provenance in fact.statements
         ],
@@ -99,7 +110,11 @@ def _fact(row: list[Any]) -> Fact:
         VersionOrder(source_version, Status(status), issued_at),
         tuple(
             (
-                Statement(_content(content), Interval(Instant(earliest), Instant(latest)), offset),
+                Statement(
+                    _content(content),
+                    Interval(Instant(earliest), Instant(latest)),
+                    offset,
+                ),
                 Provenance(Instant(provenance[0]), *provenance[1:]),
             )
             for content, earliest, latest, offset, provenance in statements
@@ -157,7 +172,13 @@ def _content(row: list[Any]) -> Content:
                 tuple(map(EvidenceFlag, flags)),
             )
         case ["f", code, presence, percent, sites, size]:
-            return Finding(FindingCode(code), Presence(presence), _decimal(percent), sites, _decimal(size))
+            return Finding(
+                FindingCode(code),
+                Presence(presence),
+                _decimal(percent),
+                sites,
+                _decimal(size),
+            )
         case ["x", kind, ingredients, route, end, is_stop, as_sent, flags]:
             return Exposure(
                 ExposureKind(kind),
@@ -169,7 +190,9 @@ def _content(row: list[Any]) -> Content:
                 tuple(map(EvidenceFlag, flags)),
             )
         case ["h", code, digest, analyte]:
-            return Held(HoldCode(code), digest, None if analyte is None else Analyte(analyte))
+            return Held(
+                HoldCode(code), digest, None if analyte is None else Analyte(analyte)
+            )
         case ["r"]:
             return Retracted()
         case _:
@@ -182,7 +205,11 @@ def _interval_row(interval: Interval) -> list[int]:
 
 
 def _as_sent_row(as_sent: AsSent | None) -> list[str | None] | None:
-    return None if as_sent is None else [as_sent.system, as_sent.code, as_sent.value, as_sent.unit]
+    return (
+        None
+        if as_sent is None
+        else [as_sent.system, as_sent.code, as_sent.value, as_sent.unit]
+    )
 
 
 def _as_sent(row: list[Any] | None) -> AsSent | None:

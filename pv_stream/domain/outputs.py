@@ -8,9 +8,9 @@ of processing (law 2): those go in headers.
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class AlertKind(StrEnum):

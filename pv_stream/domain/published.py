@@ -7,7 +7,13 @@ each alert. It is why an id never changes and nothing is told twice. Facts say w
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 
-from pv_stream.domain.assessment import Closing, EpisodeAssessment, RestartAssessment, ReviewAssessment, Tier
+from pv_stream.domain.assessment import (
+    Closing,
+    EpisodeAssessment,
+    RestartAssessment,
+    ReviewAssessment,
+    Tier,
+)
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import AlertId, EpisodeId, FactKey, RecurrenceId
 from pv_stream.domain.outputs import AlertStatus

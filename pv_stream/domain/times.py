@@ -20,7 +20,8 @@ MICROSECONDS_PER_DAY: Final = 24 * MICROSECONDS_PER_HOUR
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ISO: Final = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?(Z|[+-]\d{2}:\d{2})", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,6}))?(Z|[+-]\d{2}:\d{2})",
+    re.ASCII,
 )
 #: Real offsets lie between UTC-12:00 and UTC+14:00.
 UTC_OFFSET_MINUTES_MIN: Final = -12 * 60
@@ -68,7 +69,16 @@ def parse_instant(text: str) -> Instant:
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     offset = UTC if zone == "Z" else _zone(zone)
     microsecond = int((fraction or "").ljust(6, "0"))
-    moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, offset)
+    moment = datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour),
+        int(minute),
+        int(second),
+        microsecond,
+        offset,
+    )
     return from_datetime(moment)
 
 
@@ -87,7 +97,9 @@ def format_instant(instant: Instant) -> str:
 
 def local_day(instant: Instant, utc_offset_minutes: int) -> int:
     """Return the number of the calendar day (0 is 1970-01-01) of an instant at the facility."""
-    return (instant + utc_offset_minutes * MICROSECONDS_PER_MINUTE) // MICROSECONDS_PER_DAY
+    return (
+        instant + utc_offset_minutes * MICROSECONDS_PER_MINUTE
+    ) // MICROSECONDS_PER_DAY
 
 
 def after_days(instant: Instant, days: int) -> Instant:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pv_stream.domain.assessment import (
     Assessment,
+    Culprit,
     EpisodeAssessment,
     EpisodeFlag,
     Latency,
@@ -15,7 +16,6 @@ from pv_stream.domain.assessment import (
 from pv_stream.domain.codes import EvidenceFlag
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey
-from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.episodes import Ending, Span, ending, find_spans
@@ -32,12 +32,17 @@ def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
     """Return what a patient's facts mean under a rulebook; the order of arrival plays no part."""
     timeline = build_timeline(facts, rulebook)
     courses = build_courses(timeline.exposures, rulebook)
-    spans = find_spans(timeline, rulebook, lambda span: _draft(span, courses, rulebook).tier is not None)
+    spans = find_spans(
+        timeline,
+        rulebook,
+        lambda span: _draft(span, courses, rulebook).tier is not None,
+    )
     drafts = [_draft(span, courses, rulebook) for span in spans]
     related = relate([draft for draft in drafts if _is_kept(draft)], rulebook)
     culprits = [rank(draft.suspects, draft.span, rulebook) for draft in related]
     episodes = tuple(
-        _episode(draft, named, rulebook) for draft, named in zip(related, culprits, strict=True)
+        _episode(draft, named, rulebook)
+        for draft, named in zip(related, culprits, strict=True)
     )
     ranks = [{culprit.drug: culprit.rank for culprit in named} for named in culprits]
     return Assessment(
@@ -52,7 +57,14 @@ def _draft(span: Span, courses: Courses, rulebook: Rulebook) -> Draft:
     suspects = find_suspects(span, courses, rulebook)
     score = _score(span, end, rulebook)
     verdict = judge(suspects, score, rulebook)
-    return Draft(span, end, suspects, score, verdict, None if verdict.row is None else verdict.row.tier)
+    return Draft(
+        span,
+        end,
+        suspects,
+        score,
+        verdict,
+        None if verdict.row is None else verdict.row.tier,
+    )
 
 
 def _is_kept(draft: Draft) -> bool:
@@ -62,23 +74,33 @@ def _is_kept(draft: Draft) -> bool:
 
 def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
     first = next((e for e in span.evidence if isinstance(e.source, Sign)), span.opening)
-    scene = items.Scene(span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at)
+    scene = items.Scene(
+        span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at
+    )
     return regiscar.score(items.document(scene, rulebook.parameters))
 
 
-def _episode(draft: Draft, culprits: tuple, rulebook: Rulebook) -> EpisodeAssessment:  # type: ignore[type-arg]
+def _episode(
+    draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook
+) -> EpisodeAssessment:
     onset, offset = draft.onset
     peak = _peak(draft)
     return EpisodeAssessment(
-        members=tuple(dict.fromkeys(key for evidence in draft.span.evidence for key in evidence.keys)),
-        onset=Instant(onset),
+        members=tuple(
+            dict.fromkeys(
+                key for evidence in draft.span.evidence for key in evidence.keys
+            )
+        ),
+        onset=onset,
         last_evidence=draft.span.last.at.earliest,
         utc_offset_minutes=offset,
         tier=draft.tier,
         rule=None if draft.verdict.row is None else draft.verdict.row.name,
         culprits=culprits,
         signs=_signs(draft.span),
-        eosinophils_per_ul=None if peak is None or peak.alert is None else peak.alert.low,
+        eosinophils_per_ul=None
+        if peak is None or peak.alert is None
+        else peak.alert.low,
         threshold_per_ul=_threshold(draft, rulebook),
         score=draft.score,
         established_by=draft.established_by,
@@ -93,7 +115,11 @@ def _episode(draft: Draft, culprits: tuple, rulebook: Rulebook) -> EpisodeAssess
 
 def _threshold(draft: Draft, rulebook: Rulebook) -> int | None:
     suspect = draft.verdict.suspect or next(iter(draft.suspects), None)
-    return None if suspect is None else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
+    return (
+        None
+        if suspect is None
+        else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
+    )
 
 
 def _peak(draft: Draft) -> EosinophilCount | None:
@@ -102,7 +128,9 @@ def _peak(draft: Draft) -> EosinophilCount | None:
 
 
 def _signs(span: Span) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(sign.label for sign in span.timeline.signs if sign.positive))
+    return tuple(
+        dict.fromkeys(sign.label for sign in span.timeline.signs if sign.positive)
+    )
 
 
 _FLAG_OF = {
@@ -122,14 +150,24 @@ def _flags(draft: Draft, peak: EosinophilCount | None) -> tuple[EpisodeFlag, ...
     if any(counts) or any(signs):
         flags.add(EpisodeFlag.CONFLICTING_EVIDENCE)
     suspect = draft.verdict.suspect
-    if suspect is not None and suspect.position.latency is Latency.UNKNOWN and suspect.course.first_dose is None:
+    if (
+        suspect is not None
+        and suspect.position.latency is Latency.UNKNOWN
+        and suspect.course.first_dose is None
+    ):
         flags.add(EpisodeFlag.EXPOSURE_FROM_ORDERS)
     return tuple(sorted(flags))
 
 
-def _evidence(draft: Draft, culprits: tuple, peak: EosinophilCount | None) -> tuple[FactKey, ...]:  # type: ignore[type-arg]
+def _evidence(
+    draft: Draft, culprits: tuple[Culprit, ...], peak: EosinophilCount | None
+) -> tuple[FactKey, ...]:
     """Name the facts that decided: opening, peak, scored items, first sign of each kind, courses; each once."""
-    first_signs = {sign.label: sign.key for sign in reversed(draft.span.timeline.signs) if sign.positive}
+    first_signs = {
+        sign.label: sign.key
+        for sign in reversed(draft.span.timeline.signs)
+        if sign.positive
+    }
     keys = [
         *draft.span.opening.keys,
         *(peak.keys if peak is not None else ()),

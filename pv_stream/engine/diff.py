@@ -50,7 +50,8 @@ def close_due(told: Published, occasion: Occasion) -> Told:
     outputs: list[Output] = []
     episodes = tuple(
         _close(episode, occasion, outputs)
-        if episode.state is EpisodeState.OPEN and episode.last.closes_at <= occasion.as_of
+        if episode.state is EpisodeState.OPEN
+        and episode.last.closes_at <= occasion.as_of
         else episode
         for episode in told.episodes
     )
@@ -59,16 +60,25 @@ def close_due(told: Published, occasion: Occasion) -> Told:
 
 def next_due(told: Published) -> Instant | None:
     """Return the next instant at which time alone changes something."""
-    return min((e.last.closes_at for e in told.episodes if e.state is EpisodeState.OPEN), default=None)
+    return min(
+        (e.last.closes_at for e in told.episodes if e.state is EpisodeState.OPEN),
+        default=None,
+    )
 
 
 def tell_incomplete(told: Published, occasion: Occasion, reason: str) -> Told:
     """Tell, once, that the assessment of a patient is incomplete."""
     if told.incomplete is not None:
         return told, ()
-    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.SYSTEM, telling.ASSESSMENT_INCOMPLETE))
+    alert_id = AlertId(
+        derive_id(
+            "al", occasion.patient_id, AlertKind.SYSTEM, telling.ASSESSMENT_INCOMPLETE
+        )
+    )
     line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.WARNING)
-    return replace(told, incomplete=line), (telling.system_alert(occasion, line, reason),)
+    return replace(told, incomplete=line), (
+        telling.system_alert(occasion, line, reason),
+    )
 
 
 # Episodes --------------------------------------------------------------------------------------------------------
@@ -84,16 +94,28 @@ def _tell_episodes(
     episodes = list(told)
     for index, old in enumerate(told):
         if index in matched.absorbed:
-            episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
+            episodes[index] = _supersede(
+                old, matched.absorbed[index], occasion, outputs
+            )
         elif index not in matched.known and _rests_on_replaced(old, occasion):
-            episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs)
+            episodes[index] = _withdraw(
+                old, old.last, EpisodeState.WITHDRAWN, occasion, outputs
+            )
     for index, assessed in enumerate(assessment.episodes):
         known = matched.known[index]
-        of_episode = None if assessed.recurrence is None else matched.ids[assessed.recurrence.of_episode]
+        of_episode = (
+            None
+            if assessed.recurrence is None
+            else matched.ids[assessed.recurrence.of_episode]
+        )
         if known is None:
-            episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
+            episodes.append(
+                _tell_new(matched.ids[index], assessed, of_episode, occasion, outputs)
+            )
         else:
-            episodes[known] = _tell_known(told[known], assessed, of_episode, occasion, outputs)
+            episodes[known] = _tell_known(
+                told[known], assessed, of_episode, occasion, outputs
+            )
     return tuple(episodes)
 
 
@@ -145,15 +167,22 @@ def _tell_known(
     return new
 
 
-def _latched_tier(old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion) -> Tier | None:
+def _latched_tier(
+    old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion
+) -> Tier | None:
     """Return the tier: the highest so far, unless a fact that the alert rests on was replaced."""
     if old.alert is None or not _is_alerted(old) or _rests_on_replaced(old, occasion):
         return assessed.tier
-    return old.alert.tier if assessed.tier is None else max(old.alert.tier, assessed.tier)
+    return (
+        old.alert.tier if assessed.tier is None else max(old.alert.tier, assessed.tier)
+    )
 
 
 def _tell_unalerted(
-    old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion, outputs: list[Output]
+    old: PublishedEpisode,
+    assessed: EpisodeAssessment,
+    occasion: Occasion,
+    outputs: list[Output],
 ) -> PublishedEpisode:
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
     new = replace(old, members=members, last=assessed, state=EpisodeState.CANDIDATE)
@@ -181,36 +210,63 @@ def _shown(told: PublishedEpisode) -> tuple[object, ...]:
 
 
 def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
-    changed = (old.last.established_by, old.last.resolved_at, old.last.last_evidence, old.state)
-    return changed != (new.last.established_by, new.last.resolved_at, new.last.last_evidence, new.state) or _differs(
-        old, new
+    changed = (
+        old.last.established_by,
+        old.last.resolved_at,
+        old.last.last_evidence,
+        old.state,
     )
+    return changed != (
+        new.last.established_by,
+        new.last.resolved_at,
+        new.last.last_evidence,
+        new.state,
+    ) or _differs(old, new)
 
 
 def _tell_alert(
-    new: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion, outputs: list[Output]
+    new: PublishedEpisode,
+    status: AlertStatus,
+    tier: Tier,
+    occasion: Occasion,
+    outputs: list[Output],
 ) -> PublishedEpisode:
     """Tell a revision of the alert of an open episode, its recurrence and its case."""
     line = _next_line(new, status, tier, occasion)
-    new = replace(new, state=EpisodeState.OPEN, alert=line, closing=None, superseded_by=None)
-    outputs.append(telling.episode_alert(occasion, new, line, reasons.episode_reason(new.last)))
+    new = replace(
+        new, state=EpisodeState.OPEN, alert=line, closing=None, superseded_by=None
+    )
+    outputs.append(
+        telling.episode_alert(occasion, new, line, reasons.episode_reason(new.last))
+    )
     return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
 
 
-def _next_line(told: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion) -> AlertLine:
+def _next_line(
+    told: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion
+) -> AlertLine:
     if told.alert is not None:
         return AlertLine(told.alert.alert_id, told.alert.revision + 1, status, tier)
-    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.SUSPECTED_DRESS, told.episode_id))
+    alert_id = AlertId(
+        derive_id("al", occasion.patient_id, AlertKind.SUSPECTED_DRESS, told.episode_id)
+    )
     return AlertLine(alert_id, 1, status, tier)
 
 
-def _tell_recurrence(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+def _tell_recurrence(
+    told: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
     """Tell a recurrence when it is new or its basis changed; the memory keeps the last finding in `last`."""
     finding = telling.recurrence_out(told)
     old = told.recurrence
     if finding is None:
         return _withdraw_recurrence(told, occasion, outputs)
-    shown = (finding.primary, finding.contributing, finding.of_episode, finding.interval_days)
+    shown = (
+        finding.primary,
+        finding.contributing,
+        finding.of_episode,
+        finding.interval_days,
+    )
     if old is not None and old.shown == shown:
         return told
     recurrence_id = RecurrenceId(derive_id("rc", occasion.patient_id, told.episode_id))
@@ -222,13 +278,17 @@ def _tell_recurrence(told: PublishedEpisode, occasion: Occasion, outputs: list[O
     return told
 
 
-def _withdraw_recurrence(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+def _withdraw_recurrence(
+    told: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
     old = told.recurrence
     if old is None or old.shown is None:
         return told
     line = RecurrenceLine(old.recurrence_id, old.revision + 1, None)
     finding = telling.recurrence_from(old.shown)
-    outputs.append(telling.recurrence_record(occasion, told, line, "withdrawn", finding))
+    outputs.append(
+        telling.recurrence_record(occasion, told, line, "withdrawn", finding)
+    )
     return replace(told, recurrence=line)
 
 
@@ -244,7 +304,7 @@ def _withdraw(
         return replace(old, last=last)
     new = replace(old, state=state, last=last, closing=None)
     if _is_alerted(old):
-        assert old.alert is not None  # noqa: S101 - what _is_alerted says
+        assert old.alert is not None
         line = _next_line(old, AlertStatus.WITHDRAWN, old.alert.tier, occasion)
         new = replace(new, alert=line)
         outputs.append(telling.episode_alert(occasion, new, line, reasons.WITHDRAWN))
@@ -257,9 +317,14 @@ def _is_alerted(told: PublishedEpisode) -> bool:
 
 
 def _supersede(
-    old: PublishedEpisode, survivor: EpisodeId, occasion: Occasion, outputs: list[Output]
+    old: PublishedEpisode,
+    survivor: EpisodeId,
+    occasion: Occasion,
+    outputs: list[Output],
 ) -> PublishedEpisode:
-    new = replace(old, state=EpisodeState.SUPERSEDED, superseded_by=survivor, closing=None)
+    new = replace(
+        old, state=EpisodeState.SUPERSEDED, superseded_by=survivor, closing=None
+    )
     if old.alert is not None and _is_alerted(old):
         line = _next_line(old, AlertStatus.SUPERSEDED, old.alert.tier, occasion)
         new = replace(new, alert=line)
@@ -268,15 +333,23 @@ def _supersede(
     return _tell_case(new, occasion, outputs)
 
 
-def _close(old: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
-    assert old.alert is not None  # noqa: S101 - an open episode has an alert
+def _close(
+    old: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
+    assert old.alert is not None
     line = _next_line(old, AlertStatus.CLOSED, old.alert.tier, occasion)
     new = replace(old, state=EpisodeState.CLOSED, closing=old.last.closing, alert=line)
-    outputs.append(telling.episode_alert(occasion, new, line, reasons.closing_reason(old.last.closing)))
+    outputs.append(
+        telling.episode_alert(
+            occasion, new, line, reasons.closing_reason(old.last.closing)
+        )
+    )
     return _tell_case(new, occasion, outputs)
 
 
-def _tell_case(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+def _tell_case(
+    told: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
     told = replace(told, case_revision=told.case_revision + 1)
     outputs.append(telling.episode_case(occasion, told))
     return told
@@ -299,7 +372,9 @@ def _tell_restarts(
         of_episode = matched.ids[assessed.prior]
         if known is not None:
             found.add(known)
-            restarts[known] = _tell_known_restart(told[known], assessed, of_episode, occasion, outputs)
+            restarts[known] = _tell_known_restart(
+                told[known], assessed, of_episode, occasion, outputs
+            )
         elif not assessed.reacted:
             restarts.append(_tell_new_restart(assessed, of_episode, occasion, outputs))
     for index, old in enumerate(told):
@@ -309,12 +384,21 @@ def _tell_restarts(
 
 
 def _tell_new_restart(
-    assessed: RestartAssessment, of_episode: EpisodeId, occasion: Occasion, outputs: list[Output]
+    assessed: RestartAssessment,
+    of_episode: EpisodeId,
+    occasion: Occasion,
+    outputs: list[Output],
 ) -> PublishedRestart:
     subject = (of_episode, assessed.drug, assessed.course[0])
-    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.CULPRIT_RESTART, *subject))
+    alert_id = AlertId(
+        derive_id("al", occasion.patient_id, AlertKind.CULPRIT_RESTART, *subject)
+    )
     line = AlertLine(alert_id, 1, AlertStatus.RAISED, assessed.tier)
-    outputs.append(telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed)))
+    outputs.append(
+        telling.restart_alert(
+            occasion, line, assessed, of_episode, reasons.restart_reason(assessed)
+        )
+    )
     return PublishedRestart(line, of_episode, assessed.course, assessed)
 
 
@@ -342,13 +426,28 @@ def _tell_known_restart(
         return new
     status = AlertStatus.RAISED if withdrawn else AlertStatus.REVISED
     line = AlertLine(old.alert.alert_id, old.alert.revision + 1, status, tier)
-    outputs.append(telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed)))
+    outputs.append(
+        telling.restart_alert(
+            occasion, line, assessed, of_episode, reasons.restart_reason(assessed)
+        )
+    )
     return replace(new, alert=line)
 
 
-def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
-    line = AlertLine(old.alert.alert_id, old.alert.revision + 1, AlertStatus.WITHDRAWN, old.alert.tier)
-    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.WITHDRAWN))
+def _withdraw_restart(
+    old: PublishedRestart, occasion: Occasion, outputs: list[Output]
+) -> PublishedRestart:
+    line = AlertLine(
+        old.alert.alert_id,
+        old.alert.revision + 1,
+        AlertStatus.WITHDRAWN,
+        old.alert.tier,
+    )
+    outputs.append(
+        telling.restart_alert(
+            occasion, line, old.last, old.of_episode, reasons.WITHDRAWN
+        )
+    )
     return replace(old, alert=line)
 
 
@@ -367,24 +466,49 @@ def _tell_reviews(
         known = index_of.get(review.fact)
         if known is None:
             reviews.append(_tell_review(None, review, occasion, outputs))
-        elif told[known].alert.status not in _LIVE or told[known].last.code != review.code:
+        elif (
+            told[known].alert.status not in _LIVE
+            or told[known].last.code != review.code
+        ):
             reviews[known] = _tell_review(told[known], review, occasion, outputs)
     held = {review.fact for review in assessed}
     for index, old in enumerate(told):
-        if old.last.fact not in held and old.alert.status in _LIVE and old.last.fact in occasion.replaced:
-            line = AlertLine(old.alert.alert_id, old.alert.revision + 1, AlertStatus.CLOSED, Tier.INFO)
-            outputs.append(telling.review_alert(occasion, line, old.last, reasons.REVIEWED, "reviewed"))
+        if (
+            old.last.fact not in held
+            and old.alert.status in _LIVE
+            and old.last.fact in occasion.replaced
+        ):
+            line = AlertLine(
+                old.alert.alert_id,
+                old.alert.revision + 1,
+                AlertStatus.CLOSED,
+                Tier.INFO,
+            )
+            outputs.append(
+                telling.review_alert(
+                    occasion, line, old.last, reasons.REVIEWED, "reviewed"
+                )
+            )
             reviews[index] = replace(old, alert=line)
     return tuple(reviews)
 
 
 def _tell_review(
-    old: PublishedReview | None, review: ReviewAssessment, occasion: Occasion, outputs: list[Output]
+    old: PublishedReview | None,
+    review: ReviewAssessment,
+    occasion: Occasion,
+    outputs: list[Output],
 ) -> PublishedReview:
     if old is None:
-        alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, review.fact))
+        alert_id = AlertId(
+            derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, review.fact)
+        )
         line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.INFO)
     else:
-        line = AlertLine(old.alert.alert_id, old.alert.revision + 1, AlertStatus.REVISED, Tier.INFO)
-    outputs.append(telling.review_alert(occasion, line, review, reasons.review_reason(review)))
+        line = AlertLine(
+            old.alert.alert_id, old.alert.revision + 1, AlertStatus.REVISED, Tier.INFO
+        )
+    outputs.append(
+        telling.review_alert(occasion, line, review, reasons.review_reason(review))
+    )
     return PublishedReview(line, review)

@@ -28,7 +28,8 @@ def join_fact(fact: Fact | None, version: FactVersion) -> Fact:
 
 
 def _merge(
-    statements: tuple[tuple[Statement, Provenance], ...], arrived: tuple[Statement, Provenance]
+    statements: tuple[tuple[Statement, Provenance], ...],
+    arrived: tuple[Statement, Provenance],
 ) -> tuple[tuple[Statement, Provenance], ...]:
     provenance_of = dict(statements)
     statement, provenance = arrived

@@ -27,7 +27,9 @@ class Matched:
 
 
 def match_episodes(
-    patient_id: PatientId, assessed: Sequence[EpisodeAssessment], published: Sequence[PublishedEpisode]
+    patient_id: PatientId,
+    assessed: Sequence[EpisodeAssessment],
+    published: Sequence[PublishedEpisode],
 ) -> Matched:
     """Find the identity of each assessed episode, or give it one."""
     overlaps = _overlaps(assessed, published)
@@ -47,7 +49,9 @@ def match_episodes(
         ids.append(_new_id(patient_id, episode, used))
         used.add(ids[-1])
     absorbed = {
-        old: ids[new] for _, old, new in sorted(overlaps, reverse=True) if old not in taken and known[new] != old
+        old: ids[new]
+        for _, old, new in sorted(overlaps, reverse=True)
+        if old not in taken and known[new] != old
     }
     return Matched(tuple(ids), tuple(known), absorbed)
 
@@ -65,7 +69,9 @@ def _overlaps(
     return overlaps
 
 
-def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]) -> EpisodeId:
+def _new_id(
+    patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]
+) -> EpisodeId:
     """Give an id from the opening evidence; a number tells it from an earlier episode opened by the same fact."""
     for number in count():
         parts = (patient_id, episode.members[0], *((str(number),) if number else ()))
@@ -75,10 +81,14 @@ def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[Episode
     raise AssertionError
 
 
-def match_restart(restart: RestartAssessment, published: Sequence[PublishedRestart]) -> int | None:
+def match_restart(
+    restart: RestartAssessment, published: Sequence[PublishedRestart]
+) -> int | None:
     """Return the index of the published restart of the same drug that shares a record of the course."""
     course = frozenset(restart.course)
     for index, known in enumerate(published):
-        if known.last.drug == restart.drug and any(key in course for key in known.course):
+        if known.last.drug == restart.drug and any(
+            key in course for key in known.course
+        ):
             return index
     return None

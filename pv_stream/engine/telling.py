@@ -78,7 +78,7 @@ class Occasion:
         return f"@{digest}#{provenance.path}"
 
 
-def _alert(  # noqa: PLR0913 - one keyword for each field that differs between kinds
+def _alert(
     occasion: Occasion,
     line: AlertLine,
     kind: AlertKind,
@@ -118,13 +118,17 @@ def _alert(  # noqa: PLR0913 - one keyword for each field that differs between k
         restart=restart,
         review=review,
         masking=(),
-        flags=tuple(sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        flags=tuple(
+            sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])
+        ),
         evidence=occasion.cite(evidence),
         rulebook=occasion.rulebook_out,
     )
 
 
-def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str) -> Alert:
+def episode_alert(
+    occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str
+) -> Alert:
     """Return a revision of the alert of an episode."""
     return _alert(
         occasion,
@@ -141,7 +145,11 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
 
 
 def restart_alert(
-    occasion: Occasion, line: AlertLine, restart: RestartAssessment, of_episode: EpisodeId, reason: str
+    occasion: Occasion,
+    line: AlertLine,
+    restart: RestartAssessment,
+    of_episode: EpisodeId,
+    reason: str,
 ) -> Alert:
     """Return a revision of the alert of a restarted drug."""
     started = RestartOut(
@@ -163,7 +171,11 @@ def restart_alert(
 
 
 def review_alert(
-    occasion: Occasion, line: AlertLine, review: ReviewAssessment, reason: str, closing: str | None = None
+    occasion: Occasion,
+    line: AlertLine,
+    review: ReviewAssessment,
+    reason: str,
+    closing: str | None = None,
 ) -> Alert:
     """Return a revision of the alert of a held value."""
     return _alert(
@@ -196,7 +208,9 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         tier=None if told.alert is None else told.alert.tier.name.lower(),
         onset=format_instant(last.onset),
         last_evidence=format_instant(last.last_evidence),
-        resolved_at=None if last.resolved_at is None else format_instant(last.resolved_at),
+        resolved_at=None
+        if last.resolved_at is None
+        else format_instant(last.resolved_at),
         established=last.established_by is not None,
         established_by=last.established_by,
         signs=last.signs,
@@ -204,7 +218,11 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         eosinophils_per_ul=last.eosinophils_per_ul,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
-        flags=tuple(sorted([*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        flags=tuple(
+            sorted(
+                [*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])]
+            )
+        ),
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
@@ -212,10 +230,14 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
 
 
 def recurrence_record(
-    occasion: Occasion, told: PublishedEpisode, line: RecurrenceLine, status: str, finding: RecurrenceOut
+    occasion: Occasion,
+    told: PublishedEpisode,
+    line: RecurrenceLine,
+    status: str,
+    finding: RecurrenceOut,
 ) -> Recurrence:
     """Return a revision of a recurrence."""
-    assert told.alert is not None  # noqa: S101 - a recurrence is only told of an episode that alerts
+    assert told.alert is not None
     return Recurrence(
         schema_version=SCHEMA_VERSION,
         record_id=derive_id("rec", line.recurrence_id, str(line.revision)),
@@ -246,7 +268,12 @@ def recurrence_out(told: PublishedEpisode) -> RecurrenceOut | None:
     finding = told.last.recurrence
     if finding is None or told.recurrence_of is None:
         return None
-    return RecurrenceOut(finding.primary.value, tuple(c.value for c in finding.contributing), told.recurrence_of, finding.interval_days)
+    return RecurrenceOut(
+        finding.primary.value,
+        tuple(c.value for c in finding.contributing),
+        told.recurrence_of,
+        finding.interval_days,
+    )
 
 
 def _culprits(episode: EpisodeAssessment | None) -> tuple[CulpritOut, ...]:
@@ -269,9 +296,14 @@ def _regiscar(score: Score) -> RegiscarOut:
         worst=score.total.worst,
         current=score.total.current,
         best=score.total.best,
-        category=CategoryOut(score.worst_category, score.current_category, score.best_category),
+        category=CategoryOut(
+            score.worst_category, score.current_category, score.best_category
+        ),
         unknown_items=score.unknown_items,
-        items=tuple(ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence)) for i in score.items),
+        items=tuple(
+            ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence))
+            for i in score.items
+        ),
         organ_profile=ORGAN_PROFILE,
     )
 

@@ -16,7 +16,15 @@ from pv_stream.domain.times import Instant, local_day
 from pv_stream.rules import regiscar
 from pv_stream.rules.regiscar import NO, YES, Documented, Item, known, unknown
 from pv_stream.rules.rulebook import Parameters
-from pv_stream.rules.timeline import Dated, EosinophilCount, Reading, Sign, SignKind, Timeline, reading_of
+from pv_stream.rules.timeline import (
+    Dated,
+    EosinophilCount,
+    Reading,
+    Sign,
+    SignKind,
+    Timeline,
+    reading_of,
+)
 
 _FEATURES: Final = (
     FindingCode.FACIAL_OEDEMA,
@@ -58,7 +66,9 @@ def document(scene: Scene, parameters: Parameters) -> Mapping[str, Documented]:
         ),
         regiscar.RASH_EXTENT.name: _rash_extent(findings, parameters),
         regiscar.RASH_SUGGESTIVE.name: _rash_suggestive(findings, parameters),
-        regiscar.BIOPSY.name: _simple(regiscar.BIOPSY, findings, FindingCode.BIOPSY_SUGGESTS_DRESS),
+        regiscar.BIOPSY.name: _simple(
+            regiscar.BIOPSY, findings, FindingCode.BIOPSY_SUGGESTS_DRESS
+        ),
         regiscar.ORGANS.name: _organs(scene.timeline.signs, findings),
         regiscar.RESOLUTION.name: _resolution(scene, findings, parameters),
         regiscar.EXCLUSION_TESTS.name: _exclusion_tests(findings, parameters),
@@ -78,11 +88,18 @@ _Findings = Mapping[FindingCode, _Documented]
 
 
 def _by_code(findings: Iterable[Dated[Finding]]) -> _Findings:
-    sorted_out: dict[FindingCode, tuple[list[tuple[FactKey, Finding]], list[tuple[FactKey, Finding]]]] = {}
+    sorted_out: dict[
+        FindingCode, tuple[list[tuple[FactKey, Finding]], list[tuple[FactKey, Finding]]]
+    ] = {}
     for dated in findings:
         present, absent = sorted_out.setdefault(dated.content.code, ([], []))
-        (present if dated.content.presence is Presence.PRESENT else absent).append((dated.key, dated.content))
-    return {code: _Documented(tuple(present), tuple(absent)) for code, (present, absent) in sorted_out.items()}
+        (present if dated.content.presence is Presence.PRESENT else absent).append(
+            (dated.key, dated.content)
+        )
+    return {
+        code: _Documented(tuple(present), tuple(absent))
+        for code, (present, absent) in sorted_out.items()
+    }
 
 
 def _simple(item: Item, findings: _Findings, code: FindingCode) -> Documented:
@@ -96,7 +113,9 @@ def _simple(item: Item, findings: _Findings, code: FindingCode) -> Documented:
 
 def _fever(scene: Scene, parameters: Parameters) -> Documented:
     threshold = parameters.fever_score_celsius.value
-    readings = [(dated.key, reading_of(dated.content)) for dated in scene.timeline.temperatures]
+    readings = [
+        (dated.key, reading_of(dated.content)) for dated in scene.timeline.temperatures
+    ]
     for key, reading in readings:
         if reading.low >= threshold:
             return known(YES, key)
@@ -114,7 +133,9 @@ def _is_below(reading: Reading, bound: Decimal) -> bool:
 
 def _nodes(findings: _Findings, parameters: Parameters) -> Documented:
     documented = findings.get(FindingCode.ENLARGED_LYMPH_NODES, _NOTHING)
-    verdicts = [(key, _qualifies(finding, parameters)) for key, finding in documented.present]
+    verdicts = [
+        (key, _qualifies(finding, parameters)) for key, finding in documented.present
+    ]
     for key, verdict in verdicts:
         if verdict == YES:
             return known(YES, key)
@@ -156,7 +177,11 @@ def _rash_extent(findings: _Findings, parameters: Parameters) -> Documented:
 def _rash_suggestive(findings: _Findings, parameters: Parameters) -> Documented:
     documented = [findings.get(code, _NOTHING) for code in _FEATURES]
     present = [feature.present[0][0] for feature in documented if feature.present]
-    absent = [feature.absent[0][0] for feature in documented if feature.absent and not feature.present]
+    absent = [
+        feature.absent[0][0]
+        for feature in documented
+        if feature.absent and not feature.present
+    ]
     if len(present) >= parameters.rash_features_min.value:
         return known(YES, *present)
     if len(present) + len(absent) == len(_FEATURES):
@@ -173,7 +198,11 @@ def _organs(signs: Iterable[Sign], findings: _Findings) -> Documented:
             proven.setdefault(sign.organ, sign.key)
         elif sign.organ is not None and sign.by_finding:
             normal.setdefault(sign.organ, sign.key)
-    alternative = [key for code in _EXCLUSION_TESTS for key, _ in findings.get(code, _NOTHING).present]
+    alternative = [
+        key
+        for code in _EXCLUSION_TESTS
+        for key, _ in findings.get(code, _NOTHING).present
+    ]
     causes = findings.get(FindingCode.OTHER_CAUSES_EXCLUDED, _NOTHING)
     if alternative or causes.absent:
         return known("none", *alternative, *(key for key, _ in causes.absent[:1]))
@@ -183,16 +212,23 @@ def _organs(signs: Iterable[Sign], findings: _Findings) -> Documented:
     fewest = count if causes.present else 0
     levels = _ORGAN_LEVELS[fewest : most + 1]
     if not proven:
-        return known("none", *normal.values()) if all_settled else Documented(levels, None)
+        return (
+            known("none", *normal.values()) if all_settled else Documented(levels, None)
+        )
     return Documented(levels, _ORGAN_LEVELS[count], tuple(proven.values()))
 
 
-def _resolution(scene: Scene, findings: _Findings, parameters: Parameters) -> Documented:
+def _resolution(
+    scene: Scene, findings: _Findings, parameters: Parameters
+) -> Documented:
     """Settle resolution by a sign on or after the day, or a resolution before it; silence settles nothing."""
     offset = scene.utc_offset_minutes
     day = local_day(scene.onset, offset) + parameters.resolution_days.value
     for sign in scene.timeline.signs:
-        if sign.positive and local_day(sign.at.earliest, sign.utc_offset_minutes) >= day:
+        if (
+            sign.positive
+            and local_day(sign.at.earliest, sign.utc_offset_minutes) >= day
+        ):
             return known(YES, sign.key)
     if scene.resolved_at is not None and local_day(scene.resolved_at, offset) < day:
         resolved = findings.get(FindingCode.REACTION_RESOLVED, _NOTHING).present
@@ -211,7 +247,9 @@ def _exclusion_tests(findings: _Findings, parameters: Parameters) -> Documented:
     return unknown(regiscar.EXCLUSION_TESTS, *negative)
 
 
-def eosinophils(counts: Iterable[EosinophilCount], parameters: Parameters) -> Documented:
+def eosinophils(
+    counts: Iterable[EosinophilCount], parameters: Parameters
+) -> Documented:
     """Return the level of the peak count; known once a valid count exists."""
     worst = current = best = None
     evidence: tuple[FactKey, ...] = ()
@@ -227,7 +265,9 @@ def eosinophils(counts: Iterable[EosinophilCount], parameters: Parameters) -> Do
     if worst is None or best is None:
         return unknown(regiscar.EOSINOPHILS)
     names = regiscar.EOSINOPHILS.levels
-    return Documented(names[worst : best + 1], None if current is None else names[current], evidence)
+    return Documented(
+        names[worst : best + 1], None if current is None else names[current], evidence
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +287,10 @@ def count_levels(count: EosinophilCount, parameters: Parameters) -> CountLevels 
     by_percent = _percent_level(count, parameters)
     if not count.counts:
         return None
-    bounds = (parameters.eosinophils_low_per_ul.value, parameters.eosinophils_high_per_ul.value)
+    bounds = (
+        parameters.eosinophils_low_per_ul.value,
+        parameters.eosinophils_high_per_ul.value,
+    )
     ranges = [_level_range(reading, bounds) for reading in count.counts]
     current = None
     if count.current is not None:
@@ -265,7 +308,10 @@ def _percent_level(count: EosinophilCount, parameters: Parameters) -> int:
         return 0
     if not _is_below(count.leukocytes, parameters.leukocytes_guard_per_ul.value):
         return 0
-    bounds = (parameters.eosinophils_low_percent.value, parameters.eosinophils_high_percent.value)
+    bounds = (
+        parameters.eosinophils_low_percent.value,
+        parameters.eosinophils_high_percent.value,
+    )
     return _level(count.percent.low, bounds)
 
 
@@ -277,13 +323,19 @@ def _level_range(reading: Reading, bounds: tuple[Decimal, Decimal]) -> tuple[int
     low = _level(reading.low, bounds)
     if reading.high is None:
         return low, len(bounds)
-    high = sum(reading.high > bound if reading.high_open else reading.high >= bound for bound in bounds)
+    high = sum(
+        reading.high > bound if reading.high_open else reading.high >= bound
+        for bound in bounds
+    )
     return low, max(low, high)
 
 
 def is_positive(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a specimen shows eosinophilia at or above the lower bound of the table."""
-    if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
+    if (
+        count.alert is not None
+        and count.alert.low >= parameters.eosinophils_low_per_ul.value
+    ):
         return True
     return _percent_level(count, parameters) > 0
 

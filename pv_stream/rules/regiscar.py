@@ -33,15 +33,24 @@ class Item:
 
 
 FEVER: Final = Item("fever", {NO: -1, YES: 0}, -1, "Fever >= 38.5 °C")
-NODES: Final = Item("enlarged_lymph_nodes", {NO: 0, YES: 1}, 0, "Enlarged lymph nodes (>= 2 sites, > 1 cm)")
+NODES: Final = Item(
+    "enlarged_lymph_nodes",
+    {NO: 0, YES: 1},
+    0,
+    "Enlarged lymph nodes (>= 2 sites, > 1 cm)",
+)
 EOSINOPHILS: Final = Item(
     "eosinophils",
     {"below_700": 0, "700_to_1499": 1, "1500_or_more": 2},
     0,
     "Eosinophils 700-1,499/µL or 10-19.9 %, >= 1,500/µL or >= 20 % (percentages if leukocytes < 4,000/µL)",
 )
-ATYPICAL_LYMPHOCYTES: Final = Item("atypical_lymphocytes", {NO: 0, YES: 1}, 0, "Atypical lymphocytes")
-RASH_EXTENT: Final = Item("rash_extent", {NO: 0, YES: 1}, 0, "Rash > 50 % of body surface")
+ATYPICAL_LYMPHOCYTES: Final = Item(
+    "atypical_lymphocytes", {NO: 0, YES: 1}, 0, "Atypical lymphocytes"
+)
+RASH_EXTENT: Final = Item(
+    "rash_extent", {NO: 0, YES: 1}, 0, "Rash > 50 % of body surface"
+)
 RASH_SUGGESTIVE: Final = Item(
     "rash_suggestive",
     {NO: -1, YES: 1},
@@ -49,7 +58,9 @@ RASH_SUGGESTIVE: Final = Item(
     "Rash suggesting DRESS (>= 2 of facial oedema, infiltration, purpura, scaling)",
 )
 BIOPSY: Final = Item("biopsy", {NO: -1, YES: 0}, 0, "Biopsy suggesting DRESS")
-ORGANS: Final = Item("organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved")
+ORGANS: Final = Item(
+    "organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved"
+)
 RESOLUTION: Final = Item("resolution", {NO: -1, YES: 0}, -1, "Resolution in >= 15 days")
 EXCLUSION_TESTS: Final = Item(
     "exclusion_tests", {NO: 0, YES: 1}, 0, ">= 3 exclusion tests done and none positive"
@@ -69,7 +80,11 @@ TABLE: Final = (
 )
 
 #: Highest total of each category but the last: < 2 no case, 2-3 possible, 4-5 probable, > 5 definite.
-_CATEGORY_UP_TO: Final = ((1, Category.NO_CASE), (3, Category.POSSIBLE), (5, Category.PROBABLE))
+_CATEGORY_UP_TO: Final = (
+    (1, Category.NO_CASE),
+    (3, Category.POSSIBLE),
+    (5, Category.PROBABLE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +125,24 @@ def score(documented: Mapping[str, Documented]) -> Score:
         current=sum(item.points.current for item in items),
         best=sum(item.points.best for item in items),
     )
-    return Score(total, category(total.worst), category(total.current), category(total.best), items)
+    return Score(
+        total,
+        category(total.worst),
+        category(total.current),
+        category(total.best),
+        items,
+    )
 
 
 def _score_item(item: Item, documented: Documented) -> ItemScore:
     levels = tuple(level for level in item.levels if level in documented.possible)
     points = [item.points[level] for level in levels]
-    current = item.unknown if documented.current is None else item.points[documented.current]
-    return ItemScore(item.name, levels, Points(min(points), current, max(points)), documented.evidence)
+    current = (
+        item.unknown if documented.current is None else item.points[documented.current]
+    )
+    return ItemScore(
+        item.name,
+        levels,
+        Points(min(points), current, max(points)),
+        documented.evidence,
+    )

@@ -17,7 +17,10 @@ _CLOSER_FIRST: Final = (Relation.SAME, Relation.CANDIDATE, Relation.CROSS_REACTI
 
 
 def find_restarts(
-    drafts: Sequence[Draft], ranks: Sequence[dict[str, int]], courses: Courses, rulebook: Rulebook
+    drafts: Sequence[Draft],
+    ranks: Sequence[dict[str, int]],
+    courses: Courses,
+    rulebook: Rulebook,
 ) -> tuple[RestartAssessment, ...]:
     """Return one warning for each course that deserves one, in order of time.
 
@@ -29,7 +32,9 @@ def find_restarts(
             warnings = list(_warnings(course, drafts, ranks, rulebook))
             if warnings:
                 restarts.append(max(warnings, key=_urgency))
-    return tuple(sorted(restarts, key=lambda restart: (restart.started_at, restart.drug)))
+    return tuple(
+        sorted(restarts, key=lambda restart: (restart.started_at, restart.drug))
+    )
 
 
 def _urgency(restart: RestartAssessment) -> tuple[int, int, int]:
@@ -37,16 +42,26 @@ def _urgency(restart: RestartAssessment) -> tuple[int, int, int]:
 
 
 def _warnings(
-    course: Course, drafts: Sequence[Draft], ranks: Sequence[dict[str, int]], rulebook: Rulebook
+    course: Course,
+    drafts: Sequence[Draft],
+    ranks: Sequence[dict[str, int]],
+    rulebook: Rulebook,
 ) -> Iterable[RestartAssessment]:
     partners = rulebook.class_partners.get(course.drug, frozenset())
     for index, draft in enumerate(drafts):
         if course.first.earliest <= draft.span.opening.at.earliest:
             continue
-        own = next((s.course.index for s in draft.suspects if s.course.drug == course.drug), None)
+        own = next(
+            (s.course.index for s in draft.suspects if s.course.drug == course.drug),
+            None,
+        )
         judged: tuple[Relation, Tier] | None = None
         if own is not None:
-            judged = _same_drug(draft, ranks[index][course.drug]) if course.index > own else None
+            judged = (
+                _same_drug(draft, ranks[index][course.drug])
+                if course.index > own
+                else None
+            )
         elif partners & draft.drugs:
             judged = _partner(draft)
         if judged is not None:
@@ -79,7 +94,8 @@ def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
 def _has_reacted(course: Course, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
     return any(
         evidence.at.earliest >= course.first.earliest
-        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
+        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook)
+        is not None
         for draft in drafts
         for evidence in draft.span.evidence
     )

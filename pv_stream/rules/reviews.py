@@ -28,10 +28,16 @@ def find_reviews(
     reviews = []
     for dated in held:
         drugs = tuple(
-            drug for drug in sorted(courses) if any(_is_under(course, dated, rulebook) for course in courses[drug])
+            drug
+            for drug in sorted(courses)
+            if any(_is_under(course, dated, rulebook) for course in courses[drug])
         )
         if drugs:
-            reviews.append(ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs))
+            reviews.append(
+                ReviewAssessment(
+                    dated.key, dated.content.code, dated.at.earliest, drugs
+                )
+            )
     return tuple(reviews)
 
 
@@ -43,6 +49,10 @@ def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:
     until = course.covered_until
     if until is None:
         return True
-    lag_days = (rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days).value
-    days = local_day(dated.at.earliest, dated.utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
+    lag_days = (
+        rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days
+    ).value
+    days = local_day(dated.at.earliest, dated.utc_offset_minutes) - local_day(
+        until, course.utc_offset_minutes
+    )
     return days <= lag_days

@@ -216,7 +216,9 @@ def _check(rulebook: Rulebook) -> None:
     for group in rulebook.classes:
         _check_known(group.members, rulebook, f"class {group.name!r}")
     for combination in rulebook.combinations:
-        _check_known(combination.ingredients, rulebook, f"combination {combination.names[0]!r}")
+        _check_known(
+            combination.ingredients, rulebook, f"combination {combination.names[0]!r}"
+        )
 
 
 def _check_known(names: Iterable[str], rulebook: Rulebook, where: str) -> None:
@@ -240,18 +242,19 @@ def _all_names(rulebook: Rulebook) -> Iterable[str]:
         yield from drug.names
         for prodrug in drug.prodrugs:
             yield from prodrug.names
-    for entry in (*rulebook.combinations, *rulebook.treatments):
-        yield from entry.names
+    for combination in rulebook.combinations:
+        yield from combination.names
+    for treatment in rulebook.treatments:
+        yield from treatment.names
 
 
 def _all_rxnorm(rulebook: Rulebook) -> Iterable[str]:
-    for drug in rulebook.drugs:
-        for entry in (drug, *drug.prodrugs):
-            if entry.rxnorm is not None:
-                yield entry.rxnorm
-    for treatment in rulebook.treatments:
-        if treatment.rxnorm is not None:
-            yield treatment.rxnorm
+    codes = [
+        *(drug.rxnorm for drug in rulebook.drugs),
+        *(prodrug.rxnorm for drug in rulebook.drugs for prodrug in drug.prodrugs),
+        *(treatment.rxnorm for treatment in rulebook.treatments),
+    ]
+    return [code for code in codes if code is not None]
 
 
 def _named_sources(rulebook: Rulebook) -> Iterable[str]:
@@ -267,5 +270,7 @@ def _named_sources(rulebook: Rulebook) -> Iterable[str]:
             value = getattr(drug, name)
             if isinstance(value, Count):
                 yield value.source
-    for entry in (*rulebook.combinations, *rulebook.classes):
-        yield entry.source
+    for combination in rulebook.combinations:
+        yield combination.source
+    for group in rulebook.classes:
+        yield group.source

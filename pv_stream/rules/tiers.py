@@ -37,11 +37,23 @@ class Row:
 
 
 ROWS: Final = (
-    Row("score_probable", Tier.CRITICAL, lambda s, p: s.score >= p.critical_score_min.value),
-    Row("count_at_threshold_with_sign", Tier.WARNING, lambda s, _: s.count_at_threshold and s.sign),
+    Row(
+        "score_probable",
+        Tier.CRITICAL,
+        lambda s, p: s.score >= p.critical_score_min.value,
+    ),
+    Row(
+        "count_at_threshold_with_sign",
+        Tier.WARNING,
+        lambda s, _: s.count_at_threshold and s.sign,
+    ),
     Row("raised_count_with_sign", Tier.WARNING, lambda s, _: s.count_raised and s.sign),
     Row("skin_and_organ", Tier.WARNING, lambda s, _: s.skin and s.organ),
-    Row("score_possible", Tier.WARNING, lambda s, p: s.score >= p.warning_score_min.value),
+    Row(
+        "score_possible",
+        Tier.WARNING,
+        lambda s, p: s.score >= p.warning_score_min.value,
+    ),
     Row("count_at_threshold", Tier.INFO, lambda s, _: s.count_at_threshold),
 )
 
@@ -75,11 +87,15 @@ def judge(suspects: tuple[Suspect, ...], score: Score, rulebook: Rulebook) -> Ve
 def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situation:
     """Return what is known within the window of one suspect."""
     threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
-    counts = [e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)]
+    counts = [
+        e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)
+    ]
     signs = [e.source for e in suspect.evidence if isinstance(e.source, Sign)]
     kinds = {sign.kind for sign in signs}
     return Situation(
-        count_at_threshold=any(count.alert is not None and count.alert.low >= threshold for count in counts),
+        count_at_threshold=any(
+            count.alert is not None and count.alert.low >= threshold for count in counts
+        ),
         count_raised=any(_is_raised(count, rulebook.parameters) for count in counts),
         sign=bool(kinds),
         skin=SignKind.RASH in kinds,
@@ -90,7 +106,10 @@ def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situatio
 
 def _is_raised(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a count is at least at the lower bound of the table, by count or by guarded percentage."""
-    if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
+    if (
+        count.alert is not None
+        and count.alert.low >= parameters.eosinophils_low_per_ul.value
+    ):
         return True
     levels = count_levels(count, parameters)
     return levels is not None and (levels.current or 0) > 0

@@ -11,8 +11,22 @@ from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from pv_stream.domain.codes import Analyte, Comparator, EvidenceFlag, FindingCode, Presence
-from pv_stream.domain.facts import Exposure, Fact, Finding, Held, Measurement, Retracted, Statement
+from pv_stream.domain.codes import (
+    Analyte,
+    Comparator,
+    EvidenceFlag,
+    FindingCode,
+    Presence,
+)
+from pv_stream.domain.facts import (
+    Exposure,
+    Fact,
+    Finding,
+    Held,
+    Measurement,
+    Retracted,
+    Statement,
+)
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
@@ -157,7 +171,9 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
     exposures.sort(key=_order)
     held.sort(key=_order)
     parameters = rulebook.parameters
-    temperatures = tuple(d for d in measurements if d.content.analyte is Analyte.BODY_TEMPERATURE)
+    temperatures = tuple(
+        d for d in measurements if d.content.analyte is Analyte.BODY_TEMPERATURE
+    )
     signs = [
         *(_fever(d, parameters) for d in temperatures),
         *_finding_signs(findings),
@@ -171,12 +187,25 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
         findings=tuple(findings),
         exposures=tuple(exposures),
         held=tuple(held),
-        data_times=tuple(sorted({d.at.earliest for d in (*measurements, *findings)})),
+        data_times=tuple(
+            sorted(
+                {
+                    *(d.at.earliest for d in measurements),
+                    *(d.at.earliest for d in findings),
+                }
+            )
+        ),
     )
 
 
 def _dated(key: FactKey, fact: Fact, statement: Statement, content: T) -> Dated[T]:
-    return Dated(key, statement.effective, statement.utc_offset_minutes or 0, content, fact.is_conflicting)
+    return Dated(
+        key,
+        statement.effective,
+        statement.utc_offset_minutes or 0,
+        content,
+        fact.is_conflicting,
+    )
 
 
 def _order(dated: Dated[T]) -> tuple[Interval, FactKey, str]:
@@ -206,7 +235,10 @@ def reading_of(measurement: Measurement) -> Reading:
 
 def _fever(dated: Dated[Measurement], parameters: Parameters) -> Sign:
     return _sign_by_value(
-        dated, SignKind.FEVER, "fever", positive=reading_of(dated.content).low >= parameters.fever_sign_celsius.value
+        dated,
+        SignKind.FEVER,
+        "fever",
+        positive=reading_of(dated.content).low >= parameters.fever_sign_celsius.value,
     )
 
 
@@ -216,20 +248,36 @@ def _finding_signs(findings: Iterable[Dated[Finding]]) -> Iterable[Sign]:
         if code in SKIN:
             yield _sign_by_finding(dated, SignKind.RASH, SKIN[code], None)
         elif code in ORGANS:
-            yield _sign_by_finding(dated, SignKind.ORGAN, f"{ORGANS[code]} involvement", ORGANS[code])
+            yield _sign_by_finding(
+                dated, SignKind.ORGAN, f"{ORGANS[code]} involvement", ORGANS[code]
+            )
         elif code is FindingCode.ENLARGED_LYMPH_NODES:
             yield _sign_by_finding(dated, SignKind.NODES, "enlarged lymph nodes", None)
 
 
-def _sign_by_finding(dated: Dated[Finding], kind: SignKind, label: str, organ: str | None) -> Sign:
+def _sign_by_finding(
+    dated: Dated[Finding], kind: SignKind, label: str, organ: str | None
+) -> Sign:
     positive = dated.content.presence is Presence.PRESENT
     return Sign(
-        dated.key, dated.at, dated.utc_offset_minutes, kind, label, positive, organ, is_conflicting=dated.is_conflicting
+        dated.key,
+        dated.at,
+        dated.utc_offset_minutes,
+        kind,
+        label,
+        positive,
+        organ,
+        is_conflicting=dated.is_conflicting,
     )
 
 
 def _sign_by_value(
-    dated: Dated[Measurement], kind: SignKind, label: str, *, positive: bool, organ: str | None = None
+    dated: Dated[Measurement],
+    kind: SignKind,
+    label: str,
+    *,
+    positive: bool,
+    organ: str | None = None,
 ) -> Sign:
     return Sign(
         key=dated.key,
@@ -244,34 +292,61 @@ def _sign_by_value(
     )
 
 
-def _liver_by_alt(measurements: Iterable[Dated[Measurement]], parameters: Parameters) -> Iterable[Sign]:
+def _liver_by_alt(
+    measurements: Iterable[Dated[Measurement]], parameters: Parameters
+) -> Iterable[Sign]:
     for dated in measurements:
         if dated.content.analyte is Analyte.ALT:
-            positive = reading_of(dated.content).low >= parameters.alt_organ_u_per_l.value
-            yield _sign_by_value(dated, SignKind.ORGAN, "raised ALT", positive=positive, organ="liver")
+            positive = (
+                reading_of(dated.content).low >= parameters.alt_organ_u_per_l.value
+            )
+            yield _sign_by_value(
+                dated, SignKind.ORGAN, "raised ALT", positive=positive, organ="liver"
+            )
 
 
-def _kidney_by_creatinine(measurements: Iterable[Dated[Measurement]], parameters: Parameters) -> Iterable[Sign]:
+def _kidney_by_creatinine(
+    measurements: Iterable[Dated[Measurement]], parameters: Parameters
+) -> Iterable[Sign]:
     """Compare each creatinine with the lowest of the days before it; the first has nothing to compare with."""
     span = parameters.creatinine_baseline_days.value * MICROSECONDS_PER_DAY
     rise = parameters.creatinine_rise_mg_per_dl.value
-    factor = _EXACT.divide(_EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT)
+    factor = _EXACT.divide(
+        _EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT
+    )
     earlier: list[tuple[Instant, Decimal]] = []
     for dated in measurements:
         if dated.content.analyte is not Analyte.CREATININE:
             continue
         reading = reading_of(dated.content)
-        base = min((v for t, v in earlier if dated.at.earliest - t <= span and t < dated.at.earliest), default=None)
+        base = min(
+            (
+                v
+                for t, v in earlier
+                if dated.at.earliest - t <= span and t < dated.at.earliest
+            ),
+            default=None,
+        )
         if base is not None:
-            positive = reading.low >= _EXACT.add(base, rise) or reading.low >= _EXACT.multiply(base, factor)
-            yield _sign_by_value(dated, SignKind.ORGAN, "raised creatinine", positive=positive, organ="kidney")
+            positive = reading.low >= _EXACT.add(
+                base, rise
+            ) or reading.low >= _EXACT.multiply(base, factor)
+            yield _sign_by_value(
+                dated,
+                SignKind.ORGAN,
+                "raised creatinine",
+                positive=positive,
+                organ="kidney",
+            )
         if reading.is_exact:
             earlier.append((dated.at.earliest, reading.low))
 
 
 # Eosinophils -----------------------------------------------------------------------------------------------------
 
-_COUNT_ANALYTES: Final = frozenset({Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PERCENT, Analyte.LEUKOCYTES})
+_COUNT_ANALYTES: Final = frozenset(
+    {Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PERCENT, Analyte.LEUKOCYTES}
+)
 
 
 def _eosinophil_counts(
@@ -287,11 +362,16 @@ def _eosinophil_counts(
         if dated.content.analyte is Analyte.LEUKOCYTES:
             leukocytes.append(dated)
     counts = [_count_of(group, leukocytes, parameters) for group in specimens.values()]
-    return sorted((count for count in counts if count is not None), key=lambda count: (count.at, count.keys))
+    return sorted(
+        (count for count in counts if count is not None),
+        key=lambda count: (count.at, count.keys),
+    )
 
 
 def _count_of(
-    group: list[Dated[Measurement]], leukocytes: list[Dated[Measurement]], parameters: Parameters
+    group: list[Dated[Measurement]],
+    leukocytes: list[Dated[Measurement]],
+    parameters: Parameters,
 ) -> EosinophilCount | None:
     measured = [d for d in group if d.content.analyte is Analyte.EOSINOPHILS]
     percents = [d for d in group if d.content.analyte is Analyte.EOSINOPHILS_PERCENT]
@@ -312,14 +392,26 @@ def _count_of(
         at=first.at,
         utc_offset_minutes=first.utc_offset_minutes,
         keys=tuple(sorted({d.key for d in (*measured, *percents, *whites)})),
-        counts=counts if conflicting else ((_highest(readings),) if readings else counts),
+        counts=counts
+        if conflicting
+        else ((_highest(readings),) if readings else counts),
         current=_highest(readings) if readings else derived,
-        alert=(_highest(counts) if conflicting or not readings else _highest(readings)) if counts else None,
+        alert=(_highest(counts) if conflicting or not readings else _highest(readings))
+        if counts
+        else None,
         percent=percent,
         leukocytes=white,
         is_conflicting=conflicting,
         leukocytes_from_elsewhere=bool(borrowed),
-        flags=tuple(sorted({flag for d in (*measured, *percents, *whites) for flag in d.content.flags})),
+        flags=tuple(
+            sorted(
+                {
+                    flag
+                    for d in (*measured, *percents, *whites)
+                    for flag in d.content.flags
+                }
+            )
+        ),
     )
 
 
@@ -328,7 +420,11 @@ def _nearest(
 ) -> list[Dated[Measurement]]:
     span = parameters.leukocytes_other_specimen_hours.value * MICROSECONDS_PER_HOUR
     near = [d for d in leukocytes if abs(d.at.earliest - to.at.earliest) <= span]
-    return [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))] if near else []
+    return (
+        [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))]
+        if near
+        else []
+    )
 
 
 def _hull(readings: list[Reading]) -> Reading | None:
@@ -348,7 +444,9 @@ def _derived(percent: Reading | None, leukocytes: Reading | None) -> Reading | N
     if percent.high is None or leukocytes.high is None:
         return Reading(low, None)
     return Reading(
-        low, _share(percent.high, leukocytes.high), high_open=percent.high_open or leukocytes.high_open
+        low,
+        _share(percent.high, leukocytes.high),
+        high_open=percent.high_open or leukocytes.high_open,
     )
 
 
@@ -357,13 +455,20 @@ def _share(percent: Decimal, leukocytes: Decimal) -> Decimal:
 
 
 def _highest(readings: Iterable[Reading]) -> Reading:
-    return max(readings, key=lambda reading: (reading.low, reading.high is None, reading.high or Decimal(0)))
+    return max(
+        readings,
+        key=lambda reading: (
+            reading.low,
+            reading.high is None,
+            reading.high or Decimal(0),
+        ),
+    )
 
 
 def _conflict(counts: tuple[Reading, ...], parameters: Parameters) -> bool:
     """Tell whether exact readings differ beyond the factor, where the higher of them matters at all."""
     exact = [reading.low for reading in counts if reading.is_exact]
-    if len(exact) < 2:  # noqa: PLR2004 - it takes two to disagree
+    if len(exact) < 2:  # it takes two to disagree
         return False
     low, high = min(exact), max(exact)
     matters = high >= parameters.eosinophils_low_per_ul.value

@@ -14,12 +14,24 @@ from enum import StrEnum
 from typing import Final
 
 from pv_stream.codec.canonical import canonical_json
-from pv_stream.codec.events import RECORD_BYTES_MAX, Rejection, decode_event, encode_event
+from pv_stream.codec.events import (
+    RECORD_BYTES_MAX,
+    Rejection,
+    decode_event,
+    encode_event,
+)
 from pv_stream.codec.state import decode_state, encode_state
 from pv_stream.domain.codes import DeadLetterCode
 from pv_stream.domain.events import ClockTicked, FactArrived
 from pv_stream.domain.ids import PatientId, shard_of
-from pv_stream.domain.outputs import SCHEMA_VERSION, Alert, Case, DeadLetter, Output, Recurrence
+from pv_stream.domain.outputs import (
+    SCHEMA_VERSION,
+    Alert,
+    Case,
+    DeadLetter,
+    Output,
+    Recurrence,
+)
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.advance import advance, fire_due, mark_incomplete
@@ -98,7 +110,12 @@ class ShardFold:
     """Fold the records of one shard into outputs and patient states."""
 
     def __init__(
-        self, *, shard: int, shard_count: int, rulebook: Rulebook, limits: Limits = DEFAULT_LIMITS
+        self,
+        *,
+        shard: int,
+        shard_count: int,
+        rulebook: Rulebook,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Begin with no patients and no clock."""
         self._shard, self._shard_count = shard, shard_count
@@ -141,8 +158,14 @@ class ShardFold:
         outputs: list[OutRecord] = []
         for record in records:
             told = self._record(record, overlay)
-            outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
-        states = [(patient_id.encode(), self._encoded(patient_id, overlay)) for patient_id in overlay.states]
+            outputs.extend(
+                _encode(output, record.position, ordinal)
+                for ordinal, output in enumerate(told)
+            )
+        states = [
+            (patient_id.encode(), self._encoded(patient_id, overlay))
+            for patient_id in overlay.states
+        ]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
         return Run(tuple(outputs), tuple(states), overlay)
@@ -167,7 +190,9 @@ class ShardFold:
     # One record ------------------------------------------------------------------------------------------------
 
     def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
-        event = decode_event(record.value, record_bytes_max=self._limits.record_bytes_max)
+        event = decode_event(
+            record.value, record_bytes_max=self._limits.record_bytes_max
+        )
         if isinstance(event, Rejection):
             return (_dead_letter(record, event.code, None),)
         if isinstance(event, ClockTicked):
@@ -180,30 +205,48 @@ class ShardFold:
         keyed = record.key == event.patient_id.encode()
         return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
 
-    def _advance(self, record: RawRecord, event: FactArrived, overlay: _Overlay) -> Sequence[Output]:
+    def _advance(
+        self, record: RawRecord, event: FactArrived, overlay: _Overlay
+    ) -> Sequence[Output]:
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
         try:
-            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=self._rulebook)
+            advanced, outputs = advance(
+                state, event, shard_clock=overlay.clock, rulebook=self._rulebook
+            )
         except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
-            return self._incomplete(record, event, DeadLetterCode.ENGINE_FAILED, overlay)
+            return self._incomplete(
+                record, event, DeadLetterCode.ENGINE_FAILED, overlay
+            )
         if advanced is state:
             return ()
         encoded = encode_state(advanced)
         if len(encoded) > self._limits.state_bytes_max:
-            return self._incomplete(record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay)
+            return self._incomplete(
+                record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay
+            )
         self._keep(patient_id, advanced, overlay, encoded)
         return outputs
 
     def _incomplete(
-        self, record: RawRecord, event: FactArrived, code: DeadLetterCode, overlay: _Overlay
+        self,
+        record: RawRecord,
+        event: FactArrived,
+        code: DeadLetterCode,
+        overlay: _Overlay,
     ) -> Sequence[Output]:
         """Tell that a record of a patient could not be used, and that what is told of the patient is incomplete."""
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
-        instants = [i for i in (overlay.clock, state.clock, event.received_at) if i is not None]
+        instants = [
+            i for i in (overlay.clock, state.clock, event.received_at) if i is not None
+        ]
         marked, outputs = mark_incomplete(
-            patient_id, state, Instant(max(instants)), self._rulebook, _INCOMPLETE_REASON[code]
+            patient_id,
+            state,
+            Instant(max(instants)),
+            self._rulebook,
+            _INCOMPLETE_REASON[code],
         )
         if marked is not state:
             self._keep(patient_id, marked, overlay, None)
@@ -226,7 +269,9 @@ class ShardFold:
         """Take the patient whose due instant is the earliest not after `now`; outdated entries fall away."""
         while True:
             heap = min(
-                (heap for heap in (self._due, overlay.due_added) if heap), key=lambda heap: heap[0], default=None
+                (heap for heap in (self._due, overlay.due_added) if heap),
+                key=lambda heap: heap[0],
+                default=None,
             )
             if heap is None or heap[0][0] > now:
                 return None
@@ -242,7 +287,13 @@ class ShardFold:
     def _state(self, patient_id: PatientId, overlay: _Overlay) -> PatientState:
         return overlay.states.get(patient_id) or self.state_of(patient_id)
 
-    def _keep(self, patient_id: PatientId, state: PatientState, overlay: _Overlay, encoded: bytes | None) -> None:
+    def _keep(
+        self,
+        patient_id: PatientId,
+        state: PatientState,
+        overlay: _Overlay,
+        encoded: bytes | None,
+    ) -> None:
         if state.due is not None and state.due != self._state(patient_id, overlay).due:
             heapq.heappush(overlay.due_added, (state.due, patient_id))
         overlay.states[patient_id] = state
@@ -252,7 +303,9 @@ class ShardFold:
             overlay.encoded[patient_id] = encoded
 
     def _encoded(self, patient_id: PatientId, overlay: _Overlay) -> bytes:
-        return overlay.encoded.get(patient_id) or encode_state(overlay.states[patient_id])
+        return overlay.encoded.get(patient_id) or encode_state(
+            overlay.states[patient_id]
+        )
 
 
 _INCOMPLETE_REASON: Final = {
@@ -267,7 +320,9 @@ _INCOMPLETE_REASON: Final = {
 }
 
 
-def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:
+def _dead_letter(
+    record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None
+) -> DeadLetter:
     value = record.value or b""
     return DeadLetter(
         schema_version=SCHEMA_VERSION,

@@ -1,0 +1,56 @@
+"""JSON Schemas of everything that stands in a topic, generated from the models.
+
+`pv-stream schemas --write` writes them to schemas/, and a test keeps the two the same.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from pv_stream.codec.events import CLINICAL_EVENT
+from pv_stream.domain.outputs import Alert, Case, DeadLetter, Recurrence
+
+_ALERT: Final = TypeAdapter(Alert)
+_RECURRENCE: Final = TypeAdapter(Recurrence)
+_CASE: Final = TypeAdapter(Case)
+_DEAD_LETTER: Final = TypeAdapter(DeadLetter)
+
+_DOCUMENTS: Final[Mapping[str, tuple[str, TypeAdapter[Any]]]] = {
+    "clinical-event.v1.json": ("A record of pv.clinical.events.v1", CLINICAL_EVENT),
+    "alert.v1.json": ("A record of pv.dress.alerts.v1", _ALERT),
+    "recurrence.v1.json": ("A record of pv.dress.recurrences.v1", _RECURRENCE),
+    "case.v1.json": ("A record of pv.dress.cases.v1", _CASE),
+    "dead-letter.v1.json": ("A record of pv.dlq.v1", _DEAD_LETTER),
+}
+
+
+class _Schema(GenerateJsonSchema):
+    """Write exact decimals as the JSON numbers that they are in the topics."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """Return the schema of an exact decimal."""
+        del schema
+        return {"type": "number"}
+
+
+def schema_documents() -> dict[str, bytes]:
+    """Return the JSON Schema documents by file name."""
+    return {
+        name: _document(title, adapter) for name, (title, adapter) in _DOCUMENTS.items()
+    }
+
+
+def _document(title: str, adapter: TypeAdapter[Any]) -> bytes:
+    schema = adapter.json_schema(schema_generator=_Schema, mode="validation")
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": title,
+    }
+    return (
+        json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    ).encode()
