@@ -52,7 +52,7 @@ from pv_stream.domain.times import (
 class WardAssumptions:
     """Hold every number that the ward is made from. ASSUMPTION, all of them: none comes from a publication."""
 
-    patients: int = 200
+    patients: int = 120
     days: int = 30
     #: Shares of the patients, by story; the rest only have routine blood counts.
     shares: Mapping[str, float] = field(
@@ -60,8 +60,8 @@ class WardAssumptions:
             "antibiotic": 0.20,
             "watched_drug": 0.20,
             "eosinophilia_without_drug": 0.06,
-            "rash_under_drug": 0.03,
-            "dress": 0.02,
+            "rash_under_drug": 0.04,
+            "dress": 0.03,
             "cross_reactive_start": 0.01,
         }
     )

@@ -1,0 +1,159 @@
+"""The demonstration: the published imatinib case and a synthetic ward in one log, through the real replay.
+
+Everybody in it is made up and named so. The log and the replay stay in a folder, so that every command that the demo
+names can be tried on them.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from pv_stream.audit.explain import FactView, view_of
+from pv_stream.audit.log import open_log
+from pv_stream.audit.output_folder import FILE_OF
+from pv_stream.audit.replay import ReplayPlan, replay
+from pv_stream.audit.scenario import Case, Scenario, at_day
+from pv_stream.audit.scenario_events import records_of
+from pv_stream.audit.scenario_file import parse_scenario
+from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.audit.ward import LogLine, WardAssumptions, synthetic_ward
+from pv_stream.codec.events import decode_event
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Fact
+from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.errors import UsageError
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.shard.fold import OutputStream
+
+IMATINIB_PATIENT: Final = PatientId("synthetic-imatinib-2021")
+CASE_FILE: Final = "imatinib2021.yaml"
+LOG_FILE: Final = "events.jsonl"
+REPLAY_FOLDER: Final = "replay"
+#: The ward begins so that the second reaction of the imatinib case falls into its days.
+WARD_FIRST_DAY: Final = 90
+SEED_DEFAULT: Final = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """Hold what the demo ran and what came: the latest revision of each alert, and the imatinib case in full."""
+
+    directory: Path
+    seed: int
+    patients: int
+    manifest: Mapping[str, Any]
+    scenario: Scenario
+    alerts: tuple[Mapping[str, Any], ...]
+    recurrences: tuple[Mapping[str, Any], ...]
+    imatinib: tuple[tuple[OutputStream, Mapping[str, Any]], ...]
+    facts: Mapping[tuple[str, str], FactView]
+
+    def evidence(self, alert: Mapping[str, Any]) -> list[FactView]:
+        """Return the statements that an alert names as evidence."""
+        named = [(alert["patient_id"], evidence.partition("#")[0]) for evidence in alert["evidence"]]
+        return [self.facts[name] for name in named if name in self.facts]
+
+    def of_patient(self, patient_id: str) -> list[Mapping[str, Any]]:
+        """Return a patient's alerts, the most urgent first."""
+        return [alert for alert in self.alerts if alert["patient_id"] == patient_id]
+
+
+_URGENCY: Final = {"critical": 0, "warning": 1, "info": 2}
+
+
+def founding_case() -> tuple[Scenario, Case]:
+    """Return the published imatinib case, which ships as a scenario that a pharmacist can read."""
+    scenario = parse_scenario(Path(CASE_FILE), _case_text())
+    return scenario, scenario.cases[0]
+
+
+def _case_text() -> str:
+    return resources.files("pv_stream.audit").joinpath("cases", CASE_FILE).read_text(encoding="utf-8")
+
+
+def demo_log(seed: int, ward: WardAssumptions) -> list[bytes]:
+    """Return the lines of the demo's log in the order in which they are received."""
+    scenario, case = founding_case()
+    lines = [
+        LogLine(record.received, IMATINIB_PATIENT, record.value)
+        for record in records_of(scenario, case, IMATINIB_PATIENT)
+    ]
+    lines += synthetic_ward(seed=seed, start=at_day(WARD_FIRST_DAY, 0, 0), assumptions=ward)
+    lines.sort(key=lambda line: line.received)
+    return [line.value for line in lines]
+
+
+def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT) -> Demonstration:
+    """Write the demo's log, replay it, and return what came.
+
+    Raises UsageError when the folder holds something that no demo wrote.
+    """
+    _make_ready(directory)
+    ward = WardAssumptions()
+    values = demo_log(seed, ward)
+    log = directory / LOG_FILE
+    log.write_bytes(b"".join(value + b"\n" for value in values))
+    (directory / CASE_FILE).write_text(_case_text(), encoding="utf-8")
+    manifest = replay(ReplayPlan(open_log(log), rulebook), directory / REPLAY_FOLDER)
+    alerts = _read(directory, OutputStream.ALERTS)
+    latest = sorted(
+        {alert["alert_id"]: alert for alert in alerts}.values(),
+        key=lambda a: (a["status"] in OFF_THE_LIST, _URGENCY[a["tier"]], a["as_of"], a["alert_id"]),
+    )
+    scenario, _ = founding_case()
+    return Demonstration(
+        directory=directory,
+        seed=seed,
+        patients=ward.patients + 1,
+        manifest=manifest,
+        scenario=scenario,
+        alerts=tuple(latest),
+        recurrences=tuple(_read(directory, OutputStream.RECURRENCES)),
+        imatinib=tuple(
+            (stream, value)
+            for stream in (OutputStream.CASES, OutputStream.ALERTS)
+            for value in _read(directory, stream)
+            if value["patient_id"] == IMATINIB_PATIENT
+        ),
+        facts=_facts(values, {alert["patient_id"] for alert in latest}),
+    )
+
+
+def _make_ready(directory: Path) -> None:
+    known = {LOG_FILE, CASE_FILE, REPLAY_FOLDER}
+    if directory.exists() and (
+        not directory.is_dir() or any(entry.name not in known for entry in directory.iterdir())
+    ):
+        msg = f"{directory} holds files that no demo wrote: name another folder with --out"
+        raise UsageError(msg)
+    try:
+        shutil.rmtree(directory / REPLAY_FOLDER, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{directory}: {error.strerror}. Name a folder that can be written with --out."
+        raise UsageError(msg) from None
+
+
+def _read(directory: Path, stream: OutputStream) -> list[Mapping[str, Any]]:
+    with (directory / REPLAY_FOLDER / FILE_OF[stream]).open("rb") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _facts(values: Sequence[bytes], patients: Iterable[str]) -> dict[tuple[str, str], FactView]:
+    """Return the statements of some patients by (patient, `<fact key>@<digest>`), as evidence names them."""
+    wanted = set(patients)
+    views: dict[tuple[str, str], FactView] = {}
+    for value in values:
+        event = decode_event(value)
+        if not isinstance(event, FactArrived) or event.patient_id not in wanted:
+            continue
+        version = event.version
+        fact = Fact(version.order, ((version.statement, version.provenance),))
+        view = view_of(FactKey(version.key), fact, version.statement, version.provenance)
+        digest = version.provenance.message_digest.removeprefix("sha256:")[:12]
+        views[event.patient_id, f"{version.key}@{digest}"] = view
+    return views

@@ -1,0 +1,54 @@
+"""Next steps: what an alert of each kind asks of the medication-safety team. Suggestions for a person who decides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+#: CBC and liver tests every 1-2 weeks until normal; glucose and thyroid later; HHV-6 (clinical specification).
+_FOLLOW_UP: Final = (
+    "Follow-up: blood count and liver tests every 1-2 weeks until normal; glucose, TSH and free T4 monthly for "
+    "3 months; repeat HHV-6 at 2-3 weeks even if negative on admission."
+)
+_OFF_THE_LIST: Final = frozenset({"withdrawn", "closed", "superseded"})
+#: Of the unknown criteria, the ones that a ward can settle today come first.
+_QUICK: Final = ("fever", "rash_suggestive", "rash_extent", "enlarged_lymph_nodes", "organs", "eosinophils")
+
+
+def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
+    """Return what to do about an alert, most urgent first."""
+    if alert["status"] in _OFF_THE_LIST:
+        return ("Nothing is asked of you: this alert is off the worklist. Its reason says why.",)
+    match alert["kind"]:
+        case "suspected_dress":
+            return (*_suspects(alert), *_unknown(alert), *_by_tier(alert))
+        case "culprit_restart":
+            return (
+                "Before the next dose: ask the prescriber whether the restart is meant, knowing the earlier reaction.",
+                "If it is meant (desensitisation), plan blood counts, liver tests and skin checks for this course.",
+            )
+        case "data_review":
+            return (
+                "Look the value up in the source system; confirm it with its right unit or time, or discard it.",
+                "Until then no rule uses it, and it may hide a reaction.",
+            )
+        case _:
+            return ("Tell whoever runs pv_stream.",)
+
+
+def _suspects(alert: Mapping[str, Any]) -> Sequence[str]:
+    running = [c["drug"] for c in alert["culprits"] if c["exposure"] != "stopped"]
+    if not running:
+        return ()
+    return (f"Review with the prescriber whether {' and '.join(running)} can be stopped: it is not recorded as stopped.",)
+
+
+def _unknown(alert: Mapping[str, Any]) -> Sequence[str]:
+    score = alert["regiscar"]
+    open_items = {item["item"] for item in score["items"] if len(item["levels"]) > 1} if score else set()
+    quick = [item.replace("_", " ") for item in _QUICK if item in open_items]
+    return (f"Document what the ward can settle today: {', '.join(quick)}.",) if quick else ()
+
+
+def _by_tier(alert: Mapping[str, Any]) -> Sequence[str]:
+    if alert["tier"] == "info":
+        return ("Repeat the blood count; look for fever, rash, nodes and liver values.",)
+    return (_FOLLOW_UP,)

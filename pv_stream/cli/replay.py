@@ -1,0 +1,95 @@
+"""`pv-stream replay`: a recorded log through the engine, into a folder that an auditor can compare."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pv_stream.audit.clock import ClockMode
+from pv_stream.audit.log import LogForm, open_log
+from pv_stream.audit.output_folder import FILE_OF, MANIFEST
+from pv_stream.audit.replay import ReplayPlan, replay
+from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
+from pv_stream.rulebooks import load_default, load_file
+from pv_stream.shard.fold import OutputStream
+
+_CLOCK_WORDS = {
+    "daily": "one record at 00:00 UTC of each day with events, and one at the end: the log has none of its own",
+    "log": "the log's own clock records",
+    "none": "no clock records: nothing falls due by itself",
+}
+
+
+def command(  # noqa: PLR0913 - one parameter for each option of the command
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Canonical events (JSON lines), or an archive.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the manifest.")],
+    rulebook: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What if this rulebook had been in force?")
+    ] = None,
+    clock: Annotated[
+        ClockMode, typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any.")
+    ] = ClockMode.AUTO,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Partitions of the topic, for an archive without a header.")
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds other files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Run a log of events through the engine into a folder of alerts, recurrences, cases and dead letters.
+
+    The same log gives the same bytes, on any machine and at any time; manifest.json holds the digests.
+    """
+    rules = load_default() if rulebook is None else load_file(rulebook)
+    plan = ReplayPlan(open_log(source, shards=shards), rules, what_if=rulebook is not None, clock=clock)
+    with progress("Replaying", size_bytes(source)) as told:
+        manifest = replay(plan, out, force=force, on_progress=told)
+    if as_json:
+        typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
+    _summarise(manifest, out)
+    _point_on(manifest, source, out, rulebook)
+    if manifest["input"]["records"] and manifest["counts"]["dead_letters"]["records"] >= manifest["input"]["records"]:
+        stderr().print(f"[bold]No line of {source} is a canonical event.[/] Is it a feed? `{program()} ingest` it first.")
+        raise typer.Exit(1)
+
+
+def _summarise(manifest: dict[str, Any], out: Path) -> None:
+    counts, source = manifest["counts"], manifest["input"]
+    table = Table(title=f"Replay into {out}", title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    of_what = "" if source["form"] == LogForm.EVENTS else f" in {plural(source['shards'], 'shard')}"
+    table.add_row("records read", f"{source['records']:,}{of_what}")
+    table.add_row("clock", _CLOCK_WORDS[manifest["clock"]["mode"]])
+    what_if = " - WHAT IF: not the rulebook of the log" if manifest["what_if"] else ""
+    table.add_row("rulebook", f"{manifest['rulebook']['version']}{what_if}")
+    alerts = counts["alerts"]
+    table.add_row("alerts", f"{alerts['alerts']:,} ({alerts['open']:,} open), {plural(alerts['records'], 'revision')}")
+    for kind, tiers in alerts["by_kind_and_tier"].items():
+        told = ", ".join(f"{count:,} {tier.replace('_', ' ')}" for tier, count in tiers.items())
+        table.add_row(f"  {kind}", told)
+    table.add_row("recurrences", _listed(counts["recurrences"]["by_class"]))
+    table.add_row("cases", _listed(counts["cases"]["by_state"]))
+    table.add_row("dead letters", _listed(counts["dead_letters"]["by_code"]))
+    stderr().print(table)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+
+
+def _point_on(manifest: dict[str, Any], source: Path, out: Path, rulebook: Path | None) -> None:
+    alerts = out / FILE_OF[OutputStream.ALERTS]
+    with alerts.open("rb") as lines:
+        first = lines.readline()
+    say = stderr()
+    say.print(f"Digests of everything: {out / MANIFEST}", soft_wrap=True)
+    if first:
+        words = ["explain", json.loads(first)["alert_id"], "--log", str(source), "--out", str(out)]
+        words += [] if rulebook is None else ["--rulebook", str(rulebook)]
+        mode = manifest["clock"]["mode"]
+        words += ["--clock", "none"] if mode == "none" else []
+        say.print(f"Next: {program()} {shlex.join(words)}", soft_wrap=True)

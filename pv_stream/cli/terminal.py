@@ -1,0 +1,95 @@
+"""What all commands share at a terminal: consoles, progress, and how tiers are written.
+
+Results go to stdout, what is said about them to stderr. Colour only repeats what words say already.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+#: How wide text gets at most: longer lines are hard to read.
+WIDTH_MAX: Final = 120
+
+TIER_STYLE: Final = {"critical": "bold red", "warning": "bold yellow", "info": "cyan"}
+
+
+def stdout() -> Console:
+    """Return the console for results."""
+    return _console(Console(highlight=False))
+
+
+def stderr() -> Console:
+    """Return the console for what is said about the results."""
+    return _console(Console(stderr=True, highlight=False))
+
+
+def _console(console: Console) -> Console:
+    console.width = min(console.width, WIDTH_MAX)
+    return console
+
+
+@contextmanager
+def progress(title: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar while a file is read, on a terminal only; yield what takes the bytes done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr(), transient=True) as bars:
+        task = bars.add_task(title, total=total_bytes)
+        yield lambda done: bars.update(task, completed=done)
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a file, 0 when it cannot be told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def bullets(lines: Iterable[str], indent: int = 2) -> Padding:
+    """Return lines as a list whose continuation lines are indented too."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for line in lines:
+        grid.add_row("-", line)
+    return Padding(grid, (0, 0, 0, indent))
+
+
+def short_id(identifier: str) -> str:
+    """Return the beginning of an id, long enough to name it in a command."""
+    prefix, _, digest = identifier.partition("_")
+    return f"{prefix}_{digest[:8]}"
+
+
+def plural(count: int, word: str) -> str:
+    """Write a count with its word."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def moment(instant: str) -> str:
+    """Write an instant of an output for a person: date, time and zone."""
+    return f"{instant[:10]} {instant[11:16]} UTC"
+
+
+def tier_text(tier: Any) -> str:
+    """Write a tier with its colour."""
+    style = TIER_STYLE.get(tier, "")
+    return f"[{style}]{tier}[/]" if style else str(tier)
+
+
+def program() -> str:
+    """Return how this program was called, so that a command that we print works when it is copied."""
+    called = Path(sys.argv[0])
+    if called.name != "pv-stream":
+        return "python -m pv_stream.cli"
+    found = shutil.which(called.name)
+    return called.name if found is not None and called.exists() and Path(found).samefile(called) else str(called)
