@@ -138,8 +138,6 @@ class EvidenceFlag(StrEnum):
     """Mark what a reader must know about one piece of evidence."""
 
     WEAK_KEY = "weak_key"  # no order number: the key rests on specimen, time and code
-    SPECIMEN_ASSUMED = (
-        "specimen_assumed"  # one report without a specimen counts as one specimen
-    )
+    SPECIMEN_ASSUMED = "specimen_assumed"  # one report without a specimen counts as one specimen
     SPECIMEN_NOT_STATED = "specimen_not_stated"
     UNKNOWN_INGREDIENT = "unknown_ingredient"

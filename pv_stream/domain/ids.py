@@ -36,7 +36,4 @@ def shard_of(patient_id: str, shard_count: int) -> int:
 
     Every writer of ours sets the partition with this one function, and no other hash is used.
     """
-    return (
-        int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "big")
-        % shard_count
-    )
+    return int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "big") % shard_count

@@ -9,7 +9,7 @@ Deliberately unknown here: Kafka, files, clocks, and who asks.
 import hashlib
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -158,14 +158,8 @@ class ShardFold:
         outputs: list[OutRecord] = []
         for record in records:
             told = self._record(record, overlay)
-            outputs.extend(
-                _encode(output, record.position, ordinal)
-                for ordinal, output in enumerate(told)
-            )
-        states = [
-            (patient_id.encode(), self._encoded(patient_id, overlay))
-            for patient_id in overlay.states
-        ]
+            outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
+        states = [(patient_id.encode(), self._encoded(patient_id, overlay)) for patient_id in overlay.states]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
         return Run(tuple(outputs), tuple(states), overlay)
@@ -190,13 +184,11 @@ class ShardFold:
     # One record ------------------------------------------------------------------------------------------------
 
     def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
-        event = decode_event(
-            record.value, record_bytes_max=self._limits.record_bytes_max
-        )
+        event = decode_event(record.value, record_bytes_max=self._limits.record_bytes_max)
         if isinstance(event, Rejection):
             return (_dead_letter(record, event.code, None),)
         if isinstance(event, ClockTicked):
-            return self._tick(event, overlay)
+            return self._tick(record, event, overlay)
         if not self._belongs_here(record, event):
             return (_dead_letter(record, DeadLetterCode.MISROUTED, event.patient_id),)
         return self._advance(record, event, overlay)
@@ -205,64 +197,55 @@ class ShardFold:
         keyed = record.key == event.patient_id.encode()
         return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
 
-    def _advance(
-        self, record: RawRecord, event: FactArrived, overlay: _Overlay
-    ) -> Sequence[Output]:
+    def _advance(self, record: RawRecord, event: FactArrived, overlay: _Overlay) -> Sequence[Output]:
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
         try:
-            advanced, outputs = advance(
-                state, event, shard_clock=overlay.clock, rulebook=self._rulebook
-            )
+            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=self._rulebook)
         except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
-            return self._incomplete(
-                record, event, DeadLetterCode.ENGINE_FAILED, overlay
-            )
+            return self._incomplete(record, event, DeadLetterCode.ENGINE_FAILED, overlay)
         if advanced is state:
             return ()
         encoded = encode_state(advanced)
         if len(encoded) > self._limits.state_bytes_max:
-            return self._incomplete(
-                record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay
-            )
+            return self._incomplete(record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay)
         self._keep(patient_id, advanced, overlay, encoded)
         return outputs
 
     def _incomplete(
-        self,
-        record: RawRecord,
-        event: FactArrived,
-        code: DeadLetterCode,
-        overlay: _Overlay,
+        self, record: RawRecord, patient_id: PatientId, at: Instant, code: DeadLetterCode, overlay: _Overlay
     ) -> Sequence[Output]:
         """Tell that a record of a patient could not be used, and that what is told of the patient is incomplete."""
-        patient_id = event.patient_id
         state = self._state(patient_id, overlay)
-        instants = [
-            i for i in (overlay.clock, state.clock, event.received_at) if i is not None
-        ]
+        instants = [i for i in (overlay.clock, state.clock, at) if i is not None]
         marked, outputs = mark_incomplete(
-            patient_id,
-            state,
-            Instant(max(instants)),
-            self._rulebook,
-            _INCOMPLETE_REASON[code],
+            patient_id, state, Instant(max(instants)), self._rulebook, _INCOMPLETE_REASON[code]
         )
         if marked is not state:
             self._keep(patient_id, marked, overlay, None)
         return (_dead_letter(record, code, patient_id), *outputs)
 
-    def _tick(self, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
+    def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
         """Move the clock forward, never back, and fire what is due, in order of instant and patient."""
         if overlay.clock is not None and event.instant <= overlay.clock:
             return ()
         overlay.clock = event.instant
         outputs: list[Output] = []
         while (patient_id := self._take_due(event.instant, overlay)) is not None:
-            state = self._state(patient_id, overlay)
-            fired, told = fire_due(patient_id, state, event.instant, self._rulebook)
-            outputs.extend(told)
-            self._keep(patient_id, fired, overlay, None)
+            outputs.extend(self._fire(record, patient_id, event.instant, overlay))
+        return outputs
+
+    def _fire(
+        self, record: RawRecord, patient_id: PatientId, now: Instant, overlay: _Overlay
+    ) -> Sequence[Output]:
+        state = self._state(patient_id, overlay)
+        try:
+            fired, outputs = fire_due(patient_id, state, now, self._rulebook)
+        except Exception:  # noqa: BLE001 - law 7: one patient's failure must not stop the shard's clock
+            # What cannot fire is not due any more, or every later clock record would fail on it again.
+            self._keep(patient_id, replace(state, due=None), overlay, None)
+            return self._incomplete(record, patient_id, now, DeadLetterCode.ENGINE_FAILED, overlay)
+        self._keep(patient_id, fired, overlay, None)
         return outputs
 
     def _take_due(self, now: Instant, overlay: _Overlay) -> PatientId | None:
@@ -303,9 +286,7 @@ class ShardFold:
             overlay.encoded[patient_id] = encoded
 
     def _encoded(self, patient_id: PatientId, overlay: _Overlay) -> bytes:
-        return overlay.encoded.get(patient_id) or encode_state(
-            overlay.states[patient_id]
-        )
+        return overlay.encoded.get(patient_id) or encode_state(overlay.states[patient_id])
 
 
 _INCOMPLETE_REASON: Final = {
@@ -320,9 +301,7 @@ _INCOMPLETE_REASON: Final = {
 }
 
 
-def _dead_letter(
-    record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None
-) -> DeadLetter:
+def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:
     value = record.value or b""
     return DeadLetter(
         schema_version=SCHEMA_VERSION,
