@@ -203,12 +203,16 @@ class ShardFold:
         try:
             advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=self._rulebook)
         except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
-            return self._incomplete(record, event, DeadLetterCode.ENGINE_FAILED, overlay)
+            return self._incomplete(
+                record, patient_id, event.received_at, DeadLetterCode.ENGINE_FAILED, overlay
+            )
         if advanced is state:
             return ()
         encoded = encode_state(advanced)
         if len(encoded) > self._limits.state_bytes_max:
-            return self._incomplete(record, event, DeadLetterCode.PATIENT_STATE_FULL, overlay)
+            return self._incomplete(
+                record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
+            )
         self._keep(patient_id, advanced, overlay, encoded)
         return outputs
 
