@@ -3,3 +3,12 @@
 It moves bytes between topics and the pure fold of `pv_stream.shard`; it holds no clinical knowledge.
 Modules that need Faust or a Kafka client import it themselves, so that importing this package costs nothing.
 """
+
+from importlib.util import find_spec
+
+
+def require_client(name: str) -> None:
+    """Raise ModuleNotFoundError when a client of the extra `kafka` is missing, without paying for its import."""
+    if find_spec(name) is None:
+        message = f"No module named {name!r}"
+        raise ModuleNotFoundError(message, name=name)

@@ -147,6 +147,8 @@ class LocalBroker:
                 # The broker outlives the command that started it, and its terminal.
                 start_new_session=True,
             )
+        # It is meant to outlive this object, which would otherwise warn about a process still running.
+        process.returncode = 0
         self._record.write_text(json.dumps({"pid": process.pid, "port": self.port}))
         return process.pid
 

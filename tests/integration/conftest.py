@@ -1,0 +1,63 @@
+"""A real broker for the whole session, and a cluster of its own names for each test."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.brokers import docker_broker, docker_is_there
+from tests.integration.cluster import Cluster
+
+from pv_stream.errors import PvStreamError
+from pv_stream.stream.connection import answers, split_servers
+from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
+
+SERVERS_VARIABLE = "PV_STREAM_TEST_BOOTSTRAP_SERVERS"
+NONE_FOUND = (
+    "no Kafka to test with: install Java 17 and Maven, or start a Docker engine, "
+    f"or name a running broker in {SERVERS_VARIABLE} (these tests are never skipped)"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here: `make unit` leaves them out, `make test` does not."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.kafka)
+
+
+@pytest.fixture(scope="session")
+def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Find a broker: the one that is named, else Java and Maven, else Docker; else fail, and say what to install."""
+    named = os.environ.get(SERVERS_VARIABLE)
+    if named:
+        if not any(answers(host, port, timeout_seconds=5) for host, port in split_servers(named)):
+            pytest.fail(f"{SERVERS_VARIABLE} names {named}, which does not answer", pytrace=False)
+        yield named
+    elif shutil.which("java") and shutil.which("mvn"):
+        broker = LocalBroker(tmp_path_factory.mktemp("kafka"), port=free_port(), controller_port=free_port())
+        try:
+            yield broker.up().bootstrap_servers
+        except PvStreamError as error:
+            pytest.fail(f"the local Kafka did not start: {error}", pytrace=False)
+        finally:
+            broker.down()
+    elif docker_is_there():
+        with docker_broker() as servers:
+            yield servers
+    else:
+        pytest.fail(NONE_FOUND, pytrace=False)
+
+
+@pytest.fixture
+def cluster(bootstrap_servers: str, tmp_path: Path) -> Iterator[Cluster]:
+    """Give a test topics, a group and workers that no other test knows."""
+    fresh = Cluster(bootstrap_servers, prefix=f"t{uuid.uuid4().hex[:8]}.", directory=tmp_path)
+    fresh.create_topics()
+    try:
+        yield fresh
+    finally:
+        fresh.kill_workers()
