@@ -1,0 +1,88 @@
+"""What every test may use: one printed seed, hypothesis profiles, and the folder of clinical sample messages.
+
+A test that asks for the fixture `sample_data` is not run where PV_STREAM_SAMPLE_DATA is unset, and the summary names
+it: nothing is skipped silently. Where the variable is set, the folder must exist.
+"""
+
+import os
+import random
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+SAMPLE_DATA = "PV_STREAM_SAMPLE_DATA"
+
+# No deadline: a slow machine is not a finding. Every run draws anew, and prints how to repeat what it found.
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False)
+hypothesis.settings.register_profile("dev", parent=hypothesis.settings.get_profile("ci"), max_examples=25)
+hypothesis.settings.register_profile(
+    "thorough", parent=hypothesis.settings.get_profile("ci"), max_examples=2_000
+)
+hypothesis.settings.load_profile("ci")
+
+_not_run = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seed", type=int, default=None, help="seed of every random test (default: drawn and printed)"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads its own option
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_not_run] = []
+    # Hypothesis prints how to repeat a failure, and tries what it found first the next time; a forced seed takes
+    # its memory away. So it is forced where that memory is lost anyway, or when someone asks for it.
+    forced = config.option.seed is not None or "CI" in os.environ
+    if config.option.seed is None:
+        config.option.seed = secrets.randbits(32)
+    if forced and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(config.option.seed)
+    named = os.environ.get(SAMPLE_DATA)
+    if named and not Path(named).is_dir():
+        message = f"{SAMPLE_DATA} names no folder: {named}"
+        raise pytest.UsageError(message)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed of random tests: {config.option.seed} (repeat with --seed={config.option.seed})"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    for item in items:
+        if "sample_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.sample_data)
+        if item.get_closest_marker("sample_data") and not os.environ.get(SAMPLE_DATA):
+            item.add_marker(pytest.mark.skip(reason=f"{SAMPLE_DATA} is not set"))
+            config.stash[_not_run].append(item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    not_run = config.stash[_not_run]
+    if not_run:
+        terminalreporter.section(f"{len(not_run)} tests not run: {SAMPLE_DATA} is not set", yellow=True)
+        for name in not_run:
+            terminalreporter.line(name)
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The folder of clinical messages that PV_STREAM_SAMPLE_DATA names."""
+    return Path(os.environ[SAMPLE_DATA]).resolve()
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run, for a test that derives more than one generator from it."""
+    value: int = request.config.option.seed
+    return value
+
+
+@pytest.fixture
+def rng(seed: int, request: pytest.FixtureRequest) -> random.Random:
+    """A generator of this test's own: the same for the same seed, whichever tests run before."""
+    return random.Random(f"{seed}:{request.node.nodeid}")
