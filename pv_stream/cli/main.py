@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "kafka": Command("pv_stream.cli.kafka", "Start and stop a local Kafka broker for development.", "kafka"),
     "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
     "run": Command("pv_stream.cli.run", "Run a live worker.", "kafka"),
+    "worklist": Command("pv_stream.cli.worklist", "Print the alerts that stand in the live topic.", "kafka"),
     "archive": Command("pv_stream.cli.archive", "Copy a topic to a file that replay reads.", "kafka"),
 }
 

@@ -1,25 +1,20 @@
-"""A sample consumer of the alerts: the contract in code, to copy or to run.
-
-    python -m pv_stream.stream.consumer            # the alerts that stand now, most urgent first
-    python -m pv_stream.stream.consumer --follow   # and then each change as it comes
+"""A sample consumer of the alerts: the contract in code, to copy; `pv-stream worklist` runs it.
 
 The contract: read `read_committed`; keep alerts by `alert_id`; of two records the higher `revision` counts, so a
 record that comes twice, or late, changes nothing. Alerts are kept in the topic for ever: this consumer reads them
 from the beginning and needs no memory of its own. Retrospective alerts are kept but never notify.
 """
 
-import argparse
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pv_stream.errors import PvStreamError
-from pv_stream.settings import Settings, load_settings
+from pv_stream.errors import EnvironmentBroken
+from pv_stream.settings import Settings
 from pv_stream.stream.connection import kafka_errors, quiet_libraries, require_broker
-from pv_stream.stream.topics import Topic
+from pv_stream.stream.topics import Topic, topic_name
 
 Alert = Mapping[str, Any]
 
@@ -60,7 +55,7 @@ def read_alerts(settings: Settings, *, follow: bool) -> Iterator[Alert]:
 
     quiet_libraries()
     require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
-    topic = f"{settings.topic_prefix}{Topic.ALERTS}"
+    topic = topic_name(Topic.ALERTS, settings)
     with (
         kafka_errors(settings.bootstrap_servers),
         closing(
@@ -72,7 +67,12 @@ def read_alerts(settings: Settings, *, follow: bool) -> Iterator[Alert]:
             )
         ) as consumer,
     ):
-        shards = [TopicPartition(topic, shard) for shard in sorted(consumer.partitions_for_topic(topic) or ())]
+        shards = [
+            TopicPartition(topic, shard) for shard in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        if not shards:
+            msg = f"the topic {topic} does not exist: see `pv-stream topics plan`"
+            raise EnvironmentBroken(msg)
         consumer.assign(shards)
         consumer.seek_to_beginning(*shards)
         ends = consumer.end_offsets(shards)
@@ -80,37 +80,3 @@ def read_alerts(settings: Settings, *, follow: bool) -> Iterator[Alert]:
             for records in consumer.poll(timeout_ms=_POLL_MS).values():
                 for record in records:
                     yield json.loads(record.value)
-
-
-def line_of(alert: Alert) -> str:
-    """Return one line for a person."""
-    return (
-        f"{alert['tier']:<8} {alert['status']:<9} {alert['as_of']} {alert['patient_id']} "
-        f"{alert['alert_id']} r{alert['revision']}: {alert['reason']}"
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the worklist, and with --follow each change to it."""
-    parser = argparse.ArgumentParser(description="Print the alerts that stand, most urgent first.")
-    parser.add_argument("--follow", action="store_true", help="go on and print each change as it comes")
-    parser.add_argument("--bootstrap-servers", help="Kafka brokers, host:port (PV_STREAM_BOOTSTRAP_SERVERS)")
-    options = parser.parse_args(arguments)
-    worklist = Worklist()
-    try:
-        settings = load_settings(bootstrap_servers=options.bootstrap_servers)
-        for alert in read_alerts(settings, follow=options.follow):
-            if worklist.upsert(alert) and options.follow:
-                print(line_of(alert), flush=True)
-    except PvStreamError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 0
-    for alert in worklist.open_alerts():
-        print(line_of(alert))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
