@@ -1,0 +1,255 @@
+"""`pv-stream ingest`: clinical messages from files into canonical events, on stdout, in a file or in Kafka."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.events import Event, FactArrived
+from pv_stream.domain.ids import shard_of
+from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant
+from pv_stream.errors import DataError, UsageError
+from pv_stream.ingest.drugs import DrugList
+from pv_stream.ingest.feed import Feed, check_readable
+from pv_stream.ingest.intake import Intake
+from pv_stream.ingest.outcomes import IgnoreReason, RejectCode
+from pv_stream.ingest.pseudonyms import KeyChoice, choose_key
+from pv_stream.ingest.rejects import RejectStore
+from pv_stream.ingest.report import Report
+from pv_stream.ingest.sources import Format
+from pv_stream.ingest.times import parse_utc_offset
+from pv_stream.rulebooks import load_default
+from pv_stream.settings import Settings, load_settings
+
+KAFKA: Final = "kafka"
+NOW: Final = "now"
+_REJECTS_NAME: Final = "rejects"
+_LOOPBACK: Final = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
+#: What a person can do about a code; others speak for themselves in docs/ingest.md.
+_HINTS: Final = {
+    RejectCode.NO_RECEIVED_AT: "no time of sending: add `--received-at now`, or `--utc-offset` if times lack a zone",
+    RejectCode.RECEIVED_IN_FUTURE: "sent later than this machine's clock says: check both clocks",
+    RejectCode.UNKNOWN_FORMAT: "name the format: `--format hl7v2|fhir|canonical`",
+    RejectCode.UNREADABLE_CHARACTERS: "not UTF-8, and MSH-18 names no other character set",
+    RejectCode.INTERNAL_ERROR: "a fault of pv-stream: please report it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Hold where the events go: a file, Kafka, or stdout when neither is named."""
+
+    file: Path | None
+    is_kafka: bool
+
+
+def command(  # noqa: PLR0913 - one parameter for each option of the command
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files of clinical messages.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="Format of the files; auto looks at each.")
+    ] = Format.AUTO,
+    to: Annotated[
+        str | None, typer.Option(metavar="FILE|kafka", help="Where events go; stdout without it.")
+    ] = None,
+    received_at: Annotated[
+        str | None,
+        typer.Option(metavar="now|INSTANT", help="Stamp messages with this time, not the sender's."),
+    ] = None,
+    utc_offset: Annotated[
+        str | None,
+        typer.Option(metavar="+01:00", help="Offset of the facility, for times that state no zone."),
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Owner-only folder for refused and held messages.")
+    ] = None,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when anything was rejected.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+) -> None:
+    """Turn HL7v2, FHIR R4 or canonical files into canonical events.
+
+    Every message ends as accepted, held or rejected with a code. Identifiers become pseudonyms.
+    """
+    destination = _destination(to, as_json=as_json)
+    settings = load_settings()
+    now = _now()
+    for path in paths:
+        check_readable(path)
+    received = _received_at(received_at, now)
+    offset = _utc_offset(utc_offset)
+    key = choose_key(settings)
+    if destination.is_kafka:
+        _check_key_for_kafka(key, settings)
+    rulebook = load_default()
+    intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
+    store = RejectStore(rejects or settings.state_dir / _REJECTS_NAME)
+    feed = Feed(intake, store, settings.record_bytes_max, form)
+    with progress("Ingesting", sum(map(size_bytes, paths))) as told:
+        _send(feed.read(paths, told), destination, settings, feed.report)
+    _say(feed.report, key, store, destination, as_json=as_json)
+    if strict and feed.report.rejected:
+        raise typer.Exit(1)
+
+
+def _destination(to: str | None, *, as_json: bool) -> Destination:
+    if to is None and as_json:
+        message = "--json prints the summary on stdout, so the events need another place: add --to FILE or --to kafka"
+        raise UsageError(message)
+    return Destination(None if to in {None, KAFKA} else Path(str(to)), to == KAFKA)
+
+
+def _now() -> Instant:
+    return Instant(int(time.time()) * MICROSECONDS_PER_SECOND)
+
+
+def _received_at(text: str | None, now: Instant) -> Instant | None:
+    if text is None:
+        return None
+    if text == NOW:
+        return now
+    try:
+        return parse_instant(text)
+    except ValueError:
+        message = f"--received-at {text}: say `now` or an instant such as 2026-03-02T08:10:00Z"
+        raise UsageError(message) from None
+
+
+def _utc_offset(text: str | None) -> int | None:
+    if text is None:
+        return None
+    minutes = parse_utc_offset(text)
+    if minutes is None:
+        message = f"--utc-offset {text}: say an offset such as +01:00 or -05:00"
+        raise UsageError(message)
+    return minutes
+
+
+def _check_key_for_kafka(key: KeyChoice, settings: Settings) -> None:
+    if key.pseudonyms.is_demo and not is_loopback(settings.bootstrap_servers):
+        message = (
+            "the demo's pseudonym key is published and protects nobody, so it is refused for a broker on another "
+            "host: set PV_STREAM_PSEUDONYM_KEY_FILE"
+        )
+        raise UsageError(message)
+
+
+def is_loopback(bootstrap_servers: str) -> bool:
+    """Tell whether every broker is on this host."""
+    hosts = [server.strip().rpartition(":")[0].strip("[]") for server in bootstrap_servers.split(",")]
+    return all(host in {"localhost", "::1"} or _LOOPBACK.fullmatch(host) is not None for host in hosts)
+
+
+def _send(events: Iterator[Event], destination: Destination, settings: Settings, report: Report) -> None:
+    if destination.is_kafka:
+        _publish(events, settings, report)
+    elif destination.file is None:
+        _write_lines(events, sys.stdout.buffer.write)
+        sys.stdout.buffer.flush()
+    else:
+        _write_file(events, destination.file)
+
+
+def _write_lines(events: Iterable[Event], write: Callable[[bytes], Any]) -> None:
+    for event in events:
+        write(encode_event(event) + b"\n")
+
+
+def _write_file(events: Iterable[Event], path: Path) -> None:
+    """Write beside the file and move at the end, so that a broken run leaves no half of a log."""
+    partial = path.with_name(f".{path.name}.partial")
+    is_special = path.exists() and not path.is_file()
+    try:
+        with (path if is_special else partial).open("wb") as file:
+            _write_lines(events, file.write)
+        if not is_special:
+            partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        message = f"--to {path}: {error.strerror}"
+        raise DataError(message) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _publish(events: Iterator[Event], settings: Settings, report: Report) -> None:
+    from pv_stream.stream.publish import publish  # noqa: PLC0415 - only --to kafka needs a Kafka client
+    from pv_stream.stream.topics import Topic, topic_name  # noqa: PLC0415
+
+    def keyed() -> Iterator[tuple[bytes, bytes]]:
+        for event in events:
+            if isinstance(event, FactArrived):
+                yield event.patient_id.encode(), encode_event(event)
+            else:
+                # The clock of a topic is written by the owner of each shard, never by a feed.
+                report.events["clock"] -= 1
+                report.ignored[IgnoreReason.CLOCK_RECORD.value] += 1
+
+    publish(
+        keyed(),
+        bootstrap_servers=settings.bootstrap_servers,
+        topic=topic_name(Topic.EVENTS, settings),
+        shard_of=lambda key, count: shard_of(key.decode(), count),
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+    )
+
+
+def _say(
+    report: Report, key: KeyChoice, store: RejectStore, destination: Destination, *, as_json: bool
+) -> None:
+    following = _next_step(report, destination)
+    if as_json:
+        value = report.value() | {"pseudonym_key_id": key.pseudonyms.key_id, "next": following}
+        typer.echo(json.dumps(value, indent=2, sort_keys=True))
+    say = stderr()
+    say.print(_table(report))
+    for code in sorted(report.rejected):
+        if code in _HINTS:
+            say.print(f"{code}: {_HINTS[RejectCode(code)]}", soft_wrap=True)
+    if report.rejected or report.held:
+        say.print(f"Refused and held messages: {store.folder} (yours alone to read)", soft_wrap=True)
+    if key.made_at is not None:
+        say.print(
+            f"Made a pseudonym key: {key.made_at}. Keep it: another key gives other pseudonyms.",
+            soft_wrap=True,
+        )
+    say.print(f"Pseudonym key id: {key.pseudonyms.key_id}")
+    if following:
+        say.print(f"Next: {following}", soft_wrap=True)
+
+
+def _table(report: Report) -> Table:
+    value = report.value()
+    messages = value["messages"]
+    title = f"{plural(messages['read'], 'message')} in {plural(value['inputs'], 'file')}"
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    codes = {"accepted": {}, "held": value["held"], "rejected": value["rejected"]}
+    for name, why in codes.items():
+        table.add_row(f"messages {name}", f"{messages[name]:,}", _listed(why))
+    table.add_row("events written", f"{value['events']['written']:,}", _listed(value["events"]["by_type"]))
+    table.add_row("left aside", f"{sum(value['ignored'].values()):,}", _listed(value["ignored"]))
+    return table
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _next_step(report: Report, destination: Destination) -> str | None:
+    if not report.events.total():
+        return None
+    if destination.is_kafka:
+        return f"{program()} run"
+    return f"{program()} replay {destination.file or 'events.jsonl'} --out out"

@@ -1,0 +1,1 @@
+"""Tables of external codes and units as TOML, each with its source."""

@@ -1,0 +1,84 @@
+"""What every reader of messages is given: the pseudonyms, the lists, and what is known of one message.
+
+`Intake` is fixed for a run; `Envelope` belongs to one message. Neither holds a clock: `now` was read once when the
+run began, and serves only to refuse a message that claims to have been sent in the future.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from pv_stream.domain.codes import Status
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Content, FactVersion, Provenance, Retracted, Statement, VersionOrder
+from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
+from pv_stream.ingest.drugs import DrugList
+from pv_stream.ingest.outcomes import RejectCode
+from pv_stream.ingest.pseudonyms import Pseudonyms
+from pv_stream.ingest.times import Moment
+from pv_stream.rules.rulebook import Rulebook
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Hold what is the same for every message of a run.
+
+    `received_at` is the operator's own stamp (`--received-at`) and overrides the sender's; `utc_offset_minutes` is
+    the facility's offset where a message states none; `now` bounds what a sender may claim.
+    """
+
+    pseudonyms: Pseudonyms
+    rulebook: Rulebook
+    drugs: DrugList
+    now: Instant
+    received_at: Instant | None = None
+    utc_offset_minutes: int | None = None
+
+    def received(self, stated: Instant | None) -> Instant | RejectCode:
+        """Return when a message counts as received, or why it has no time to be placed at."""
+        received_at = self.received_at if self.received_at is not None else stated
+        if received_at is None:
+            return RejectCode.NO_RECEIVED_AT
+        if received_at > self.now + self.rulebook.parameters.future_hours.value * MICROSECONDS_PER_HOUR:
+            # It would drive the clock of the whole shard forward (law 3).
+            return RejectCode.RECEIVED_IN_FUTURE
+        return received_at
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Hold what is known of the message that carries a statement."""
+
+    format: str
+    message_digest: str
+    received_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Hold whose fact a statement is about and how its version ranks."""
+
+    patient: PatientId
+    key: FactKey
+    status: Status
+    source_version: int = 0
+    issued_at: int = 0
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest by which messages and values are named."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def arrive(version: Version, content: Content, moment: Moment, envelope: Envelope, path: str) -> FactArrived:
+    """Return the event of one statement."""
+    status = Status.RETRACTED if isinstance(content, Retracted) else version.status
+    return FactArrived(
+        patient_id=version.patient,
+        version=FactVersion(
+            key=version.key,
+            order=VersionOrder(version.source_version, status, version.issued_at),
+            statement=Statement(content, moment.interval, moment.utc_offset_minutes),
+            provenance=Provenance(envelope.received_at, envelope.message_digest, path, envelope.format),
+        ),
+    )

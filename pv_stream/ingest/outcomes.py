@@ -1,0 +1,94 @@
+"""What becomes of a message: events, holds, rejections and what was left aside, each with a code.
+
+A closed vocabulary, so that every count in a report can be looked up in docs/ingest.md. Nothing here holds a value.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.events import Event
+
+
+class RejectCode(StrEnum):
+    """Say why a message, or one resource of it, could not be read."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    UNKNOWN_FORMAT = "unknown_format"
+    UNREADABLE_CHARACTERS = "unreadable_characters"
+    MALFORMED_JSON = "malformed_json"
+    MALFORMED_HL7 = "malformed_hl7"
+    INVALID_EVENT = "invalid_event"
+    INVALID_RESOURCE = "invalid_resource"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    MISSING_PATIENT = "missing_patient"
+    NO_RECEIVED_AT = "no_received_at"
+    RECEIVED_IN_FUTURE = "received_in_future"
+    INTERNAL_ERROR = "internal_error"
+
+
+class IgnoreReason(StrEnum):
+    """Say why something readable became no fact: nothing is wrong with it, no rule uses it."""
+
+    CODE_NOT_USED = "code_not_used"
+    CODE_SYSTEM_NOT_LOINC = "code_system_not_loinc"
+    NOT_BLOOD = "not_blood"
+    TEXT_VALUE = "text_value"
+    NO_VALUE = "no_value"
+    NO_RESULT_YET = "no_result_yet"
+    OBSERVATION_IN_ORDER = "observation_in_order"
+    ORDER_CONTROL_NOT_USED = "order_control_not_used"
+    STATUS_NOT_USED = "status_not_used"
+    INTENT_NOT_ORDER = "intent_not_order"
+    RESOURCE_NOT_USED = "resource_not_used"
+    CLOCK_RECORD = "clock_record"
+
+
+class MessageOutcome(StrEnum):
+    """Say how a whole message ended."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Say which observation is held, why, and the digest of the value that waits."""
+
+    code: HoldCode
+    path: str
+    value_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Say what could not be read, and why; an empty path is the whole message."""
+
+    code: RejectCode
+    path: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Collect what one message gave."""
+
+    events: list[Event] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: Counter[IgnoreReason] = field(default_factory=Counter)
+
+    @property
+    def message(self) -> MessageOutcome:
+        """Return how the message ended: rejected when nothing of it could be read."""
+        if self.rejects and not self.events:
+            return MessageOutcome.REJECTED
+        return MessageOutcome.HELD if self.holds else MessageOutcome.ACCEPTED
+
+
+def rejected(code: RejectCode) -> Outcome:
+    """Return the outcome of a message that is refused whole."""
+    return Outcome(rejects=[Reject(code)])

@@ -1,0 +1,96 @@
+"""The reject store: the bytes of what was rejected or holds a held value, readable by their owner alone.
+
+`index.jsonl` says for each entry what, why and from where, without any content; the bytes stand beside it in a file
+named by their digest. Writing the same entry again changes nothing, so a repeated run adds none.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pv_stream.errors import DataError
+from pv_stream.ingest.outcomes import Hold, Reject
+from pv_stream.ingest.sources import Record
+
+INDEX_NAME: Final = "index.jsonl"
+_DIRECTORY_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Say where a message stood: the number of the input on the command line, and the message in it."""
+
+    input: int
+    record: Record
+
+
+class RejectStore:
+    """Keep rejected and held bytes in one folder; nothing is made until there is something to keep."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the folder."""
+        self.folder = folder
+        self._known: set[str] | None = None
+
+    def keep_reject(self, position: Position, digest: str, reject: Reject) -> None:
+        """Keep a message that was refused, whole or in one of its resources."""
+        self._keep(position, digest, {"kind": "rejected", "code": reject.code.value, "path": reject.path})
+
+    def keep_hold(self, position: Position, digest: str, hold: Hold) -> None:
+        """Keep the message that carries a held value."""
+        entry = {
+            "kind": "held",
+            "code": hold.code.value,
+            "path": hold.path,
+            "value_digest": hold.value_digest,
+        }
+        self._keep(position, digest, entry)
+
+    def _keep(self, position: Position, digest: str, what: dict[str, str]) -> None:
+        record = position.record
+        identity = hashlib.sha256("\x1f".join((digest, *what.values())).encode()).hexdigest()
+        entry = {
+            **what,
+            "entry": identity,
+            "message_digest": digest,
+            "bytes": record.size,
+            "bytes_kept": len(record.content),
+            "position": {"input": position.input, "message": record.number, "offset": record.offset},
+        }
+        try:
+            if identity in self._entries():
+                return
+            self._write_bytes(digest, record.content)
+            line = json.dumps(entry, sort_keys=True).encode() + b"\n"
+            with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
+                index.write(line)
+            self._entries().add(identity)
+        except OSError as error:
+            message = (
+                f"reject store {self.folder}: {error.strerror}. Name a folder of your own with --rejects."
+            )
+            raise DataError(message) from error
+
+    def _entries(self) -> set[str]:
+        if self._known is None:
+            self.folder.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            self.folder.chmod(_DIRECTORY_MODE)
+            self._known = set()
+            with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
+                for line in index:
+                    with suppress(ValueError, KeyError, TypeError):  # a line torn by a crash is no entry
+                        self._known.add(json.loads(line)["entry"])
+        return self._known
+
+    def _write_bytes(self, digest: str, content: bytes) -> None:
+        name = f"{digest.removeprefix('sha256:')}.bin"
+        with suppress(FileExistsError), os.fdopen(self._open(name, os.O_EXCL), "wb") as file:
+            file.write(content)
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | flags, _FILE_MODE)

@@ -1,0 +1,65 @@
+"""The report of a run: how many messages ended how, and why. Counts and codes only."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pv_stream.domain.events import ClockTicked, Event
+from pv_stream.domain.facts import Exposure, Finding, Held, Measurement
+from pv_stream.ingest.outcomes import Outcome
+
+
+@dataclass(slots=True)
+class Report:
+    """Count what a run did."""
+
+    inputs: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def add(self, form: str, outcome: Outcome) -> None:
+        """Count one message."""
+        self.formats[form] += 1
+        self.messages[outcome.message.value] += 1
+        self.events.update(map(kind_of, outcome.events))
+        self.held.update(hold.code.value for hold in outcome.holds)
+        self.rejected.update(reject.code.value for reject in outcome.rejects)
+        self.ignored.update({reason.value: count for reason, count in outcome.ignored.items()})
+
+    def value(self) -> dict[str, Any]:
+        """Return the report as JSON's own types, in a fixed order."""
+        return {
+            "schema_version": 1,
+            "inputs": self.inputs,
+            "messages": {
+                "read": self.messages.total(),
+                **{name: self.messages[name] for name in ("accepted", "held", "rejected")},
+            },
+            "formats": _sorted(self.formats),
+            "events": {"written": self.events.total(), "by_type": _sorted(self.events)},
+            "held": _sorted(self.held),
+            "rejected": _sorted(self.rejected),
+            "ignored": _sorted(self.ignored),
+        }
+
+
+def kind_of(event: Event) -> str:
+    """Return the type of an event as the canonical form names it."""
+    if isinstance(event, ClockTicked):
+        return "clock"
+    content = event.version.statement.content
+    if isinstance(content, Measurement):
+        return "observation"
+    if isinstance(content, Exposure):
+        return "exposure"
+    if isinstance(content, Finding):
+        return "finding"
+    return "observation.held" if isinstance(content, Held) else "retraction"
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts) if counts[name]}

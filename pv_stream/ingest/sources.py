@@ -1,0 +1,185 @@
+"""Files as messages: which format a file has, and where one message ends and the next begins.
+
+A file is read in pieces and a message is kept up to `bytes_max`; what is longer is measured to its end, so that it
+can be rejected as too large without ever being held whole in memory.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Final
+
+_CHUNK_BYTES: Final = 64 * 1024
+_LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_FRAMING: Final = b"\x0b\x1c \t\r\n"
+_HL7_BEGINNINGS: Final = (b"MSH", b"FHS", b"BHS")
+_BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
+_LINES_LOOKED_AT: Final = 50
+
+
+class Format(StrEnum):
+    """Name what `--format` accepts."""
+
+    AUTO = "auto"
+    CANONICAL = "canonical"
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Hold one message as bytes, its number in the file (from 1), where it begins and how long it is.
+
+    `content` is cut at the limit when `size` is larger.
+    """
+
+    content: bytes
+    number: int
+    offset: int
+    size: int
+
+
+def find_format(head: bytes, suffix: str) -> Format | None:
+    """Return the format of a file by its beginning, or None when it is none of ours."""
+    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
+    if text.startswith(_HL7_BEGINNINGS):
+        return Format.HL7V2
+    for record in _parsed_lines(head):
+        if "resourceType" in record:
+            return Format.FHIR
+        if "schema_version" in record:
+            return Format.CANONICAL
+    if b'"resourceType"' in head:
+        return Format.FHIR
+    if b'"schema_version"' in head or suffix == ".jsonl":
+        return Format.CANONICAL
+    return Format.FHIR if text.startswith(b"{") or suffix == ".json" else None
+
+
+def records(path: Path, chosen: Format, bytes_max: int) -> Iterator[tuple[Format | None, Record]]:
+    """Yield the messages of a file with their format. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        head = file.read(_CHUNK_BYTES)
+        file.seek(0)
+        form = find_format(head, path.suffix.lower()) if chosen is Format.AUTO else chosen
+        for record in _split(file, form, head, bytes_max):
+            yield form, record
+
+
+def _split(file: BinaryIO, form: Format | None, head: bytes, bytes_max: int) -> Iterator[Record]:
+    if form is Format.HL7V2:
+        return _hl7_messages(file, bytes_max)
+    has_lines = any("resourceType" in record for record in _parsed_lines(head))
+    if form is Format.CANONICAL or (form is Format.FHIR and has_lines):
+        return _lines(file, bytes_max)
+    return _whole(file, bytes_max)
+
+
+def _parsed_lines(head: bytes) -> Iterator[dict[str, object]]:
+    """Yield the first lines that are JSON objects of their own."""
+    for line in head.removeprefix(_BYTE_ORDER_MARK).splitlines()[:_LINES_LOOKED_AT]:
+        if line.startswith(b"{"):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def _whole(file: BinaryIO, bytes_max: int) -> Iterator[Record]:
+    content = file.read(bytes_max + 1)
+    size = len(content)
+    while chunk := file.read(_CHUNK_BYTES):
+        size += len(chunk)
+    yield Record(content[:bytes_max], 1, 0, size)
+
+
+def _lines(file: BinaryIO, bytes_max: int) -> Iterator[Record]:
+    """Yield each line that is not blank; a file without any gives one empty message."""
+    number = offset = 0
+    while line := file.readline(bytes_max + 1):
+        size = len(line)
+        last = line
+        while not last.endswith(b"\n") and (last := file.readline(_CHUNK_BYTES)):
+            size += len(last)
+        content = line.removeprefix(_BYTE_ORDER_MARK) if offset == 0 else line
+        if content.strip():
+            number += 1
+            yield Record(content.rstrip(b"\r\n")[:bytes_max], number, offset, size - _end_length(line, last))
+        offset += size
+    if number == 0:
+        yield Record(b"", 1, 0, 0)
+
+
+def _end_length(line: bytes, last: bytes) -> int:
+    tail = last or line
+    return len(tail) - len(tail.rstrip(b"\r\n"))
+
+
+@dataclass(slots=True)
+class _Growing:
+    """Collect one message, up to a limit."""
+
+    bytes_max: int
+    offset: int
+    size: int = 0
+    content: bytearray | None = None
+
+    def add(self, piece: bytes) -> None:
+        """Take another piece; only what fits is kept."""
+        kept = self.content if self.content is not None else bytearray()
+        kept += piece[: max(0, self.bytes_max - len(kept))]
+        self.content = kept
+        self.size += len(piece)
+
+    def record(self, number: int) -> Record:
+        """Return the message."""
+        return Record(bytes(self.content or b""), number, self.offset, self.size)
+
+
+def _hl7_messages(file: BinaryIO, bytes_max: int) -> Iterator[Record]:
+    """Yield the messages of a file: each begins with a line MSH. Batch headers before the first are left out."""
+    number = offset = 0
+    current = _Growing(bytes_max, 0)
+    for piece, begins_line in _pieces(file):
+        text = piece.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
+        if begins_line and text.startswith(b"MSH") and current.size:
+            if _is_message(current):
+                number += 1
+                yield current.record(number)
+            current = _Growing(bytes_max, offset)
+        current.add(piece)
+        offset += len(piece)
+    if _is_message(current) or number == 0:
+        yield current.record(number + 1)
+
+
+def _is_message(current: _Growing) -> bool:
+    content = bytes(current.content or b"").removeprefix(_BYTE_ORDER_MARK).strip(_FRAMING)
+    lines = [line.strip(_FRAMING) for line in _LINE_ENDS.split(content[: 8 * 1024])]
+    return bool(content) and not all(line.startswith(_BATCH_SEGMENTS) or not line for line in lines)
+
+
+def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """Yield the lines of a file with their ends (CR, LF or CRLF), long ones in several pieces; True begins a line."""
+    waiting = b""
+    begins_line = True
+    while chunk := file.read(_CHUNK_BYTES):
+        waiting += chunk
+        start = 0
+        for end in _LINE_ENDS.finditer(waiting):
+            if end.end() == len(waiting) and end[0] == b"\r":
+                break  # the LF of a CRLF may come next
+            yield waiting[start : end.end()], begins_line
+            start, begins_line = end.end(), True
+        waiting = waiting[start:]
+        if len(waiting) > _CHUNK_BYTES:
+            yield waiting, begins_line
+            waiting, begins_line = b"", False
+    if waiting:
+        yield waiting, begins_line

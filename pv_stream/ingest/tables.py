@@ -1,0 +1,122 @@
+"""The data files of ingest, read once: codes, units, specimens and routes.
+
+The tables are part of the package. A fault in one is a bug of ours, so it raises when the table is first read.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Any, TypeVar
+
+from pv_stream.domain.codes import Analyte, Route
+from pv_stream.errors import DataError
+
+_Entry = TypeVar("_Entry")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyteCode:
+    """Hold what a LOINC code measures, which quantities its unit may state, and whether it is of blood."""
+
+    analyte: Analyte
+    quantities: frozenset[str]
+    in_blood: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Hold what a unit measures and its exact factor to the unit that values are kept in."""
+
+    quantity: str
+    factor: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LoincTable:
+    """Hold the LOINC codes that rules use, those known to be of other specimens, and the names of the system."""
+
+    analytes: dict[str, AnalyteCode]
+    not_blood: frozenset[str]
+    systems: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BloodTable:
+    """Hold the codes and names of specimens that count as blood."""
+
+    codes: frozenset[str]
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DrugCodeTable:
+    """Hold the names of drug code systems and the codes of routes."""
+
+    system_of: dict[str, str]
+    route_of: dict[str, Route]
+
+
+@cache
+def loinc_table() -> LoincTable:
+    """Return the LOINC codes that rules use."""
+    tables = _read("analytes.toml")
+    analytes: dict[str, AnalyteCode] = {}
+    for entry in tables["analytes"]:
+        code = AnalyteCode(Analyte(entry["analyte"]), frozenset(entry["quantities"]), entry["in_blood"])
+        for loinc in entry["loinc"]:
+            _add(analytes, loinc, code, "LOINC code")
+    return LoincTable(
+        analytes, frozenset(tables["not_blood"]["loinc"]), frozenset(tables["loinc_systems"]["names"])
+    )
+
+
+@cache
+def unit_table() -> dict[str, Unit]:
+    """Return the units by exact spelling."""
+    units: dict[str, Unit] = {}
+    for entry in _read("units.toml")["units"]:
+        unit = Unit(entry["quantity"], Decimal(entry["factor"]))
+        for spelling in entry["spellings"]:
+            _add(units, spelling, unit, "unit")
+    return units
+
+
+@cache
+def blood_table() -> BloodTable:
+    """Return the specimens that count as blood."""
+    entries = _read("specimens.toml")["blood"]
+    codes = frozenset(code for entry in entries for code in entry.get("codes", ()))
+    return BloodTable(codes, frozenset(name for entry in entries for name in entry.get("names", ())))
+
+
+@cache
+def drug_code_table() -> DrugCodeTable:
+    """Return the drug code systems and routes."""
+    tables = _read("drugs.toml")
+    system_of = {name: system for system, names in tables["systems"].items() for name in names}
+    routes: dict[str, Route] = {}
+    for entry in tables["routes"]:
+        for code in entry["codes"]:
+            _add(routes, code, Route(entry["route"]), "route")
+    return DrugCodeTable(system_of, routes)
+
+
+def _read(name: str) -> dict[str, Any]:
+    tables = tomllib.loads(
+        resources.files("pv_stream.ingest").joinpath("data", name).read_text(encoding="utf-8")
+    )
+    for entries in tables.values():
+        for entry in entries if isinstance(entries, list) else ():
+            if entry["source"] not in tables["sources"]:
+                message = f"{name}: source {entry['source']!r} is named but not listed under [sources]"
+                raise DataError(message)
+    return tables
+
+
+def _add(table: dict[str, _Entry], key: str, value: _Entry, what: str) -> None:
+    if key in table:
+        message = f"{what} {key!r} stands twice in the tables of ingest"
+        raise DataError(message)
+    table[key] = value

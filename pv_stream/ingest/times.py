@@ -1,0 +1,151 @@
+"""Times as senders write them: HL7 time stamps and FHIR dateTimes as intervals of possible instants.
+
+A time may be partial (a day, a month) or say no zone. Neither is completed by a guess: the interval then holds every
+instant that the text allows. A zone that is not in the text comes from MSH-7, which HL7 defines as the default of its
+message (version 2.5.1, chapter 2, MSH-7), else from the operator (`--utc-offset`), else it is unknown.
+"""
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.times import (
+    MICROSECONDS_PER_DAY,
+    MICROSECONDS_PER_HOUR,
+    MICROSECONDS_PER_MINUTE,
+    UTC_OFFSET_MINUTES_MAX,
+    UTC_OFFSET_MINUTES_MIN,
+    Instant,
+    Interval,
+    from_datetime,
+)
+
+#: Years outside are typing errors, and the shifted bounds of years near 1 or 9999 are no dates at all.
+YEAR_MIN: Final = 1900
+YEAR_MAX: Final = 2199
+
+_HL7: Final = re.compile(
+    r"(\d{4})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?",
+    re.ASCII,
+)
+_FHIR: Final = re.compile(
+    r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,12}))?)?(Z|[+-]\d{2}:\d{2})?)?)?)?",
+    re.ASCII,
+)
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_SIXTY: Final = 60
+_FRACTION_DIGITS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Hold when something may have happened, and the offset of the facility's clock where it is known."""
+
+    interval: Interval
+    utc_offset_minutes: int | None
+
+
+def parse_utc_offset(text: str) -> int | None:
+    """Read an offset such as +01:00, -0500 or Z in minutes; None when it is not one that clocks have."""
+    if text == "Z":
+        return 0
+    match = _OFFSET.fullmatch(text)
+    if match is None or int(match[3]) >= _SIXTY:
+        return None
+    minutes = int(match[2]) * _SIXTY + int(match[3])
+    minutes = -minutes if match[1] == "-" else minutes
+    return minutes if UTC_OFFSET_MINUTES_MIN <= minutes <= UTC_OFFSET_MINUTES_MAX else None
+
+
+def hl7_offset(text: str) -> int | None:
+    """Return the offset that an HL7 time stamp states itself."""
+    match = _HL7.fullmatch(text.strip())
+    return parse_utc_offset(match[8]) if match and match[8] else None
+
+
+def hl7_moment(text: str, default_offset: int | None) -> Moment | HoldCode:
+    """Read an HL7 time stamp (TS, DTM) or say why it cannot be used."""
+    return _moment(_HL7.fullmatch(text.strip()), text, default_offset)
+
+
+def fhir_moment(text: object, default_offset: int | None) -> Moment | HoldCode:
+    """Read a FHIR date, dateTime or instant or say why it cannot be used."""
+    if text is None:
+        return HoldCode.MISSING_TIME
+    if not isinstance(text, str):
+        return HoldCode.UNREADABLE_TIME
+    return _moment(_FHIR.fullmatch(text.strip()), text, default_offset)
+
+
+def span(start: Moment, end: Moment) -> Moment | HoldCode:
+    """Return the moment that reaches from the start of one to the end of another."""
+    if end.interval.latest < start.interval.earliest:
+        return HoldCode.UNREADABLE_TIME
+    latest = max(end.interval.latest, start.interval.latest)
+    return Moment(Interval(start.interval.earliest, latest), start.utc_offset_minutes)
+
+
+def stamp(moment: Moment | HoldCode) -> Instant | None:
+    """Return the instant of a sender's own time stamp, or None when it is too vague to place a message.
+
+    A stamp to the minute stands for the start of that minute. A stamp without a zone, or to the day, is none.
+    """
+    if isinstance(moment, HoldCode):
+        return None
+    interval = moment.interval
+    return interval.earliest if interval.latest - interval.earliest < MICROSECONDS_PER_MINUTE else None
+
+
+def _moment(match: re.Match[str] | None, text: str, default_offset: int | None) -> Moment | HoldCode:
+    if not text.strip():
+        return HoldCode.MISSING_TIME
+    if match is None:
+        return HoldCode.UNREADABLE_TIME
+    local = _local_interval(match)
+    if local is None:
+        return HoldCode.UNREADABLE_TIME
+    offset = default_offset
+    if match[8]:
+        offset = parse_utc_offset(match[8])
+        if offset is None:
+            return HoldCode.UNREADABLE_TIME
+    ahead = UTC_OFFSET_MINUTES_MAX if offset is None else offset
+    behind = UTC_OFFSET_MINUTES_MIN if offset is None else offset
+    earliest = Instant(local[0] - ahead * MICROSECONDS_PER_MINUTE)
+    latest = Instant(local[1] - behind * MICROSECONDS_PER_MINUTE)
+    return Moment(Interval(earliest, latest), offset)
+
+
+def _local_interval(match: re.Match[str]) -> tuple[int, int] | None:
+    """Return the first and last microsecond that the text allows, on the facility's clock."""
+    year, month, day, hour, minute, second = (
+        None if part is None else int(part) for part in match.groups()[:6]
+    )
+    if year is None or not YEAR_MIN <= year <= YEAR_MAX:
+        return None
+    try:
+        first = datetime(year, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=UTC)
+    except ValueError:
+        return None
+    start = from_datetime(first)
+    if second is not None:
+        # A second is taken as an instant: clinical devices do not state more, and ordering needs a point.
+        start = Instant(start + int((match[7] or "")[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")))
+        return start, start
+    width = _width(year, month, day, hour, minute)
+    return start, start + width - 1
+
+
+def _width(year: int, month: int | None, day: int | None, hour: int | None, minute: int | None) -> int:
+    if minute is not None:
+        return MICROSECONDS_PER_MINUTE
+    if hour is not None:
+        return MICROSECONDS_PER_HOUR
+    if day is not None:
+        return MICROSECONDS_PER_DAY
+    if month is not None:
+        return calendar.monthrange(year, month)[1] * MICROSECONDS_PER_DAY
+    return (366 if calendar.isleap(year) else 365) * MICROSECONDS_PER_DAY
