@@ -83,7 +83,9 @@ def find_alert(wanted: str, alerts: Mapping[str, str]) -> tuple[str, str]:
     `alerts` maps ids to patients. Raises UsageError when none or several match.
     """
     found = sorted(
-        alert_id for alert_id in alerts if alert_id.startswith(wanted) or alert_id.partition("_")[2].startswith(wanted)
+        alert_id
+        for alert_id in alerts
+        if alert_id.startswith(wanted) or alert_id.partition("_")[2].startswith(wanted)
     )
     if not wanted or not found:
         msg = f"no alert begins with {wanted!r}: the ids stand in alerts.jsonl of a replay"
@@ -102,7 +104,7 @@ def alerts_of_log(plan: ReplayPlan) -> dict[str, str]:
     timed = TimedLog(read_log(plan.log), settle(plan.clock, survey(plan.log)))
     values = (
         json.loads(output.value)
-        for _, output, _ in fold_log(timed, plan)
+        for _, output in fold_log(timed, plan)
         if output.stream is OutputStream.ALERTS
     )
     return {value["alert_id"]: value["patient_id"] for value in values}
@@ -152,7 +154,9 @@ def _story(plan: ReplayPlan, alert_id: str, patient_id: str) -> _Story:
     return story
 
 
-def _tell(story: _Story, line: LogRecord, folds: dict[int, ShardFold], plan: ReplayPlan, alert_id: str) -> None:
+def _tell(
+    story: _Story, line: LogRecord, folds: dict[int, ShardFold], plan: ReplayPlan, alert_id: str
+) -> None:
     fold = folds.get(line.shard)
     if fold is None:
         fold = ShardFold(shard=line.shard, shard_count=plan.log.shard_count, rulebook=plan.rulebook)

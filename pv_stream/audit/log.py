@@ -69,7 +69,9 @@ def open_log(path: Path, *, shards: int | None = None) -> Log:
         return Log(path, LogForm.ARCHIVE, _shards_of_header(path, header, shards))
     if {"shard", "position"} <= header.keys():
         if shards is None:
-            msg = f"{path} is an archive without a header: say how many partitions the topic had with --shards"
+            msg = (
+                f"{path} is an archive without a header: say how many partitions the topic had with --shards"
+            )
             raise UsageError(msg)
         return Log(path, LogForm.ARCHIVE, shards)
     if shards not in {None, 1}:
@@ -100,7 +102,9 @@ def read_log(log: Log) -> Iterator[LogRecord]:
         for number, line in enumerate(file):
             bytes_read += len(line)
             content = line.strip(b" \t\r\n")
-            if not content or (number == 0 and log.form is LogForm.ARCHIVE and "archive" in _json_object(content)):
+            if not content or (
+                number == 0 and log.form is LogForm.ARCHIVE and "archive" in _json_object(content)
+            ):
                 continue
             if log.form is LogForm.EVENTS:
                 yield LogRecord(0, RawRecord(number, key_of_line(content), content), bytes_read)
@@ -133,7 +137,11 @@ def survey(log: Log) -> Survey:
 
 def is_clock(record: RawRecord) -> bool:
     """Tell whether a record is one of the shard's clock."""
-    return record.value is not None and b'"clock"' in record.value and _is_clock_line(record.value, LogForm.EVENTS)
+    return (
+        record.value is not None
+        and b'"clock"' in record.value
+        and _is_clock_line(record.value, LogForm.EVENTS)
+    )
 
 
 def _is_clock_line(line: bytes, form: LogForm) -> bool:
@@ -153,13 +161,13 @@ def _value_of(envelope: dict[str, Any]) -> bytes:
 def _archived(log: Log, line_number: int, line: bytes) -> tuple[int, RawRecord]:
     envelope = _json_object(line)
     shard, position = envelope.get("shard"), envelope.get("position")
+    damaged = f"{log.path} line {line_number}: not a record of an archive of {log.shard_count} shards"
+    if not (isinstance(shard, int) and isinstance(position, int) and 0 <= shard < log.shard_count):
+        raise DataError(damaged)
     try:
-        if not (isinstance(shard, int) and isinstance(position, int) and 0 <= shard < log.shard_count):
-            raise ValueError
         return shard, RawRecord(position, _bytes(envelope, "key"), _bytes(envelope, "value"))
     except ValueError:
-        msg = f"{log.path} line {line_number}: not a record of an archive of {log.shard_count} shards"
-        raise DataError(msg) from None
+        raise DataError(damaged) from None
 
 
 def _bytes(envelope: dict[str, Any], name: str) -> bytes | None:
@@ -173,7 +181,7 @@ def _bytes(envelope: dict[str, Any], name: str) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise ValueError(name)
+        raise ValueError(name)  # noqa: TRY004 - what is wrong is the file, as with bad base64
     return text.encode()
 
 

@@ -38,7 +38,8 @@ def _suspects(alert: Mapping[str, Any]) -> Sequence[str]:
     running = [c["drug"] for c in alert["culprits"] if c["exposure"] != "stopped"]
     if not running:
         return ()
-    return (f"Review with the prescriber whether {' and '.join(running)} can be stopped: it is not recorded as stopped.",)
+    drugs = " and ".join(running)
+    return (f"Review with the prescriber whether {drugs} can be stopped: no stop is recorded.",)
 
 
 def _unknown(alert: Mapping[str, Any]) -> Sequence[str]:

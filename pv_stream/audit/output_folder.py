@@ -43,7 +43,12 @@ class OutputFolder:
         if self.directory.exists() and not self.directory.is_dir():
             msg = f"{self.directory} is a file: name a folder for --out"
             raise UsageError(msg)
-        if not force and self.directory.is_dir() and any(self.directory.iterdir()) and not _is_replay(self.directory):
+        if (
+            not force
+            and self.directory.is_dir()
+            and any(self.directory.iterdir())
+            and not _is_replay(self.directory)
+        ):
             msg = f"{self.directory} holds files that no replay wrote: name another folder, or add --force"
             raise UsageError(msg)
         try:

@@ -50,11 +50,10 @@ def replay(
     folder.begin(force=force)
     try:
         tally = Tally()
-        timed = _Counted(TimedLog(read_log(plan.log), mode))
-        for shard, output, bytes_read in fold_log(timed, plan):
+        timed = _Counted(TimedLog(read_log(plan.log), mode), on_progress)
+        for shard, output in fold_log(timed, plan):
             folder.add(shard, output)
             tally.add(output)
-            on_progress(bytes_read)
         manifest = {
             "manifest": MANIFEST_VERSION,
             "input": _input_of(plan.log, found, timed),
@@ -75,14 +74,17 @@ def replay(
 
 @dataclass(slots=True)
 class _Counted:
-    """Count the records of the log as they pass, those of the added clock left out."""
+    """Count the records of a log as they pass, and tell how far it is read."""
 
     log: TimedLog
+    on_progress: Callable[[int], None]
     passed: int = 0
 
     def __iter__(self) -> Iterator[LogRecord]:
         for record in self.log:
             self.passed += 1
+            if self.passed % RUN_RECORDS_MAX == 0:
+                self.on_progress(record.bytes_read)
             yield record
 
 
@@ -97,22 +99,20 @@ def _input_of(log: Log, found: Survey, timed: _Counted) -> dict[str, Any]:
     }
 
 
-def fold_log(records: Iterable[LogRecord], plan: ReplayPlan) -> Iterator[tuple[int, OutRecord, int]]:
-    """Run records through one fold for each shard; yield (shard, output, bytes of the log read so far)."""
+def fold_log(records: Iterable[LogRecord], plan: ReplayPlan) -> Iterator[tuple[int, OutRecord]]:
+    """Run records through one fold for each shard; yield outputs with their shard, each shard's in order."""
     folds: dict[int, ShardFold] = {}
     waiting: dict[int, list[RawRecord]] = {}
-    bytes_read = 0
     for line in records:
-        bytes_read = line.bytes_read
         run = waiting.setdefault(line.shard, [])
         run.append(line.record)
         if len(run) >= plan.run_records_max:
             for output in _advance(folds, line.shard, run, plan):
-                yield line.shard, output, bytes_read
+                yield line.shard, output
             run.clear()
     for shard in sorted(waiting):
         for output in _advance(folds, shard, waiting[shard], plan):
-            yield shard, output, bytes_read
+            yield shard, output
 
 
 def _advance(

@@ -70,7 +70,12 @@ class Scenario:
 
 def at_day(day: int, hour: int, minute: int, utc_offset_minutes: int = 0) -> Instant:
     """Return the instant of a day of the scenario at a time of day at the facility."""
-    local = DAY_ZERO + day * MICROSECONDS_PER_DAY + hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE
+    local = (
+        DAY_ZERO
+        + day * MICROSECONDS_PER_DAY
+        + hour * MICROSECONDS_PER_HOUR
+        + minute * MICROSECONDS_PER_MINUTE
+    )
     return Instant(local - utc_offset_minutes * MICROSECONDS_PER_MINUTE)
 
 
@@ -80,4 +85,5 @@ def say_when(instant: Instant, utc_offset_minutes: int = 0) -> str:
     day, rest = divmod(local, MICROSECONDS_PER_DAY)
     if rest % MICROSECONDS_PER_MINUTE:
         return format_instant(instant)
-    return f"day {day} {rest // MICROSECONDS_PER_HOUR:02d}:{rest % MICROSECONDS_PER_HOUR // MICROSECONDS_PER_MINUTE:02d}"
+    hour, rest = divmod(rest, MICROSECONDS_PER_HOUR)
+    return f"day {day} {hour:02d}:{rest // MICROSECONDS_PER_MINUTE:02d}"

@@ -71,7 +71,9 @@ def run_case(records: Sequence[TimedRecord], rulebook: Rulebook) -> tuple[Came, 
         [RawRecord(position, record.key, record.value) for position, record in enumerate(records)]
     )
     fold.commit(run)
-    return tuple(_came(output.stream, json.loads(output.value), records[output.position]) for output in run.outputs)
+    return tuple(
+        _came(output.stream, json.loads(output.value), records[output.position]) for output in run.outputs
+    )
 
 
 def _came(stream: OutputStream, value: Mapping[str, Any], record: TimedRecord) -> Came:
@@ -104,7 +106,9 @@ class _Episodes:
         return next((name for name, known in self.ids.items() if known == episode_id), "another episode")
 
 
-def _compare(expected: Iterable[Expected], came: Sequence[Came], utc_offset_minutes: int) -> Iterable[Difference]:
+def _compare(
+    expected: Iterable[Expected], came: Sequence[Came], utc_offset_minutes: int
+) -> Iterable[Difference]:
     episodes = _Episodes()
     left = list(came)
     for line in expected:
@@ -139,7 +143,9 @@ def tell(came: Came, name: str, wanted: Wanted, episodes: _Episodes, utc_offset_
         return episodes.name_of(source.get("of_episode"), str(wanted))
     if name == "started":
         restart = value.get("restart")
-        return "none" if restart is None else say_when(parse_instant(restart["started_at"]), utc_offset_minutes)
+        return (
+            "none" if restart is None else say_when(parse_instant(restart["started_at"]), utc_offset_minutes)
+        )
     told = _FIELDS[name](value) if name in _FIELDS else value.get(name)
     if isinstance(wanted, Mapping) and isinstance(told, Mapping):
         return {key: _plain(told.get(key)) for key in wanted}
@@ -168,7 +174,9 @@ def _score(value: Mapping[str, Any]) -> list[int] | None:
 
 
 def _items(value: Mapping[str, Any]) -> dict[str, str]:
-    return {item["item"]: " or ".join(item["levels"]) for item in (value["regiscar"] or {"items": ()})["items"]}
+    return {
+        item["item"]: " or ".join(item["levels"]) for item in (value["regiscar"] or {"items": ()})["items"]
+    }
 
 
 def _interval(value: Mapping[str, Any]) -> int | None:
@@ -217,7 +225,9 @@ def say_came(came: Came, utc_offset_minutes: int) -> str:
     told = "".join(f", {fact}" for fact in facts if fact is not None)
     reason = came.value.get("reason")
     because = f' - "{reason}"' if reason else ""
-    return f"{say_when(came.at, utc_offset_minutes)}: {came.output.replace('_', ' ')} {came.name}{told}{because}"
+    return (
+        f"{say_when(came.at, utc_offset_minutes)}: {came.output.replace('_', ' ')} {came.name}{told}{because}"
+    )
 
 
 def say_differences(verdict: Verdict) -> list[str]:
@@ -225,12 +235,12 @@ def say_differences(verdict: Verdict) -> list[str]:
     offset = verdict.scenario.utc_offset_minutes
     lines: list[str] = []
     for difference in verdict.differences:
-        match difference:
-            case Difference(expected=Expected() as line, came=None):
-                lines.append(f"did not come (line {line.line}): {say_expected(line, offset)}")
-            case Difference(expected=None, came=Came() as came):
-                lines.append(f"came, not expected: {say_came(came, offset)}")
-            case Difference(expected=Expected() as line, came=Came() as came):
-                lines.append(f"came otherwise (line {line.line}): {'; '.join(difference.wrong)}")
-                lines.append(f"  what came: {say_came(came, offset)}")
+        line, came = difference.expected, difference.came
+        if line is not None and came is not None:
+            lines.append(f"came otherwise (line {line.line}): {'; '.join(difference.wrong)}")
+            lines.append(f"  what came: {say_came(came, offset)}")
+        elif line is not None:
+            lines.append(f"did not come (line {line.line}): {say_expected(line, offset)}")
+        elif came is not None:
+            lines.append(f"came, not expected: {say_came(came, offset)}")
     return lines

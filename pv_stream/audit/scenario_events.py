@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 from pv_stream.audit.scenario import Case, Given, Scenario
 from pv_stream.audit.scenario_file import read_instant
@@ -49,7 +49,10 @@ Word = TypeVar("Word", bound=Enum)
 PATIENT: Final = PatientId("scenario-patient")
 _VALUE: Final = re.compile(r"(<=|>=|<|>)?\s*(-?\d{1,12}(?:\.\d{1,9})?) (\S+)", re.ASCII)
 _UNIT_WORDS: Final = {"°C": "Cel"}
-_ANALYTE_WORDS: Final = {"temperature": Analyte.BODY_TEMPERATURE, **{analyte.value: analyte for analyte in Analyte}}
+_ANALYTE_WORDS: Final = {
+    "temperature": Analyte.BODY_TEMPERATURE,
+    **{analyte.value: analyte for analyte in Analyte},
+}
 _KINDS: Final = {
     "gives": ExposureKind.ADMINISTRATION,
     "takes": ExposureKind.STATEMENT,
@@ -74,7 +77,9 @@ def records_of(scenario: Scenario, case: Case, patient_id: PatientId = PATIENT) 
     Raises DataError naming the line of what cannot be said.
     """
     builder = _Builder(scenario, case, patient_id)
-    records = [record for number, given in enumerate(case.given, start=1) for record in builder.build(number, given)]
+    records = [
+        record for number, given in enumerate(case.given, start=1) for record in builder.build(number, given)
+    ]
     return sorted(records, key=lambda record: record.received)
 
 
@@ -85,9 +90,9 @@ class _Builder:
     patient_id: PatientId
     named: dict[str, FactVersion] = field(default_factory=dict)
 
-    def fail(self, given: Given, what: str) -> NoReturn:
+    def mistake(self, given: Given, what: str) -> DataError:
         msg = f"{self.scenario.path} line {given.line}: {what}"
-        raise DataError(msg)
+        return DataError(msg)
 
     def build(self, number: int, given: Given) -> Iterator[TimedRecord]:
         if given.action == "clock":
@@ -108,7 +113,7 @@ class _Builder:
         if "id" in given.options:
             first = replace(first, key=FactKey(f"given:{given.options['id']}"))
             if given.options["id"] in self.named:
-                self.fail(given, f"two lines have the id {given.options['id']!r}")
+                raise self.mistake(given, f"two lines have the id {given.options['id']!r}")
             self.named[given.options["id"]] = first
         yield first
         yield from self._later_doses(number, given, first)
@@ -130,7 +135,7 @@ class _Builder:
     def _follow_up(self, number: int, given: Given) -> FactVersion:
         original = self.named.get(given.subject)
         if original is None:
-            self.fail(given, f"no line before this one has the id {given.subject!r}")
+            raise self.mistake(given, f"no line before this one has the id {given.subject!r}")
         provenance = self._provenance(str(number), given.received)
         if given.action == "repeats":
             return replace(original, provenance=provenance)
@@ -159,7 +164,8 @@ class _Builder:
             case "corrects", Finding():
                 presence = self._word(given, Presence, self._option(given, "finding_is"))
                 return Status.CORRECTED, Finding(original.code, presence)
-        self.fail(given, f"{given.action!r} does not fit what {given.subject!r} is")
+            case _:
+                raise self.mistake(given, f"{given.action!r} does not fit what {given.subject!r} is")
 
     def _version(self, key: str, number: int, given: Given, content: Content) -> FactVersion:
         status = Status.FINAL
@@ -173,7 +179,7 @@ class _Builder:
         )
 
     def _provenance(self, number: str, received: Instant) -> Provenance:
-        message = "\x1f".join((self.scenario.title, self.case.name, number))
+        message = f"{self.scenario.title}\x1f{self.case.name}\x1f{number}"
         digest = f"sha256:{hashlib.sha256(message.encode()).hexdigest()}"
         return Provenance(received, digest, f"given[{number}]", "canonical")
 
@@ -200,11 +206,15 @@ class _Builder:
     def _measurement(self, given: Given, analyte: Analyte, text: str) -> Measurement:
         found = _VALUE.fullmatch(text)
         if found is None:
-            self.fail(given, f"a value is written with its unit, such as 1500 {UNIT_OF[analyte]}")
+            raise self.mistake(given, f"a value is written with its unit, such as 1500 {UNIT_OF[analyte]}")
         comparator, value, unit = found.groups()
         if _UNIT_WORDS.get(unit, unit) != UNIT_OF[analyte]:
-            self.fail(given, f"{analyte.value} is written in {UNIT_OF[analyte]} here: converting units is ingest's work")
-        sent_value, _, sent_unit = given.options.get("sent_as", f"{value} {_UNIT_WORDS.get(unit, unit)}").partition(" ")
+            raise self.mistake(
+                given, f"write {analyte.value} in {UNIT_OF[analyte]}: converting units is ingest's work"
+            )
+        sent_value, _, sent_unit = given.options.get(
+            "sent_as", f"{value} {_UNIT_WORDS.get(unit, unit)}"
+        ).partition(" ")
         return Measurement(
             analyte=analyte,
             value=Decimal(value),
@@ -228,22 +238,22 @@ class _Builder:
         if text is None:
             return None
         if re.fullmatch(r"\d{1,4}(\.\d{1,4})?", text, re.ASCII) is None:
-            self.fail(given, f"{name} is a number, such as 60")
+            raise self.mistake(given, f"{name} is a number, such as 60")
         return Decimal(text)
 
     def _option(self, given: Given, name: str) -> str:
         if name not in given.options:
-            self.fail(given, f"{name!r} is missing")
+            raise self.mistake(given, f"{name!r} is missing")
         return given.options[name]
 
     def _instant(self, given: Given, name: str) -> Instant:
         instant = read_instant(self._option(given, name), self.scenario.utc_offset_minutes)
         if instant is None:
-            self.fail(given, f"{name} is a time, such as day 20 08:00")
+            raise self.mistake(given, f"{name} is a time, such as day 20 08:00")
         return instant
 
     def _word(self, given: Given, words: type[Word], word: str) -> Word:
         known = {member.name.lower(): member for member in words}
         if word not in known:
-            self.fail(given, f"unknown word {word!r}; known: {', '.join(known)}")
+            raise self.mistake(given, f"unknown word {word!r}; known: {', '.join(known)}")
         return known[word]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import yaml
 
@@ -132,9 +132,9 @@ class _Reader:
     path: Path
     utc_offset_minutes: int = 0
 
-    def fail(self, node: yaml.Node, what: str) -> NoReturn:
+    def mistake(self, node: yaml.Node, what: str) -> DataError:
         msg = f"{self.path} line {node.start_mark.line + 1}: {what}"
-        raise DataError(msg)
+        return DataError(msg)
 
     def scenario(self, root: yaml.Node) -> Scenario:
         entries = self.mapping(
@@ -142,7 +142,7 @@ class _Reader:
         )
         for name in ("scenario", "source", "rule", "cases"):
             if name not in entries:
-                self.fail(root, f"{name!r} is missing")
+                raise self.mistake(root, f"{name!r} is missing")
         if "utc_offset_minutes" in entries:
             self.utc_offset_minutes = self.offset(entries["utc_offset_minutes"])
         shared = self.givens(entries["given"]) if "given" in entries else ()
@@ -159,24 +159,24 @@ class _Reader:
         try:
             minutes = int(self.text(node))
         except ValueError:
-            self.fail(node, "utc_offset_minutes is a whole number of minutes")
+            raise self.mistake(node, "utc_offset_minutes is a whole number of minutes") from None
         if not UTC_OFFSET_MINUTES_MIN <= minutes <= UTC_OFFSET_MINUTES_MAX:
-            self.fail(node, "utc_offset_minutes lies between -720 and 840")
+            raise self.mistake(node, "utc_offset_minutes lies between -720 and 840")
         return minutes
 
     def cases(self, node: yaml.Node) -> Iterator[yaml.Node]:
         nodes = self.sequence(node)
         if not nodes:
-            self.fail(node, "there is no case")
+            raise self.mistake(node, "there is no case")
         names: set[str] = set()
         for case in nodes:
             entries = self.mapping(case, known={"name", "given", "expect"})
             for key in ("name", "expect"):
                 if key not in entries:
-                    self.fail(case, f"{key!r} is missing in this case")
+                    raise self.mistake(case, f"{key!r} is missing in this case")
             name = self.text(entries["name"])
             if name in names:
-                self.fail(entries["name"], f"two cases are named {name!r}")
+                raise self.mistake(entries["name"], f"two cases are named {name!r}")
             names.add(name)
             yield case
 
@@ -184,7 +184,7 @@ class _Reader:
         entries = self.mapping(node, known={"name", "given", "expect"})
         own = self.givens(entries["given"]) if "given" in entries else ()
         if not (*shared, *own):
-            self.fail(node, "nothing is given in this case")
+            raise self.mistake(node, "nothing is given in this case")
         return Case(
             name=self.text(entries["name"]),
             line=node.start_mark.line + 1,
@@ -199,12 +199,12 @@ class _Reader:
         entries = self.mapping(node)
         action = self.one_of(node, entries, ACTIONS, "what happens")
         if action == "clock":
-            self.check_keys(node, entries, frozenset({"clock"}))
+            self.check_keys(entries, frozenset({"clock"}))
             instant = self.instant(entries["clock"])
             return Given(node.start_mark.line + 1, action, "", instant, instant, {})
-        self.check_keys(node, entries, ACTIONS[action] | {action} | _ALWAYS)
+        self.check_keys(entries, ACTIONS[action] | {action} | _ALWAYS)
         if "at" not in entries:
-            self.fail(node, "'at' is missing: write at: day 14 08:00")
+            raise self.mistake(node, "'at' is missing: write at: day 14 08:00")
         at = self.instant(entries["at"])
         return Given(
             line=node.start_mark.line + 1,
@@ -213,23 +213,25 @@ class _Reader:
             at=at,
             received=self.instant(entries["received"]) if "received" in entries else at,
             options={
-                name: self.text(value) for name, value in entries.items() if name not in {action, "at", "received"}
+                name: self.text(value)
+                for name, value in entries.items()
+                if name not in {action, "at", "received"}
             },
         )
 
     def expectations(self, node: yaml.Node) -> tuple[Expected, ...]:
         if isinstance(node, yaml.ScalarNode):
             if node.value != "nothing":
-                self.fail(node, "expect is a list, or the word nothing")
+                raise self.mistake(node, "expect is a list, or the word nothing")
             return ()
         return tuple(self.expected(entry) for entry in self.sequence(node))
 
     def expected(self, node: yaml.Node) -> Expected:
         entries = self.mapping(node)
         output = self.one_of(node, entries, OUTPUTS, "what is expected")
-        self.check_keys(node, entries, OUTPUTS[output] | {output, "at"})
+        self.check_keys(entries, OUTPUTS[output] | {output, "at"})
         if "at" not in entries:
-            self.fail(node, "'at' is missing: write at: day 14 08:00")
+            raise self.mistake(node, "'at' is missing: write at: day 14 08:00")
         return Expected(
             line=node.start_mark.line + 1,
             output=output,
@@ -246,45 +248,49 @@ class _Reader:
         return self.text(node)
 
     def one_of(
-        self, node: yaml.Node, entries: Mapping[str, yaml.Node], words: Mapping[str, frozenset[str]], what: str
+        self,
+        node: yaml.Node,
+        entries: Mapping[str, yaml.Node],
+        words: Mapping[str, frozenset[str]],
+        what: str,
     ) -> str:
         found = [name for name in entries if name in words]
         if len(found) != 1:
-            self.fail(node, f"say {what} with one of: {', '.join(words)}")
+            raise self.mistake(node, f"say {what} with one of: {', '.join(words)}")
         return found[0]
 
-    def check_keys(self, node: yaml.Node, entries: Mapping[str, yaml.Node], known: frozenset[str] | set[str]) -> None:
+    def check_keys(self, entries: Mapping[str, yaml.Node], known: frozenset[str] | set[str]) -> None:
         for name, value in entries.items():
             if name not in known:
-                self.fail(value or node, f"unknown word {name!r} here; known: {', '.join(sorted(known))}")
+                raise self.mistake(value, f"unknown word {name!r} here; known: {', '.join(sorted(known))}")
 
     def mapping(self, node: yaml.Node, known: set[str] | None = None) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
-            self.fail(node, "expected lines of the form word: value")
+            raise self.mistake(node, "expected lines of the form word: value")
         entries: dict[str, yaml.Node] = {}
         for key, value in node.value:
             name = self.text(key)
             if name in entries:
-                self.fail(key, f"{name!r} stands twice")
+                raise self.mistake(key, f"{name!r} stands twice")
             entries[name] = value
         if known is not None:
-            self.check_keys(node, entries, known)
+            self.check_keys(entries, known)
         return entries
 
     def sequence(self, node: yaml.Node) -> list[yaml.Node]:
         if not isinstance(node, yaml.SequenceNode):
-            self.fail(node, "expected a list: lines that begin with a dash")
+            raise self.mistake(node, "expected a list: lines that begin with a dash")
         return list(node.value)
 
     def text(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-            self.fail(node, "expected a word or a number")
+            raise self.mistake(node, "expected a word or a number")
         return str(node.value).strip()
 
     def instant(self, node: yaml.Node) -> Instant:
         instant = read_instant(self.text(node), self.utc_offset_minutes)
         if instant is None:
-            self.fail(node, "a time is written day 14, day 14 08:00, 2026-03-02 or 2026-03-02 08:10")
+            raise self.mistake(node, "a time is written day 14, day 14 08:00, 2026-03-02 or 2026-03-02 08:10")
         return instant
 
 

@@ -49,7 +49,9 @@ class Tally:
             },
             "recurrences": {
                 "records": self.written[OutputStream.RECURRENCES],
-                "by_class": _counted(primary for primary, status in self._recurrences.values() if status != "withdrawn"),
+                "by_class": _counted(
+                    primary for primary, status in self._recurrences.values() if status != "withdrawn"
+                ),
             },
             "cases": {
                 "records": self.written[OutputStream.CASES],

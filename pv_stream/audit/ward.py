@@ -95,7 +95,10 @@ def synthetic_ward(
     lines: list[LogLine] = []
     for number in range(known.patients):
         chart = _Chart(
-            PatientId(f"synthetic-ward-{number:04d}"), start, Random(f"{seed}/{number}"), known  # noqa: S311 - no secret
+            PatientId(f"synthetic-ward-{number:04d}"),
+            start,
+            Random(f"{seed}/{number}"),  # noqa: S311 - nothing secret
+            known,
         )
         _STORIES[_story_of(number, known)](chart)
         lines += chart.lines
@@ -168,7 +171,10 @@ class _Chart:
     def _provenance(self, received: Instant, word: str) -> Provenance:
         message = f"{self.patient_id}\x1f{self.facts}\x1f{word}"
         return Provenance(
-            received, f"sha256:{hashlib.sha256(message.encode()).hexdigest()}", f"ward[{self.facts}]", "canonical"
+            received,
+            f"sha256:{hashlib.sha256(message.encode()).hexdigest()}",
+            f"ward[{self.facts}]",
+            "canonical",
         )
 
     def _write(self, version: FactVersion) -> None:
@@ -229,7 +235,10 @@ class _Chart:
         """Write an order and daily administrations."""
         self.add(Exposure(ExposureKind.ORDER, (ingredient,), route), self.at(from_day, 9))
         for day in range(from_day, until_day + 1):
-            self.add(Exposure(ExposureKind.ADMINISTRATION, (ingredient,), route), self.at(day, 10, self.between(0, 30)))
+            self.add(
+                Exposure(ExposureKind.ADMINISTRATION, (ingredient,), route),
+                self.at(day, 10, self.between(0, 30)),
+            )
 
     def stop(self, ingredient: str, day: int, hour: int = 16) -> None:
         """Write that a drug was stopped."""
@@ -292,8 +301,15 @@ def _dress(chart: _Chart, drug: str | None = None) -> None:
     chart.finding(FindingCode.FACIAL_OEDEMA, onset)
     chart.temperature(onset, chart.between(386, 396))
     chart.stop(culprit, onset + 1)
-    for later, low, high, alt in ((1, 800, 1300, 90), (3, 1600, 2400, 180), (6, 2500, 4200, 420), (9, 900, 1400, 120)):
-        chart.blood(onset + later, eosinophils=chart.between(low, high), alt=chart.between(alt - 30, alt + 30))
+    for later, low, high, alt in (
+        (1, 800, 1300, 90),
+        (3, 1600, 2400, 180),
+        (6, 2500, 4200, 420),
+        (9, 900, 1400, 120),
+    ):
+        chart.blood(
+            onset + later, eosinophils=chart.between(low, high), alt=chart.between(alt - 30, alt + 30)
+        )
     chart.finding(FindingCode.ENLARGED_LYMPH_NODES, onset + 2)
     chart.finding(FindingCode.INFILTRATION, onset + 2)
     chart.finding(FindingCode.ATYPICAL_LYMPHOCYTES, onset + 3)

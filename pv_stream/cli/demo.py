@@ -104,7 +104,9 @@ def _print_what_this_is(console: Console, demo: Demonstration) -> None:
 
 def _print_imatinib(console: Console, demo: Demonstration) -> None:
     console.rule("[bold]1. The published imatinib case[/]", align="left")
-    console.print(f"[dim]Reconstructed from {escape(demo.scenario.source)}; hours and days between are assumed.[/]\n")
+    console.print(
+        f"[dim]Reconstructed from {escape(demo.scenario.source)}; hours and days between are assumed.[/]\n"
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("when", header_style="dim", no_wrap=True)
     table.add_column("what was recorded", header_style="dim", ratio=4)
@@ -135,8 +137,8 @@ def _hour(when: str) -> str:
 def _done(given: Given) -> str:
     subject = given.subject.replace("_", " ")
     if given.action in _DID:
-        daily = f" daily until {given.options['daily_until'].rpartition(' ')[0]}" if "daily_until" in given.options else ""
-        return f"{subject} {_DID[given.action]}{daily}"
+        until = given.options.get("daily_until", "").rpartition(" ")[0]
+        return f"{subject} {_DID[given.action]}{f' daily until {until}' if until else ''}"
     sent = f" (sent as {given.options['sent_as']})" if "sent_as" in given.options else ""
     return f"{given.action} {subject}{sent}"
 
@@ -146,7 +148,8 @@ def _said(demo: Demonstration) -> Iterator[tuple[str, str]]:
     for stream, value in demo.imatinib:
         when = _hour(say_when(parse_instant(value["as_of"])))
         if stream is OutputStream.ALERTS:
-            yield when, f"{tier_text(value['tier'])} {value['kind'].replace('_', ' ')}: {escape(value['reason'])}"
+            kind = value["kind"].replace("_", " ")
+            yield when, f"{tier_text(value['tier'])} {kind}: {escape(value['reason'])}"
         elif value["state"] == "candidate" and value["revision"] == 1:
             yield when, "[dim]no alert: a skin reaction alone is remembered as a candidate[/]"
 
@@ -157,8 +160,8 @@ def _print_score(console: Console, alert: Mapping[str, Any]) -> None:
     unknown = [titles[item["item"]] for item in score["items"] if len(item["levels"]) > 1]
     category = {name: word.replace("_", " ") for name, word in score["category"].items()}
     console.print(
-        f"\nRegiSCAR is [bold]{score['current']}[/] ({category['current']}) on what is documented, and could be anything "
-        f"from {score['worst']} to {score['best']} ({category['best']}): {score['unknown_items']} of "
+        f"\nRegiSCAR is [bold]{score['current']}[/] ({category['current']}) on what is documented, and could be "
+        f"anything from {score['worst']} to {score['best']} ({category['best']}): {score['unknown_items']} of "
         f"{len(score['items'])} criteria are unknown, and unknown is not no."
     )
     console.print(Padding(f"[dim]unknown: {escape('; '.join(unknown))}[/]", (0, 0, 0, 2)))
@@ -200,9 +203,8 @@ def _varied(alerts: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _print_alert(console: Console, demo: Demonstration, alert: Mapping[str, Any]) -> None:
     kind = alert["kind"].replace("_", " ")
-    console.print(
-        Padding(f"[bold]{kind}[/], {alert['patient_id']}, {moment(alert['as_of'])} [dim]{short_id(alert['alert_id'])}[/]", (0, 0, 0, 2))
-    )
+    named = f"[bold]{kind}[/], {alert['patient_id']}, {moment(alert['as_of'])}"
+    console.print(Padding(f"{named} [dim]{short_id(alert['alert_id'])}[/]", (0, 0, 0, 2)))
     console.print(Padding(escape(alert["reason"]), (0, 0, 0, 4)))
     views = sorted(demo.evidence(alert), key=_weight)
     more = f"; and {len(views) - _EVIDENCE_MAX} more" if len(views) > _EVIDENCE_MAX else ""
@@ -212,7 +214,9 @@ def _print_alert(console: Console, demo: Demonstration, alert: Mapping[str, Any]
 
 def _weight(view: FactView) -> int:
     """Put what a pharmacist asks first before the rest: counts, then signs, then drugs, leukocytes last."""
-    return next((place for place, word in enumerate(_ASKED_FIRST) if view.what.startswith(word)), len(_ASKED_FIRST))
+    return next(
+        (place for place, word in enumerate(_ASKED_FIRST) if view.what.startswith(word)), len(_ASKED_FIRST)
+    )
 
 
 def _brief(view: FactView) -> str:
@@ -243,13 +247,20 @@ def _commands(demo: Demonstration) -> Iterator[tuple[str, str]]:
     imatinib = demo.of_patient(IMATINIB_PATIENT)
     ward = [alert for alert in demo.alerts if alert["patient_id"] != IMATINIB_PATIENT]
     if imatinib:
-        yield "why the imatinib alert: every criterion", _command("explain", short_id(imatinib[0]["alert_id"]), *where)
+        yield (
+            "why the imatinib alert: every criterion",
+            _command("explain", short_id(imatinib[0]["alert_id"]), *where),
+        )
     if ward:
         yield "why the first alert of the ward", _command("explain", short_id(ward[0]["alert_id"]), *where)
     again = demo.directory.parent / f"{demo.directory.name}-again"
-    yield "the same log again: the same digests in manifest.json", _command("replay", str(log), "--out", str(again))
-    yield "the imatinib case as a scenario: edit it, see what changes", _command(
-        "scenario", "--verbose", str(demo.directory / CASE_FILE)
+    yield (
+        "the same log again: the same digests in manifest.json",
+        _command("replay", str(log), "--out", str(again)),
+    )
+    yield (
+        "the imatinib case as a scenario: edit it, see what changes",
+        _command("scenario", "--verbose", str(demo.directory / CASE_FILE)),
     )
 
 

@@ -33,12 +33,18 @@ _LEVELS: Final = {
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
     alert: Annotated[str, typer.Argument(help="The alert's id, or a beginning of it that no other shares.")],
-    log: Annotated[Path, typer.Option(metavar="FILE", help="The log of events, or archive, that gave the alert.")],
+    log: Annotated[
+        Path, typer.Option(metavar="FILE", help="The log of events, or archive, that gave the alert.")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A replay of that log: finds the alert faster.")
     ] = None,
-    revision: Annotated[int | None, typer.Option(min=1, help="A revision; the latest when not given.")] = None,
-    rulebook: Annotated[Path | None, typer.Option(metavar="FILE", help="The rulebook of a what-if replay.")] = None,
+    revision: Annotated[
+        int | None, typer.Option(min=1, help="A revision; the latest when not given.")
+    ] = None,
+    rulebook: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The rulebook of a what-if replay.")
+    ] = None,
     clock: Annotated[ClockMode, typer.Option(help="As in replay.")] = ClockMode.AUTO,
     shards: Annotated[int | None, typer.Option(min=1, help="As in replay.")] = None,
     *,
@@ -82,7 +88,9 @@ def _print_head(console: Console, explanation: Explanation) -> None:
     console.print(f"[bold]{escape(alert['reason'])}[/]\n")
     table = _pairs()
     table.add_row("patient", alert["patient_id"])
-    table.add_row("alert", f"{alert['alert_id']}, revision {alert['revision']} of {len(explanation.revisions)}")
+    table.add_row(
+        "alert", f"{alert['alert_id']}, revision {alert['revision']} of {len(explanation.revisions)}"
+    )
     if alert["episode_id"]:
         table.add_row("episode", alert["episode_id"])
     table.add_row("as of", f"{moment(alert['as_of'])} ({alert['timeliness']}), because of: {alert['cause']}")
@@ -98,17 +106,13 @@ def _special(alert: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if alert["recurrence"]:
         found = alert["recurrence"]
         also = f"; also {', '.join(found['contributing'])}" if found["contributing"] else ""
-        yield (
-            "recurrence",
-            f"{found['primary']}{also}, {found['interval_days']} days after the onset of {found['of_episode']}",
-        )
+        after = f"{found['interval_days']} days after the onset of {found['of_episode']}"
+        yield "recurrence", f"{found['primary']}{also}, {after}"
     if alert["restart"]:
         found = alert["restart"]
-        yield (
-            "restart",
-            f"{found['drug']} at {moment(found['started_at'])}; {found['relation'].replace('_', ' ')} "
-            f"drug of {found['of_episode']}",
-        )
+        relation = found["relation"].replace("_", " ")
+        started = moment(found["started_at"])
+        yield "restart", f"{found['drug']} at {started}; {relation} drug of {found['of_episode']}"
     if alert["review"]:
         yield "held value", f"{alert['review']['code'].replace('_', ' ')} ({alert['review']['fact']})"
     if alert["closing"]:
@@ -155,7 +159,9 @@ def _print_score(console: Console, explanation: Explanation) -> None:
     for item in explanation.items:
         table.add_row(*_item_row(item))
     console.print(Padding(table, (0, 0, 0, 2)))
-    unknown = [f"[bold]{_short_title(item)}[/]: {escape(item.settles)}" for item in explanation.items if item.settles]
+    unknown = [
+        f"[bold]{_short_title(item)}[/]: {escape(item.settles)}" for item in explanation.items if item.settles
+    ]
     if unknown:
         console.print("\n[bold]What would settle the unknown criteria[/]")
         console.print(bullets(unknown))
@@ -199,13 +205,15 @@ def _print_history(console: Console, explanation: Explanation) -> None:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for alert in explanation.revisions:
         here = " *" if alert["revision"] == explanation.alert["revision"] else ""
-        table.add_row(
-            f"{alert['revision']}{here}", moment(alert["as_of"]), alert["status"], alert["tier"], escape(alert["reason"])
-        )
+        told = (moment(alert["as_of"]), alert["status"], alert["tier"], escape(alert["reason"]))
+        table.add_row(f"{alert['revision']}{here}", *told)
     console.print(Padding(table, (0, 0, 0, 2)))
     for found in explanation.recurrences:
         console.print(
-            Padding(f"recurrence {found['status']}: {found['primary']}, {found['interval_days']} days", (0, 0, 0, 2))
+            Padding(
+                f"recurrence {found['status']}: {found['primary']}, {found['interval_days']} days",
+                (0, 0, 0, 2),
+            )
         )
 
 

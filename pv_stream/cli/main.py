@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from pv_stream import __version__
 from pv_stream.errors import PvStreamError, UsageError
 
 
@@ -25,11 +26,19 @@ class Command:
 
 
 COMMANDS: Final = {
-    "demo": Command("pv_stream.cli.demo", "Show the published imatinib case and a synthetic ward, without a broker."),
-    "ingest": Command("pv_stream.cli.ingest", "Turn HL7v2, FHIR R4 or canonical files into canonical events."),
-    "replay": Command("pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."),
+    "demo": Command(
+        "pv_stream.cli.demo", "Show the published imatinib case and a synthetic ward, without a broker."
+    ),
+    "ingest": Command(
+        "pv_stream.cli.ingest", "Turn HL7v2, FHIR R4 or canonical files into canonical events."
+    ),
+    "replay": Command(
+        "pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."
+    ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
-    "scenario": Command("pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."),
+    "scenario": Command(
+        "pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."
+    ),
     "schemas": Command("pv_stream.cli.schemas", "Write the JSON Schemas of events and outputs."),
     "rules": Command("pv_stream.cli.rules", "Show the rulebook: drugs, numbers and their sources."),
     "kafka": Command("pv_stream.cli.kafka", "Start and stop a local Kafka broker for development.", "kafka"),
@@ -97,9 +106,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - only when asked
-
-        typer.echo(f"pv-stream {version('pv-stream')}")
+        typer.echo(f"pv-stream {__version__}")
         raise typer.Exit
 
 

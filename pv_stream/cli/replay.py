@@ -24,19 +24,24 @@ _CLOCK_WORDS = {
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Canonical events (JSON lines), or an archive.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Canonical events (JSON lines), or an archive.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the manifest.")],
     rulebook: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What if this rulebook had been in force?")
     ] = None,
     clock: Annotated[
-        ClockMode, typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any.")
+        ClockMode,
+        typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
     ] = ClockMode.AUTO,
     shards: Annotated[
         int | None, typer.Option(min=1, help="Partitions of the topic, for an archive without a header.")
     ] = None,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds other files.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that holds other files.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Run a log of events through the engine into a folder of alerts, recurrences, cases and dead letters.
@@ -51,14 +56,22 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
     _summarise(manifest, out)
     _point_on(manifest, source, out, rulebook)
-    if manifest["input"]["records"] and manifest["counts"]["dead_letters"]["records"] >= manifest["input"]["records"]:
-        stderr().print(f"[bold]No line of {source} is a canonical event.[/] Is it a feed? `{program()} ingest` it first.")
+    if _nothing_was_read(manifest):
+        stderr().print(
+            f"No line of {source} is a canonical event. If it is a feed, `{program()} ingest` it first."
+        )
         raise typer.Exit(1)
+
+
+def _nothing_was_read(manifest: dict[str, Any]) -> bool:
+    records: int = manifest["input"]["records"]
+    return records > 0 and manifest["counts"]["dead_letters"]["records"] >= records
 
 
 def _summarise(manifest: dict[str, Any], out: Path) -> None:
     counts, source = manifest["counts"], manifest["input"]
-    table = Table(title=f"Replay into {out}", title_justify="left", title_style="bold", show_header=False, box=None)
+    stderr().print(f"[bold]Replay into {out}[/]", soft_wrap=True)
+    table = Table(show_header=False, box=None)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     of_what = "" if source["form"] == LogForm.EVENTS else f" in {plural(source['shards'], 'shard')}"
@@ -67,7 +80,8 @@ def _summarise(manifest: dict[str, Any], out: Path) -> None:
     what_if = " - WHAT IF: not the rulebook of the log" if manifest["what_if"] else ""
     table.add_row("rulebook", f"{manifest['rulebook']['version']}{what_if}")
     alerts = counts["alerts"]
-    table.add_row("alerts", f"{alerts['alerts']:,} ({alerts['open']:,} open), {plural(alerts['records'], 'revision')}")
+    revisions = plural(alerts["records"], "revision")
+    table.add_row("alerts", f"{alerts['alerts']:,} ({alerts['open']:,} open), {revisions}")
     for kind, tiers in alerts["by_kind_and_tier"].items():
         told = ", ".join(f"{count:,} {tier.replace('_', ' ')}" for tier, count in tiers.items())
         table.add_row(f"  {kind}", told)

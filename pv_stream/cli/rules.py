@@ -19,7 +19,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-RulebookOption = Annotated[Path | None, typer.Option("--rulebook", metavar="FILE", help="Another rulebook's file.")]
+RulebookOption = Annotated[
+    Path | None, typer.Option("--rulebook", metavar="FILE", help="Another rulebook's file.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -12,8 +12,12 @@ from pv_stream.rulebooks import load_default, load_file
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR...", help="Scenario files, or folders of them.")],
-    rulebook: Annotated[Path | None, typer.Option(metavar="FILE", help="Check against this rulebook.")] = None,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE|DIR...", help="Scenario files, or folders of them.")
+    ],
+    rulebook: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Check against this rulebook.")
+    ] = None,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every case and what came.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
@@ -26,7 +30,9 @@ def command(
         typer.echo(json.dumps({"rulebook": rules.version, "cases": list(map(_as_json, verdicts))}, indent=2))
     else:
         _print(verdicts, verbose=verbose)
-        typer.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} cases as expected (rulebook {rules.version})")
+        typer.echo(
+            f"{len(verdicts) - len(failed)} of {len(verdicts)} cases as expected (rulebook {rules.version})"
+        )
     if failed:
         raise typer.Exit(1)
 

@@ -6,25 +6,35 @@ from typing import Annotated
 import typer
 
 from pv_stream.codec.schemas import schema_documents
-from pv_stream.errors import DataError
+from pv_stream.errors import DataError, UsageError
 
 
 def command(
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the documents into this folder.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the documents.")] = Path("schemas"),
     *,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when a file in DIR is stale.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the documents into the folder.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when a document in the folder is stale.")
+    ] = False,
 ) -> None:
-    """Write the JSON Schemas of events and outputs, or list them."""
+    """Write the JSON Schemas of events and outputs, check them, or list their names."""
+    if write and check:
+        msg = "--write and --check: choose one"
+        raise UsageError(msg)
     documents = schema_documents()
-    if out is None:
-        for name in sorted(documents):
-            typer.echo(name)
-        return
-    if check:
+    if write:
+        _write(documents, out)
+        typer.echo(f"{len(documents)} documents written to {out}", err=True)
+    elif check:
         stale = [name for name in sorted(documents) if _content(out / name) != documents[name]]
         for name in stale:
-            typer.echo(f"{out / name} is stale: run `pv-stream schemas --out {out}`", err=True)
+            typer.echo(f"{out / name} is stale: run `pv-stream schemas --write --out {out}`", err=True)
         raise typer.Exit(1 if stale else 0)
+    else:
+        typer.echo("\n".join(sorted(documents)))
+
+
+def _write(documents: dict[str, bytes], out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in sorted(documents):
@@ -32,7 +42,6 @@ def command(
     except OSError as error:
         msg = f"{out}: {error.strerror}. Name a folder that can be written."
         raise DataError(msg) from None
-    typer.echo(f"{len(documents)} documents in {out}", err=True)
 
 
 def _content(path: Path) -> bytes | None:

@@ -92,4 +92,6 @@ def program() -> str:
     if called.name != "pv-stream":
         return "python -m pv_stream.cli"
     found = shutil.which(called.name)
-    return called.name if found is not None and called.exists() and Path(found).samefile(called) else str(called)
+    return (
+        called.name if found is not None and called.exists() and Path(found).samefile(called) else str(called)
+    )
