@@ -8,9 +8,8 @@ CORE := $(VENV)/.stamp-core
 ALL := $(VENV)/.stamp-all
 PACKAGE := $(VENV)/.stamp-package
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := pv_stream tests
 
-# Checks come in this order: fast ones first, the test runner's closing line last.
+# `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format unit integration schemas lock python install clean
 .DELETE_ON_ERROR:
@@ -27,17 +26,16 @@ test: install lint ## Set up everything, then run every check and every test, wi
 install: $(ALL) $(PACKAGE) ## Set up everything a developer needs in .venv
 
 lint: install ## Formatting, lint, types and layers; no test
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@failed=0; for check in 'ruff format --check .' 'ruff check .' 'mypy' 'lint-imports --no-logo'; do \
+	  echo "$(BIN)/$$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
 
 format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 unit: install ## The tests that need no broker
-	$(BIN)/python -m pytest -m 'not kafka'
+	$(BIN)/python -m pytest -m 'not kafka' --hypothesis-profile=dev
 
 integration: install ## The tests on a real broker
 	$(BIN)/python -m pytest -m kafka
