@@ -6,7 +6,7 @@ The TOML file is ./pv-stream.toml, or the one that PV_STREAM_CONFIG names. Nothi
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -60,26 +60,48 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma between them")
-    group_id: str = Field("pv-stream", min_length=1, description="consumer group; also the prefix of transactional ids")
-    worker_id: str = Field("", description="name of this worker in logs and on the broker; empty: host and process id")
-    state_dir: Path = Field(Path(".pv-stream"), description="where local files of the worker and local broker live")
+    bootstrap_servers: str = Field(
+        "127.0.0.1:9092", description="Kafka brokers, host:port, comma between them"
+    )
+    group_id: str = Field(
+        "pv-stream", min_length=1, description="consumer group; also the prefix of transactional ids"
+    )
+    worker_id: str = Field(
+        "", description="name of this worker in logs and on the broker; empty: host and process id"
+    )
+    state_dir: Path = Field(
+        Path(".pv-stream"), description="where local files of the worker and local broker live"
+    )
 
-    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="put before each topic name on a shared cluster")
-    partitions: int = Field(4, ge=1, le=1024, description="shards: partitions of every topic; never changed later")
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9.-]*$", description="put before each topic name on a shared cluster"
+    )
+    partitions: int = Field(
+        4, ge=1, le=1024, description="shards: partitions of every topic; never changed later"
+    )
     replication_factor: int = Field(1, ge=1, le=9)
     min_insync_replicas: int = Field(1, ge=1, le=9)
 
     connect_timeout_seconds: float = Field(2.0, gt=0, le=60)
-    session_timeout_seconds: float = Field(10.0, ge=2, le=300, description="silence after which a worker is replaced")
+    session_timeout_seconds: float = Field(
+        10.0, ge=2, le=300, description="silence after which a worker is replaced"
+    )
     transaction_timeout_seconds: float = Field(30.0, ge=5, le=900)
     restore_timeout_seconds: float = Field(300.0, ge=1)
     shutdown_timeout_seconds: float = Field(30.0, ge=1)
-    clock_interval_seconds: float = Field(900.0, ge=1, description="least time between clock records of a shard")
+    clock_interval_seconds: float = Field(
+        900.0, ge=1, description="least time between clock records of a shard"
+    )
 
     run_records_max: int = Field(4_000, ge=1, le=100_000, description="records in one transaction")
     run_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="bytes of input in one transaction")
-    record_bytes_max: int = Field(1024 * 1024, ge=1024, description="a larger input record is rejected as too_large")
+    record_bytes_max: int = Field(
+        1024 * 1024, ge=1024, description="a larger input record is rejected as too_large"
+    )
+
+    log_level: Literal["info", "debug"] = Field(
+        "info", description="debug adds the libraries' lines and traces"
+    )
 
     pseudonym_key: SecretStr | None = Field(None, description="key of the pseudonyms made at ingest")
 

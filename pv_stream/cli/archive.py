@@ -15,8 +15,12 @@ require_client("kafka")
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="File to write; it must not exist.")],
-    topic: Annotated[str | None, typer.Option("--from", metavar="TOPIC", help="Topic. [the input log]")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.jsonl", help="File to write; it must not exist.")
+    ],
+    topic: Annotated[
+        str | None, typer.Option("--from", metavar="TOPIC", help="Topic. [the input log]")
+    ] = None,
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]")
     ] = None,

@@ -16,10 +16,13 @@ app = typer.Typer(
 )
 
 StateDir = Annotated[
-    Path | None, typer.Option("--state-dir", help="Where its data, log and configuration live. [.pv-stream/kafka]")
+    Path | None,
+    typer.Option("--state-dir", help="Where its data, log and configuration live. [.pv-stream/kafka]"),
 ]
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1 that clients use.", min=1024, max=65535)]
-ControllerPort = Annotated[int, typer.Option(help="Port on 127.0.0.1 of its controller.", min=1024, max=65535)]
+ControllerPort = Annotated[
+    int, typer.Option(help="Port on 127.0.0.1 of its controller.", min=1024, max=65535)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 
@@ -62,7 +65,9 @@ def _print(found: "BrokerStatus", *, as_json: bool) -> None:
     if as_json:
         typer.echo(found.as_json())
     elif found.ready:
-        typer.echo(f"Kafka answers at {found.bootstrap_servers} (process {found.pid}, files in {found.state_dir})")
+        typer.echo(
+            f"Kafka answers at {found.bootstrap_servers} (process {found.pid}, files in {found.state_dir})"
+        )
     elif found.running:
         typer.echo(f"Kafka is starting or stuck (process {found.pid}); see {found.state_dir}/broker.log")
     else:

@@ -14,9 +14,15 @@ def command(
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]")
     ] = None,
-    group_id: Annotated[str | None, typer.Option(help="Consumer group that the workers share. [pv-stream]")] = None,
-    worker_id: Annotated[str | None, typer.Option(help="Name of this worker in logs. [host and process id]")] = None,
-    rulebook: Annotated[Path | None, typer.Option(metavar="FILE", help="Use this rulebook. [the shipped one]")] = None,
+    group_id: Annotated[
+        str | None, typer.Option(help="Consumer group that the workers share. [pv-stream]")
+    ] = None,
+    worker_id: Annotated[
+        str | None, typer.Option(help="Name of this worker in logs. [host and process id]")
+    ] = None,
+    rulebook: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use this rulebook. [the shipped one]")
+    ] = None,
 ) -> None:
     """Run a live worker: events in, alerts out, exactly once. SIGTERM or Ctrl-C stops it after its transaction.
 

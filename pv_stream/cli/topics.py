@@ -23,7 +23,8 @@ app = typer.Typer(
 )
 
 Servers = Annotated[
-    str | None, typer.Option("--bootstrap-servers", help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]")
+    str | None,
+    typer.Option("--bootstrap-servers", help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]"),
 ]
 Partitions = Annotated[
     int | None, typer.Option("--partitions", min=1, help="Shards, fixed for the life of the log. [4]")
@@ -32,7 +33,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the differences as J
 
 
 @app.command()
-def plan(bootstrap_servers: Servers = None, partitions: Partitions = None, *, as_json: AsJson = False) -> None:
+def plan(
+    bootstrap_servers: Servers = None, partitions: Partitions = None, *, as_json: AsJson = False
+) -> None:
     """Show what differs; exit code 1 when something does. Changes nothing."""
     from pv_stream.stream import topics  # noqa: PLC0415 - `--help` must not pay for it
 
@@ -45,7 +48,9 @@ def plan(bootstrap_servers: Servers = None, partitions: Partitions = None, *, as
 
 
 @app.command()
-def apply(bootstrap_servers: Servers = None, partitions: Partitions = None, *, as_json: AsJson = False) -> None:
+def apply(
+    bootstrap_servers: Servers = None, partitions: Partitions = None, *, as_json: AsJson = False
+) -> None:
     """Create the topics that are missing and set what differs; a partition count is never changed."""
     from pv_stream.stream import topics  # noqa: PLC0415
 

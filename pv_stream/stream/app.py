@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import TP
@@ -27,19 +27,19 @@ STREAM_BUFFER_RUNS = 4
 REQUEST_TIMEOUT_MARGIN_SECONDS = 30.0
 
 
-class RunSchema(faust.Schema):  # type: ignore[misc]  # Faust ships no complete types
+class RunSchema(faust.Schema[None, FetchedRun]):
     """Pass a run on as it is: bytes are decoded by the engine, where a failure becomes a dead letter."""
 
     def loads_key(self, app: Any, message: Any, **_options: Any) -> None:
         """Return no key: a run has none."""
 
-    def loads_value(self, app: Any, message: Any, **_options: Any) -> FetchedRun:
+    def loads_value(self, app: Any, message: Any, **_options: Any) -> FetchedRun:  # noqa: ARG002 - as above
         """Return the run."""
         run: FetchedRun = message.value
         return run
 
 
-class WorkerApp(faust.App):  # type: ignore[misc]
+class WorkerApp(faust.App):
     """A Faust app that tells its consumer where the open shards continue."""
 
     owner: ShardOwner
@@ -59,34 +59,40 @@ class ConsumerSource:
 
     async def bounds(self, shard: int) -> tuple[int, int]:
         """Return the bounds of the shard's input."""
-        bounds: tuple[int, int] = await self._app.consumer.log_bounds(self._tp(shard))
-        return bounds
+        return await self._consumer.log_bounds(self._tp(shard))
 
     async def committed(self, shard: int) -> int | None:
         """Return the group's committed offset."""
-        offset: int | None = await self._app.consumer.committed_offset(self._tp(shard))
-        return offset
+        return await self._consumer.committed_offset(self._tp(shard))
 
     async def partition_count(self) -> int:
         """Return how many partitions the input topic has."""
-        count: int = await self._app.consumer.partition_count(self._app.source_topic)
-        return count
+        return await self._consumer.partition_count(self._app.source_topic)
 
     def press(self, shard: int, *, pressed: bool) -> None:
         """Stop or resume fetching a shard."""
         if pressed:
-            self._app.consumer.hold(self._tp(shard))
+            self._consumer.hold(self._tp(shard))
         else:
-            self._app.consumer.release(self._tp(shard))
+            self._consumer.release(self._tp(shard))
+
+    @property
+    def _consumer(self) -> batch_transport.Consumer:
+        return cast("batch_transport.Consumer", self._app.consumer)
 
     def _tp(self, shard: int) -> TP:
         return TP(self._app.source_topic, shard)
 
 
-def build_app(settings: Settings, *, fold_factory: FoldFactory, on_failure: Callable[[BaseException], None]) -> WorkerApp:
+def build_app(
+    settings: Settings, *, fold_factory: FoldFactory, on_failure: Callable[[BaseException], None]
+) -> WorkerApp:
     """Return the app of one worker, ready to be started."""
     batch_transport.register()
-    servers = ";".join(f"{batch_transport.SCHEME}://{host}:{port}" for host, port in split_servers(settings.bootstrap_servers))
+    servers = ";".join(
+        f"{batch_transport.SCHEME}://{host}:{port}"
+        for host, port in split_servers(settings.bootstrap_servers)
+    )
     # Faust makes directories for tables, of which there are none: they must not litter the working directory.
     datadir = settings.state_dir.absolute() / "faust"
     datadir.mkdir(parents=True, exist_ok=True)
@@ -147,7 +153,11 @@ def _connect(app: WorkerApp, on_failure: Callable[[BaseException], None]) -> Non
             await app.owner.open(shards, generation=generation)
         except asyncio.CancelledError:
             if not app.should_stop:
-                on_failure(EnvironmentBroken("opening the shards was cancelled from outside: the worker starts again"))
+                on_failure(
+                    EnvironmentBroken(
+                        "opening the shards was cancelled from outside: the worker starts again"
+                    )
+                )
             raise
         except Exception as error:  # noqa: BLE001 - see above
             on_failure(error)

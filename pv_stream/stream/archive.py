@@ -7,7 +7,7 @@ partition is taken once, at the start of the call: records that come later are n
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,19 +47,23 @@ def archive(
     if out.exists():
         message = f"{out} exists: an archive is never overwritten; name another file"
         raise UsageError(message)
+    from kafka import TopicPartition  # noqa: PLC0415 - `--help` must not pay for it
+
     partial = out.with_name(f"{out.name}.partial")
     with closing(_consumer(settings)) as consumer, kafka_errors(settings.bootstrap_servers):
-        shards = sorted(consumer.partitions_for_topic(topic) or ())
-        if not shards:
+        partitions = [
+            TopicPartition(topic, shard) for shard in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        if not partitions:
             message = f"the topic {topic} does not exist: see `pv-stream topics plan`"
             raise EnvironmentBroken(message)
         try:
-            records = _write(consumer, settings, topic, shards, partial, on_progress)
+            records = _write(consumer, settings, partitions, partial, on_progress)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
     partial.rename(out)
-    return Archived(topic, len(shards), records)
+    return Archived(topic, len(partitions), records)
 
 
 def envelope(shard: int, position: int, key: bytes | None, value: bytes | None) -> str:
@@ -105,20 +109,16 @@ def _consumer(settings: Settings) -> Any:
 def _write(
     consumer: Any,
     settings: Settings,
-    topic: str,
-    shards: list[int],
+    partitions: Sequence[Any],
     partial: Path,
     on_progress: Callable[[int, int], None],
 ) -> int:
-    from kafka import TopicPartition  # noqa: PLC0415
-
-    partitions = [TopicPartition(topic, shard) for shard in shards]
     starts = consumer.beginning_offsets(partitions)
     ends = consumer.end_offsets(partitions)
     total = sum(ends[tp] - starts[tp] for tp in partitions)
     done = records = 0
     with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f"{header(topic, len(shards))}\n")
+        file.write(f"{header(partitions[0].topic, len(partitions))}\n")
         for tp in partitions:
             for record in _records(consumer, settings, tp, starts[tp], ends[tp]):
                 file.write(f"{envelope(tp.partition, record.offset, record.key, record.value)}\n")

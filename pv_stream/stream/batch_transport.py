@@ -12,7 +12,7 @@ It knows nothing of engines, outputs or states.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import aiokafka
 from aiokafka import TopicPartition
@@ -39,7 +39,7 @@ def register() -> None:
     TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
 
 
-class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ships no complete types
+class RunConsumerThread(driver.AIOKafkaConsumerThread):
     """Fetch runs in the consumer's own thread, so that heartbeats go on while the engine computes."""
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         #: Partition -> (generation, position): set by a seek, moved by each fetch. Only touched in this thread.
         self._expected: dict[TP, tuple[int, int]] = {}
 
-    def _create_worker_consumer(self, transport: "Transport") -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
@@ -69,14 +69,14 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+    # Faust types what it passes between its classes as lists of records; here it is runs, hence Any.
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
         """Fetch one run per active partition."""
         # A copy: Faust changes its set in another thread, and an empty one would mean every partition.
         wanted = frozenset(active_partitions or ())
-        runs: dict[TP, FetchedRun] = await self.call_thread(self._fetch_runs, wanted, timeout=timeout)
-        return runs
+        return await self.call_thread(self._fetch_runs, wanted, timeout)
 
-    async def _fetch_runs(self, wanted: frozenset[TP], *, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+    async def _fetch_runs(self, wanted: frozenset[TP], wait_seconds: float) -> dict[TP, FetchedRun]:
         consumer = self._ensure_consumer()
         generation = consumer._coordinator.generation  # noqa: SLF001 - Faust itself reads it there
         positioned = {tp for tp in wanted if self._expected.get(tp, (None, 0))[0] == generation}
@@ -86,7 +86,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         fetched = await self._fetch_records(
             consumer,
             {TopicPartition(tp.topic, tp.partition) for tp in positioned},
-            timeout=min(timeout, POLL_SECONDS),
+            timeout=min(wait_seconds, POLL_SECONDS),
             max_records=consumer._max_poll_records,  # noqa: SLF001 - as Faust's own transport does
         )
         # No await from here on: generation and positions are those of the fetch.
@@ -104,7 +104,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
             if expected_generation != generation or kafka_tp not in assignment.tps:
                 continue
             next_position = assignment.state_value(kafka_tp).position
-            records = tuple(RawRecord(each.offset, each.key, each.value) for each in fetched.get(kafka_tp, ()))
+            records = tuple(
+                RawRecord(each.offset, each.key, each.value) for each in fetched.get(kafka_tp, ())
+            )
             # Without records the position moves past markers and aborted records: the shard hears of it too.
             if records or next_position > position:
                 self._expected[tp] = (generation, next_position)
@@ -144,7 +146,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         """Check nothing: Faust's check watches its own commits, and it makes none here."""
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]
+class Consumer(driver.Consumer):
     """Yield runs, seek to checkpoints, commit nothing."""
 
     _thread: RunConsumerThread
@@ -165,24 +167,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Fetch a partition again."""
         self._held.discard(tp)
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedRun]:  # noqa: ASYNC109
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
         wanted = set(active_partitions or ()) - self._held
         return await self._thread.getmany(wanted, timeout)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's
         """Yield one message per run of the present generation.
 
         A run that is dropped here leaves no gap: flow stops and generations change only in a rebalance, and after
         it every partition is sought to its checkpoint.
         """
-        runs, _ = await self._wait_next_records(timeout)
-        for tp, run in (runs or {}).items():
+        fetched, _ = await self._wait_next_records(timeout)
+        runs = cast("dict[TP, FetchedRun]", fetched or {})
+        for tp, run in runs.items():
             if self.should_stop or not self.flow_active or run.generation != self.app.consumer_generation_id:
                 return
             yield tp, self._run_message(tp, run)
 
     def _run_message(self, tp: TP, run: FetchedRun) -> ConsumerMessage:
-        return ConsumerMessage(
+        make_message: Any = ConsumerMessage  # its types say bytes, its code does not care
+        message: ConsumerMessage = make_message(
             tp.topic,
             tp.partition,
             run.position,
@@ -197,10 +201,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             tp,
             generation_id=run.generation,
         )
+        return message
 
     async def perform_seek(self) -> None:
         """Seek each partition to the checkpoint of its open shard, where Faust would seek to the committed offset."""
-        positions = self.app.checkpoint_positions()
+        positions = cast("Any", self.app).checkpoint_positions()
         for tp in self.assignment():
             self._read_offset[tp] = None
         await self._thread.seek_wait({tp: at for tp, at in positions.items() if tp in self.assignment()})
@@ -225,7 +230,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Check nothing: see RunConsumerThread."""
 
 
-class Transport(driver.Transport):  # type: ignore[misc]
+class Transport(driver.Transport):
     """Faust's aiokafka transport with the run consumer."""
 
     Consumer: ClassVar[type[Consumer]] = Consumer

@@ -37,7 +37,9 @@ class Checkpoint:
         try:
             fields = json.loads(value)
             version = fields["schema_version"]
-            checkpoint = cls(int(fields["next_position"]), int(fields["partition_count"]), int(fields["generation"]))
+            checkpoint = cls(
+                int(fields["next_position"]), int(fields["partition_count"]), int(fields["generation"])
+            )
         except (ValueError, KeyError, TypeError) as error:
             message = f"shard {shard}: its checkpoint in the state topic cannot be read: rebuild its state from the log"
             raise EnvironmentBroken(message) from error

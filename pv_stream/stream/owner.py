@@ -15,7 +15,7 @@ from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import InputLog, start_position
 from pv_stream.stream.partition_store import PartitionStore
 from pv_stream.stream.runs import FetchedRun
-from pv_stream.stream.shard_task import Fold, Progress, ShardTask
+from pv_stream.stream.shard_task import Fold, OpenedShard, Progress, ShardTask
 from pv_stream.stream.sink import TransactionalSink
 
 #: The one logger of the live worker: mode gives each of its subclasses the logger of the module that defines it.
@@ -127,16 +127,13 @@ class ShardOwner:
         if epoch != self._epoch:
             return
         if (committed or 0) < position:
-            log.info("shard %d: the group's offset %s is behind the checkpoint %d", shard, committed, position)
+            log.info(
+                "shard %d: the group's offset %s is behind the checkpoint %d", shard, committed, position
+            )
         log.info("shard %d: continues at %d of %d with %d patients", shard, position, end, fold.patients)
+        opened = OpenedShard(shard, shard_count, generation, fold, sink, position, end)
         task = ShardTask(
-            shard=shard,
-            shard_count=shard_count,
-            generation=generation,
-            fold=fold,
-            sink=sink,
-            next_position=position,
-            log_end=end,
+            opened,
             settings=self._settings,
             on_pressure=lambda pressed: self._source.press(shard, pressed=pressed),
         )

@@ -7,9 +7,13 @@ is one idempotent producer, every delivery is awaited, and the count that is ret
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.stream.connection import connection_failed, quiet_libraries, require_broker
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
 
 #: (key, value) of one event; the key is the patient's.
 Event = tuple[bytes, bytes]
@@ -25,7 +29,6 @@ def publish(
     bootstrap_servers: str,
     topic: str,
     shard_of: Callable[[bytes, int], int],
-    connect_timeout_seconds: float = CONNECT_SECONDS_MAX,
     on_progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
     """Write the events in their order and return how many the brokers confirmed.
@@ -33,7 +36,7 @@ def publish(
     `shard_of(key, partition count)` chooses the partition. Raise ConnectionFailed when Kafka cannot be reached; the
     events before the error may have been written, and writing them again is harmless (they are duplicates).
     """
-    require_broker(bootstrap_servers, timeout_seconds=connect_timeout_seconds)
+    require_broker(bootstrap_servers, timeout_seconds=CONNECT_SECONDS_MAX)
     quiet_libraries()
     return asyncio.run(_publish(records, bootstrap_servers, topic, shard_of, on_progress))
 
@@ -65,13 +68,15 @@ async def _publish(
             written += len(chunk)
             on_progress(written)
     except (TimeoutError, KafkaError) as error:
-        raise connection_failed(bootstrap_servers, f"{type(error).__name__} after {written} events") from error
+        raise connection_failed(
+            bootstrap_servers, f"{type(error).__name__} after {written} events"
+        ) from error
     finally:
         await producer.stop()
     return written
 
 
-async def _partition_count(producer: "AIOKafkaProducer", topic: str) -> int:  # noqa: F821
+async def _partition_count(producer: "AIOKafkaProducer", topic: str) -> int:
     from aiokafka.errors import UnknownTopicOrPartitionError  # noqa: PLC0415
 
     try:
@@ -82,7 +87,7 @@ async def _partition_count(producer: "AIOKafkaProducer", topic: str) -> int:  # 
 
 
 async def _write_chunk(
-    producer: "AIOKafkaProducer",  # noqa: F821
+    producer: "AIOKafkaProducer",
     topic: str,
     chunk: list[Event],
     partition_of: Callable[[bytes], int],
@@ -93,7 +98,9 @@ async def _write_chunk(
     await asyncio.gather(*(_write_partition(producer, topic, *each) for each in by_partition.items()))
 
 
-async def _write_partition(producer: "AIOKafkaProducer", topic: str, partition: int, events: list[Event]) -> None:  # noqa: F821
+async def _write_partition(
+    producer: "AIOKafkaProducer", topic: str, partition: int, events: list[Event]
+) -> None:
     deliveries = []
     batch = producer.create_batch()
     for key, value in events:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pv_stream.settings import Settings
-from pv_stream.shard.fold import RawRecord, Run, clock_record
+from pv_stream.shard.fold import RawRecord, clock_record
 from pv_stream.stream.checkpoint import Checkpoint
 from pv_stream.stream.runs import FetchedRun, RunQueue
-from pv_stream.stream.sink import TransactionalSink
+from pv_stream.stream.sink import FoldRun, TransactionalSink
 
 #: Above this many transactions' worth of waiting records the partition is not fetched.
 QUEUE_TRANSACTIONS_MAX = 2
@@ -40,11 +40,25 @@ class Fold(Protocol):
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record."""
 
-    def process(self, records: Sequence[RawRecord]) -> Run:
+    def process(self, records: Sequence[RawRecord]) -> FoldRun:
         """Compute a run of records on an overlay."""
 
-    def commit(self, run: Run) -> None:
+    def commit(self, run: Any) -> None:
         """Make the overlay of a run the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedShard:
+    """Hold a restored fold, a started sink, and where both stand in the log."""
+
+    shard: int
+    shard_count: int
+    generation: int
+    fold: Fold
+    sink: TransactionalSink
+    next_position: int
+    #: Where the input log ended when the shard was opened.
+    log_end: int
 
 
 @dataclass(slots=True)
@@ -67,31 +81,25 @@ class ShardTask:
 
     def __init__(
         self,
+        opened: OpenedShard,
         *,
-        shard: int,
-        shard_count: int,
-        generation: int,
-        fold: Fold,
-        sink: TransactionalSink,
-        next_position: int,
-        log_end: int,
         settings: Settings,
         on_pressure: Callable[[bool], None],
         now_us: Callable[[], int] = wall_clock_us,
     ) -> None:
-        """Take over a restored fold and a started sink."""
-        self.shard = shard
-        self.generation = generation
-        self.next_position = next_position
+        """Take over an opened shard."""
+        self.shard = opened.shard
+        self.generation = opened.generation
+        self.next_position = opened.next_position
         self.progress = Progress()
-        self._shard_count = shard_count
-        self._log_end = log_end
-        self._fold = fold
-        self._sink = sink
+        self._shard_count = opened.shard_count
+        self._log_end = opened.log_end
+        self._fold = opened.fold
+        self._sink = opened.sink
         self._settings = settings
         self._on_pressure = on_pressure
         self._now_us = now_us
-        self._queue = RunQueue(shard=shard, next_position=next_position)
+        self._queue = RunQueue(shard=opened.shard, next_position=opened.next_position)
         self._wake = asyncio.Event()
         self._closing = False
         self._pressed = False

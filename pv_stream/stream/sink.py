@@ -10,14 +10,14 @@ checkpoint, which a transaction that did not commit has not moved.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.shard.fold import Run
+from pv_stream.shard.fold import OutRecord
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.headers import TOPIC_OF_STREAM, Headers, output_headers
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
@@ -26,6 +26,18 @@ from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
 KafkaRecord = tuple[bytes | None, bytes, Headers]
 #: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
 BATCH_BYTES_MAX = 1024 * 1024
+
+
+class FoldRun(Protocol):
+    """What a fold made of a run of records."""
+
+    @property
+    def outputs(self) -> tuple[OutRecord, ...]:
+        """Return the outputs in their order."""
+
+    @property
+    def states(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return key and value of each state record that changed."""
 
 
 class TransactionalSink:
@@ -58,12 +70,14 @@ class TransactionalSink:
             await self._producer.stop()
             self._producer = None
 
-    async def commit(self, run: Run, checkpoint: Checkpoint) -> None:
+    async def commit(self, run: FoldRun, checkpoint: Checkpoint) -> None:
         """Write a run's outputs and states with the checkpoint behind them, in one transaction."""
         by_topic: dict[Topic, list[KafkaRecord]] = {}
         for output in run.outputs:
             headers = output_headers(output, source_topic=self._source_topic, shard=self._shard)
-            by_topic.setdefault(TOPIC_OF_STREAM[output.stream], []).append((output.key, output.value, headers))
+            by_topic.setdefault(TOPIC_OF_STREAM[output.stream], []).append(
+                (output.key, output.value, headers)
+            )
         states: list[KafkaRecord] = [(key, value, []) for key, value in run.states]
         by_topic[Topic.STATE] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
         await self._within_timeout(self._transaction(by_topic, checkpoint.next_position), doing="committing")
@@ -117,7 +131,9 @@ class TransactionalSink:
         try:
             await asyncio.wait_for(work, timeout_seconds)
         except TimeoutError as error:
-            message = f"shard {self._shard}: {doing} took longer than {timeout_seconds:g} s: is Kafka reachable?"
+            message = (
+                f"shard {self._shard}: {doing} took longer than {timeout_seconds:g} s: is Kafka reachable?"
+            )
             raise EnvironmentBroken(message) from error
         except KafkaError as error:
             # The error's own text may quote a record; its type is enough to act on.

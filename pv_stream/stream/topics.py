@@ -122,8 +122,14 @@ def check_topics(settings: Settings) -> int:
     return shard_count
 
 
-def compare(topic: Topic, settings: Settings, *, partitions: int | None, replication: int | None,
-            configs: Mapping[str, str]) -> list[Difference]:
+def compare(
+    topic: Topic,
+    settings: Settings,
+    *,
+    partitions: int | None,
+    replication: int | None,
+    configs: Mapping[str, str],
+) -> list[Difference]:
     """Return the rows of one topic; `partitions` is None when the topic does not exist."""
     name = topic_name(topic, settings)
     if partitions is None:
@@ -189,7 +195,8 @@ def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found = admin.describe_configs(resources, config_filter="all")["topic"]
     return {
-        name: {setting: str(entry["value"]) for setting, entry in settings.items()} for name, settings in found.items()
+        name: {setting: str(entry["value"]) for setting, entry in settings.items()}
+        for name, settings in found.items()
     }
 
 

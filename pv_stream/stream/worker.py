@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import Any
 
 from pv_stream.errors import EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
@@ -32,7 +33,7 @@ def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
     A failure while it runs ends the process here, with the error's exit code.
     """
     require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
-    _set_up_logging()
+    _set_up_logging(debug=settings.log_level == "debug")
     check_topics(settings)
     return asyncio.run(_serve(settings, fold_factory))
 
@@ -49,8 +50,13 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    log.info("worker %s starts: group %s, Kafka %s", worker_name(settings), settings.group_id, settings.bootstrap_servers)
-    tasks = {
+    log.info(
+        "worker %s starts: group %s, Kafka %s",
+        worker_name(settings),
+        settings.group_id,
+        settings.bootstrap_servers,
+    )
+    tasks: dict[str, asyncio.Task[Any]] = {
         "start": asyncio.create_task(app.start()),
         "crash": asyncio.create_task(_crashed(app)),
         "stop": asyncio.create_task(stopping.wait()),
@@ -63,9 +69,11 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
     return await _stop(app, settings, tasks)
 
 
-async def _first_event(tasks: dict[str, "asyncio.Task[object]"], failed: "asyncio.Future[BaseException]") -> None:
+async def _first_event(
+    tasks: dict[str, "asyncio.Task[Any]"], failed: "asyncio.Future[BaseException]"
+) -> None:
     """Return on a stop signal, a failure or a crash; a start that succeeded is no reason."""
-    waiting: set[asyncio.Future[object]] = {*tasks.values(), failed}
+    waiting: set[asyncio.Future[Any]] = {*tasks.values(), failed}
     while True:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if done != {tasks["start"]} or tasks["start"].exception() is not None:
@@ -73,7 +81,7 @@ async def _first_event(tasks: dict[str, "asyncio.Task[object]"], failed: "asynci
 
 
 def _failure(
-    tasks: dict[str, "asyncio.Task[object]"], failed: "asyncio.Future[BaseException]", settings: Settings
+    tasks: dict[str, "asyncio.Task[Any]"], failed: "asyncio.Future[BaseException]", settings: Settings
 ) -> BaseException | None:
     if failed.done():
         return failed.result()
@@ -95,7 +103,7 @@ async def _crashed(app: WorkerApp) -> None:
     raise EnvironmentBroken(message)
 
 
-async def _stop(app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[object]"]) -> int:
+async def _stop(app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[Any]"]) -> int:
     log.info("stopping: each shard finishes its transaction")
     tasks["crash"].cancel()
     try:
@@ -104,7 +112,9 @@ async def _stop(app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Ta
             with suppress(asyncio.CancelledError):
                 await app.stop()
     except TimeoutError:
-        _end_at_once(EnvironmentBroken(f"the worker did not stop within {settings.shutdown_timeout_seconds:g} s"))
+        _end_at_once(
+            EnvironmentBroken(f"the worker did not stop within {settings.shutdown_timeout_seconds:g} s")
+        )
     for task in tasks.values():
         task.cancel()
     log.info("stopped")
@@ -152,16 +162,17 @@ async def _report(app: WorkerApp) -> None:
             reported = records
             outputs = sum(each.outputs for each in progress.values())
             transactions = sum(each.transactions for each in progress.values())
-            log.info("%d records, %d outputs in %d transactions since opening", records, outputs, transactions)
+            log.info(
+                "%d records, %d outputs in %d transactions since opening", records, outputs, transactions
+            )
 
 
-def _set_up_logging() -> None:
+def _set_up_logging(*, debug: bool) -> None:
     """Show our own lines, and of the libraries only what PV_STREAM_LOG_LEVEL=debug asks for.
 
     The libraries report one broken connection in dozens of lines, some with tracebacks; what it means for the
     worker is said by our own one line.
     """
-    debug = os.environ.get("PV_STREAM_LOG_LEVEL", "").lower() == "debug"
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     logging.basicConfig(
         stream=sys.stderr,

@@ -13,8 +13,8 @@ START_SECONDS_MAX = 90.0
 
 def docker_is_there() -> bool:
     """Tell whether a Docker engine answers."""
-    import docker  # noqa: PLC0415 - only on machines without Java
-    from docker.errors import DockerException  # noqa: PLC0415
+    import docker  # type: ignore[import-untyped]  # noqa: PLC0415 - only on machines without Java
+    from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415
 
     try:
         return bool(docker.from_env().ping())

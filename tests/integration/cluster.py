@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +109,9 @@ class Cluster:
         name = self.name(Topic.EVENTS)
         return publish(events, bootstrap_servers=self.bootstrap_servers, topic=name, shard_of=shard_of)
 
-    def start_worker(self, command: list[str] | None = None, **environment: str) -> Worker:
+    def start_worker(
+        self, environment: Mapping[str, str] | None = None, *, command: list[str] | None = None
+    ) -> Worker:
         """Start a worker process: by default the one with the counting fold."""
         log = self.directory / f"worker-{len(self.workers)}.log"
         settings = {
@@ -120,10 +122,10 @@ class Cluster:
             "PV_STREAM_STATE_DIR": str(self.directory / "state"),
             "PV_STREAM_SESSION_TIMEOUT_SECONDS": "6",
             "PV_STREAM_WORKER_ID": f"worker-{len(self.workers)}",
-            **environment,
+            **(environment or {}),
         }
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
                 command or COUNTING_WORKER, env=os.environ | settings, stdout=output, stderr=output
             )
         worker = Worker(process, log)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.brokers import docker_broker, docker_is_there
-from tests.integration.cluster import Cluster
 
 from pv_stream.errors import PvStreamError
 from pv_stream.stream.connection import answers, split_servers
 from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
+from tests.integration.brokers import docker_broker, docker_is_there
+from tests.integration.cluster import Cluster
 
 SERVERS_VARIABLE = "PV_STREAM_TEST_BOOTSTRAP_SERVERS"
 NONE_FOUND = (

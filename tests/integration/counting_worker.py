@@ -8,12 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.integration.counting_fold import CountingFold, CountingRun
-
 from pv_stream.errors import PvStreamError
 from pv_stream.settings import load_settings
 from pv_stream.shard.fold import RawRecord
 from pv_stream.stream.worker import run_worker
+from tests.integration.counting_fold import CountingFold, CountingRun
 
 SECONDS_PER_RECORD = float(os.environ.get("COUNTING_FOLD_SECONDS", "0"))
 

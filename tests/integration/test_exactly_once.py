@@ -1,10 +1,9 @@
 """Nothing lost, nothing doubled: what readers see equals an offline fold of the log, byte for byte."""
 
-from tests.integration.cluster import SHARDS, Cluster, Record, eventually
-from tests.integration.counting_fold import CountingFold
-
 from pv_stream.shard.fold import OutputStream, RawRecord
 from pv_stream.stream.topics import Topic
+from tests.integration.cluster import SHARDS, Cluster, Record, eventually
+from tests.integration.counting_fold import CountingFold
 
 STREAM_OF_TOPIC = {
     Topic.ALERTS: OutputStream.ALERTS,
@@ -38,15 +37,19 @@ def assert_equals_offline_fold(cluster: Cluster) -> None:
     expected = offline(cluster.read(Topic.EVENTS))
     for topic, stream in STREAM_OF_TOPIC.items():
         seen = [(record.shard, record.key, record.value) for record in cluster.read(topic)]
-        assert len(seen) == len(expected[stream]), f"{topic}: {len(seen)} records, expected {len(expected[stream])}"
+        assert len(seen) == len(expected[stream]), (
+            f"{topic}: {len(seen)} records, expected {len(expected[stream])}"
+        )
         assert seen == expected[stream], topic
 
 
 def test_a_worker_killed_half_way_loses_nothing_and_doubles_nothing(cluster: Cluster) -> None:
     """Two workers share the log; one is killed with kill -9 in the middle, the other takes its shards over."""
     cluster.publish(events(20_000))
-    first, second = cluster.start_worker(**SLOW), cluster.start_worker(**SLOW)
-    eventually(lambda: "owns shards" in first.said() and "owns shards" in second.said(), what="both own shards")
+    first, second = cluster.start_worker(SLOW), cluster.start_worker(SLOW)
+    eventually(
+        lambda: "owns shards" in first.said() and "owns shards" in second.said(), what="both own shards"
+    )
     cluster.publish(events(20_000, start=20_000))
     eventually(lambda: cluster.count(Topic.ALERTS) > 15_000, what="a part is processed")
     first.kill()
@@ -59,9 +62,9 @@ def test_a_worker_killed_half_way_loses_nothing_and_doubles_nothing(cluster: Clu
 def test_a_rebalance_loses_nothing_and_doubles_nothing(cluster: Cluster) -> None:
     """A second worker joins while the first works, and leaves again."""
     cluster.publish(events(10_000))
-    first = cluster.start_worker(**SLOW)
+    first = cluster.start_worker(SLOW)
     eventually(lambda: cluster.count(Topic.ALERTS) > 1_000, what="the first works")
-    second = cluster.start_worker(**SLOW)
+    second = cluster.start_worker(SLOW)
     eventually(lambda: "owns shards" in second.said(), what="the second owns shards")
     cluster.publish(events(10_000, start=10_000))
     eventually(lambda: cluster.count(Topic.ALERTS) > 12_000, what="both work")
@@ -101,7 +104,7 @@ def test_poison_becomes_a_dead_letter_and_the_stream_goes_on(cluster: Cluster) -
 def test_the_owner_writes_the_clock_into_the_log(cluster: Cluster) -> None:
     """Each shard with patients gets clock records, and they are processed like every other record."""
     cluster.publish(events(400))
-    worker = cluster.start_worker(PV_STREAM_CLOCK_INTERVAL_SECONDS="1")
+    worker = cluster.start_worker({"PV_STREAM_CLOCK_INTERVAL_SECONDS": "1"})
     shards = {record.shard for record in cluster.read(Topic.EVENTS)}
 
     def clocks() -> list[Record]:

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from tests.integration.cluster import SHARDS, Cluster, eventually
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from tests.integration.test_exactly_once import assert_equals_offline_fold, events
 
 from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.stream.checkpoint import Checkpoint
 from pv_stream.stream.kafka_dev.broker import free_port
 from pv_stream.stream.topics import Topic
+from tests.integration.cluster import SHARDS, Cluster, eventually
+from tests.integration.test_exactly_once import assert_equals_offline_fold, events
 
 BROKEN = EnvironmentBroken.exit_code
 
@@ -27,7 +27,9 @@ def write_state(cluster: Cluster, shard: int, key: bytes, value: bytes) -> None:
 def commit_offset(cluster: Cluster, shard: int, position: int) -> None:
     """Commit an offset for the workers' group, as an operator might by mistake."""
     consumer = KafkaConsumer(
-        bootstrap_servers=cluster.bootstrap_servers, group_id=f"{cluster.prefix}group", enable_auto_commit=False
+        bootstrap_servers=cluster.bootstrap_servers,
+        group_id=f"{cluster.prefix}group",
+        enable_auto_commit=False,
     )
     tp = TopicPartition(cluster.name(Topic.EVENTS), shard)
     consumer.assign([tp])
@@ -92,7 +94,9 @@ def test_input_of_an_aborted_transaction_is_never_read(cluster: Cluster) -> None
         ) as producer:
             await producer.begin_transaction()
             for shard in range(SHARDS):
-                await producer.send_and_wait(cluster.name(Topic.EVENTS), key=b"ghost", value=b"x", partition=shard)
+                await producer.send_and_wait(
+                    cluster.name(Topic.EVENTS), key=b"ghost", value=b"x", partition=shard
+                )
             await producer.abort_transaction()
 
     worker = cluster.start_worker()
@@ -119,7 +123,9 @@ def test_a_log_that_lost_records_before_the_checkpoint_is_refused(cluster: Clust
     process(cluster, 400)
     cluster.publish(events(400, start=400))
     with cluster.admin() as admin:
-        admin.delete_records({TopicPartition(cluster.name(Topic.EVENTS), shard): -1 for shard in range(SHARDS)})
+        admin.delete_records(
+            {TopicPartition(cluster.name(Topic.EVENTS), shard): -1 for shard in range(SHARDS)}
+        )
     worker = cluster.start_worker()
     assert worker.ended() == BROKEN
     assert "the records between are gone" in worker.said()
@@ -143,7 +149,7 @@ def test_another_partition_count_is_refused(cluster: Cluster) -> None:
 
 def test_a_missing_topic_is_one_line(cluster: Cluster) -> None:
     """The worker says which topics are missing and how to create them."""
-    worker = cluster.start_worker(PV_STREAM_TOPIC_PREFIX=f"{cluster.prefix}other.")
+    worker = cluster.start_worker({"PV_STREAM_TOPIC_PREFIX": f"{cluster.prefix}other."})
     assert worker.ended() == BROKEN
     (line,) = worker.said().splitlines()
     assert "topics are missing" in line
@@ -153,7 +159,7 @@ def test_a_missing_topic_is_one_line(cluster: Cluster) -> None:
 def test_a_broker_that_is_down_is_one_line(cluster: Cluster) -> None:
     """What, where, what to do."""
     nowhere = f"127.0.0.1:{free_port()}"
-    worker = cluster.start_worker(PV_STREAM_BOOTSTRAP_SERVERS=nowhere)
+    worker = cluster.start_worker({"PV_STREAM_BOOTSTRAP_SERVERS": nowhere})
     assert worker.ended() == ConnectionFailed.exit_code
     (line,) = worker.said().splitlines()
     assert f"Kafka at {nowhere} does not answer" in line

@@ -62,7 +62,9 @@ def _copy_dependencies(maven: str, target: Path) -> None:
         f"-DoutputDirectory={target}",
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_SECONDS_MAX, check=False)
+        done = subprocess.run(  # noqa: S603 - our own command line, no shell
+            command, capture_output=True, text=True, timeout=MAVEN_SECONDS_MAX, check=False
+        )
     except subprocess.TimeoutExpired as expired:
         message = f"Maven did not resolve Kafka's jars within {MAVEN_SECONDS_MAX} s: check its settings.xml"
         raise EnvironmentBroken(message) from expired

@@ -1,0 +1,49 @@
+"""A broker that is down is one line that says what, where and what to do."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pv_stream.errors import ConnectionFailed
+from pv_stream.stream.connection import answers, require_broker, split_servers
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Listen, and never answer."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("127.0.0.1:9092", [("127.0.0.1", 9092)]),
+        ("a:1, b:2", [("a", 1), ("b", 2)]),
+        ("kafka", [("kafka", 9092)]),
+        ("[::1]:9094", [("::1", 9094)]),
+        ("", []),
+    ],
+    ids=["one", "two", "no-port", "ipv6", "none"],
+)
+def test_servers_are_split(text: str, servers: list[tuple[str, int]]) -> None:
+    assert split_servers(text) == servers
+
+
+def test_an_open_port_that_never_answers_is_no_broker(silent_port: int) -> None:
+    assert not answers("127.0.0.1", silent_port, timeout_seconds=0.1)
+
+
+def test_a_broker_that_is_down_is_named(silent_port: int) -> None:
+    with pytest.raises(
+        ConnectionFailed, match=rf"Kafka at 127\.0\.0\.1:{silent_port} does not answer: start one"
+    ):
+        require_broker(f"127.0.0.1:{silent_port}", timeout_seconds=0.2)
+
+
+def test_no_server_at_all_is_a_failure_too() -> None:
+    with pytest.raises(ConnectionFailed):
+        require_broker("", timeout_seconds=0.1)
