@@ -23,12 +23,13 @@ DELIVERY_SECONDS_MAX = 30.0
 CONNECT_SECONDS_MAX = 2.0
 
 
-def publish(
+def publish(  # noqa: PLR0913 - where, what, and how it is said; all by keyword
     records: Iterable[Event],
     *,
     bootstrap_servers: str,
     topic: str,
     shard_of: Callable[[bytes, int], int],
+    connect_timeout_seconds: float = CONNECT_SECONDS_MAX,
     on_progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
     """Write the events in their order and return how many the brokers confirmed.
@@ -36,7 +37,7 @@ def publish(
     `shard_of(key, partition count)` chooses the partition. Raise ConnectionFailed when Kafka cannot be reached; the
     events before the error may have been written, and writing them again is harmless (they are duplicates).
     """
-    require_broker(bootstrap_servers, timeout_seconds=CONNECT_SECONDS_MAX)
+    require_broker(bootstrap_servers, timeout_seconds=connect_timeout_seconds)
     quiet_libraries()
     return asyncio.run(_publish(records, bootstrap_servers, topic, shard_of, on_progress))
 
