@@ -170,8 +170,14 @@ def _tell_known(
 def _latched_tier(
     old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion
 ) -> Tier | None:
-    """Return the tier: the highest so far, unless a fact that the alert rests on was replaced."""
+    """Return the tier: the highest so far, unless what the alert rests on was replaced.
+
+    That may be a fact of the episode, or one elsewhere whose replacement lowers it, as when the earlier episode of
+    a recurrence is no longer established.
+    """
     if old.alert is None or not _is_alerted(old) or _rests_on_replaced(old, occasion):
+        return assessed.tier
+    if occasion.replaced and (assessed.tier or 0) < (old.last.tier or 0):
         return assessed.tier
     return (
         old.alert.tier if assessed.tier is None else max(old.alert.tier, assessed.tier)
