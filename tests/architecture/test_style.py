@@ -17,7 +17,16 @@ LOCKS = ("all.txt", "core.txt")
 #: Put together here, so that this file does not name it.
 MACHINE_FOLDERS = (f"{PurePosixPath('/') / 'work'}/",)
 #: What tools and runs leave; none of it is part of the project.
-NOT_OURS = {"__pycache__", "build", "dist", "htmlcov", "out", "target"}
+NOT_OURS = {
+    "__pycache__",
+    "build",
+    "dist",
+    "htmlcov",
+    "out",
+    "pv-stream-demo",
+    "pv-stream-demo-again",
+    "target",
+}
 TEXT = {
     ".cfg",
     ".ini",
