@@ -42,6 +42,4 @@ def _parse(content: bytes, name: str) -> Rulebook:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"rulebook {name}: {error}"
         raise RulebookError(msg) from None
-    return parse_rulebook(
-        tables, digest=f"sha256:{hashlib.sha256(content).hexdigest()}"
-    )
+    return parse_rulebook(tables, digest=f"sha256:{hashlib.sha256(content).hexdigest()}")

@@ -54,9 +54,7 @@ RECORD_BYTES_MAX: Final = 1_048_576
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}$")]
-InstantText = Annotated[
-    str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")
-]
+InstantText = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
 DecimalText = Annotated[str, Field(pattern=r"^-?\d{1,12}(\.\d{1,9})?$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 SourcePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]/^-]{1,120}$")]
@@ -64,9 +62,7 @@ Ingredient = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{1,60}$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, strict=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
 
 class IntervalModel(_Model):
@@ -142,10 +138,9 @@ class _FactEvent(_Model):
     source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     issued_at: InstantText | None = None
     effective: IntervalModel
-    utc_offset_minutes: (
-        Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)]
-        | None
-    ) = None
+    utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = (
+        None
+    )
     received_at: InstantText
     source: SourceModel
 
@@ -231,9 +226,7 @@ class Rejection:
     code: DeadLetterCode
 
 
-def decode_event(
-    value: bytes | None, *, record_bytes_max: int = RECORD_BYTES_MAX
-) -> Event | Rejection:
+def decode_event(value: bytes | None, *, record_bytes_max: int = RECORD_BYTES_MAX) -> Event | Rejection:
     """Read one record of the input log, or say why it cannot be read."""
     if not value:
         return Rejection(DeadLetterCode.EMPTY)
@@ -264,9 +257,7 @@ def _to_domain(model: Any) -> Event:
     if isinstance(model, ClockEvent):
         return ClockTicked(parse_instant(model.instant))
     content = _content(model)
-    status = (
-        Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
-    )
+    status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
     if isinstance(model, HoldResolvedEvent):
         status = Status.REVIEWED
     return FactArrived(
@@ -276,13 +267,9 @@ def _to_domain(model: Any) -> Event:
             order=VersionOrder(
                 source_version=model.source_version,
                 status=status,
-                issued_at=0
-                if model.issued_at is None
-                else parse_instant(model.issued_at),
+                issued_at=0 if model.issued_at is None else parse_instant(model.issued_at),
             ),
-            statement=Statement(
-                content, _interval(model.effective), model.utc_offset_minutes
-            ),
+            statement=Statement(content, _interval(model.effective), model.utc_offset_minutes),
             provenance=Provenance(
                 received_at=parse_instant(model.received_at),
                 message_digest=model.source.message_digest,
@@ -302,11 +289,7 @@ def _content(model: Any) -> Content:
         case ObservationEvent():
             return _measurement(model.observation)
         case HoldResolvedEvent():
-            return (
-                Retracted()
-                if model.resolution is None
-                else _measurement(model.resolution)
-            )
+            return Retracted() if model.resolution is None else _measurement(model.resolution)
         case FindingEvent():
             return _finding(model.finding)
         case ExposureEvent():
@@ -357,11 +340,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _as_sent(model: AsSentModel | None) -> AsSent | None:
-    return (
-        None
-        if model is None
-        else AsSent(model.system, model.code, model.value, model.unit)
-    )
+    return None if model is None else AsSent(model.system, model.code, model.value, model.unit)
 
 
 def _interval(model: IntervalModel) -> Interval:
@@ -391,7 +370,7 @@ def encode_event(event: Event) -> bytes:
             "source_version": version.order.source_version,
             "issued_at": format_instant(Instant(version.order.issued_at))
             if version.order.issued_at
-            else None,  # type: ignore[arg-type]
+            else None,
             "effective": _interval_value(statement.effective),
             "utc_offset_minutes": statement.utc_offset_minutes,
             "received_at": format_instant(provenance.received_at),
@@ -409,11 +388,7 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
     reviewed = status is Status.REVIEWED
     match content:
         case Retracted():
-            return (
-                ("hold.resolved", {"resolution": None})
-                if reviewed
-                else ("retraction", {})
-            )
+            return ("hold.resolved", {"resolution": None}) if reviewed else ("retraction", {})
         case Measurement():
             return (
                 ("hold.resolved", {"resolution": _measurement_value(content)})
@@ -436,9 +411,7 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
                     "kind": content.kind,
                     "ingredients": content.ingredients,
                     "route": content.route,
-                    "end": None
-                    if content.end is None
-                    else _interval_value(content.end),
+                    "end": None if content.end is None else _interval_value(content.end),
                     "is_stop": content.is_stop,
                     "as_sent": content.as_sent,
                     "flags": content.flags,

@@ -39,9 +39,7 @@ class _Schema(GenerateJsonSchema):
 
 def schema_documents() -> dict[str, bytes]:
     """Return the JSON Schema documents by file name."""
-    return {
-        name: _document(title, adapter) for name, (title, adapter) in _DOCUMENTS.items()
-    }
+    return {name: _document(title, adapter) for name, (title, adapter) in _DOCUMENTS.items()}
 
 
 def _document(title: str, adapter: TypeAdapter[Any]) -> bytes:
@@ -51,6 +49,4 @@ def _document(title: str, adapter: TypeAdapter[Any]) -> bytes:
         **schema,
         "title": title,
     }
-    return (
-        json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    ).encode()
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -47,11 +47,7 @@ _EMPTY: Final = Published()
 
 def encode_state(state: PatientState) -> bytes:
     """Write a patient's state."""
-    published = (
-        None
-        if state.published == _EMPTY
-        else _PUBLISHED.dump_python(state.published, mode="json")
-    )
+    published = None if state.published == _EMPTY else _PUBLISHED.dump_python(state.published, mode="json")
     record = {
         "schema": STATE_SCHEMA,
         "clock": state.clock,
@@ -74,9 +70,7 @@ def decode_state(value: bytes) -> PatientState:
         raise ValueError(msg)
     return PatientState(
         facts={FactKey(row[0]): _fact(row) for row in record["facts"]},
-        published=_EMPTY
-        if record["published"] is None
-        else _PUBLISHED.validate_python(record["published"]),
+        published=_EMPTY if record["published"] is None else _PUBLISHED.validate_python(record["published"]),
         clock=record["clock"],
         due=record["due"],
         relevance=Relevance(record["relevance"]),
@@ -190,9 +184,7 @@ def _content(row: list[Any]) -> Content:
                 tuple(map(EvidenceFlag, flags)),
             )
         case ["h", code, digest, analyte]:
-            return Held(
-                HoldCode(code), digest, None if analyte is None else Analyte(analyte)
-            )
+            return Held(HoldCode(code), digest, None if analyte is None else Analyte(analyte))
         case ["r"]:
             return Retracted()
         case _:
@@ -205,11 +197,7 @@ def _interval_row(interval: Interval) -> list[int]:
 
 
 def _as_sent_row(as_sent: AsSent | None) -> list[str | None] | None:
-    return (
-        None
-        if as_sent is None
-        else [as_sent.system, as_sent.code, as_sent.value, as_sent.unit]
-    )
+    return None if as_sent is None else [as_sent.system, as_sent.code, as_sent.value, as_sent.unit]
 
 
 def _as_sent(row: list[Any] | None) -> AsSent | None:

@@ -6,6 +6,7 @@ each alert. It is why an id never changes and nothing is told twice. Facts say w
 
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
+from typing import Final
 
 from pv_stream.domain.assessment import (
     Closing,
@@ -28,6 +29,10 @@ class EpisodeState(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     SUPERSEDED = "superseded"
+
+
+#: An alert with one of these stands: somebody may have to act on it.
+LIVE: Final = frozenset({AlertStatus.RAISED, AlertStatus.REVISED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,7 @@ def advance(
     joined = join(state.facts, version)
     if joined is None:
         return state, ()
-    known = [
-        instant
-        for instant in (shard_clock, state.clock, event.received_at)
-        if instant is not None
-    ]
+    known = [instant for instant in (shard_clock, state.clock, event.received_at) if instant is not None]
     as_of = Instant(max(known))
     state, fired = _fire_due_before(event.patient_id, state, as_of, rulebook)
     cause, replaced = _cause(state.facts.get(version.key), joined, version)
@@ -62,15 +58,11 @@ def advance(
         rulebook=rulebook,
         incomplete=state.published.incomplete is not None,
     )
-    published, outputs = telling_diff.diff(
-        state.published, assess(state.facts, rulebook), occasion
-    )
+    published, outputs = telling_diff.diff(state.published, assess(state.facts, rulebook), occasion)
     return replace(state, published=published, due=next_due(published)), fired + outputs
 
 
-def fire_due(
-    patient_id: PatientId, state: PatientState, now: Instant, rulebook: Rulebook
-) -> Advanced:
+def fire_due(patient_id: PatientId, state: PatientState, now: Instant, rulebook: Rulebook) -> Advanced:
     """Return the state and the outputs after the first thing due, at its own instant or the patient's clock."""
     assert state.due is not None
     as_of = state.due if state.clock is None else Instant(max(state.due, state.clock))
@@ -85,9 +77,7 @@ def fire_due(
         incomplete=state.published.incomplete is not None,
     )
     published, outputs = close_due(state.published, occasion)
-    return replace(
-        state, published=published, clock=as_of, due=next_due(published)
-    ), outputs
+    return replace(state, published=published, clock=as_of, due=next_due(published)), outputs
 
 
 def mark_incomplete(
@@ -115,9 +105,7 @@ def mark_incomplete(
 def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
     """Hold what ingest should have held: a log may have been written by others."""
     statement = version.statement
-    code = why_held(
-        statement.content, statement.effective, version.provenance.received_at, rulebook
-    )
+    code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
     if code is None or isinstance(statement.content, Held | Retracted):
         return version
     held = Held(
@@ -132,27 +120,17 @@ def _fire_due_before(
     patient_id: PatientId, state: PatientState, as_of: Instant, rulebook: Rulebook
 ) -> tuple[PatientState, tuple[Output, ...]]:
     outputs: tuple[Output, ...] = ()
-    while (
-        state.due is not None
-        and state.clock is not None
-        and state.clock < state.due <= as_of
-    ):
+    while state.due is not None and state.clock is not None and state.clock < state.due <= as_of:
         state, fired = fire_due(patient_id, state, as_of, rulebook)
         outputs += fired
     return state, outputs
 
 
-def _cause(
-    old: Fact | None, joined: Fact, version: FactVersion
-) -> tuple[Cause, frozenset[FactKey]]:
+def _cause(old: Fact | None, joined: Fact, version: FactVersion) -> tuple[Cause, frozenset[FactKey]]:
     """Say what the record did: a version replaced by other content is a correction or a retraction."""
     if old is None or joined.order == old.order or _contents(old) == _contents(joined):
         return Cause.EVENT, frozenset()
-    cause = (
-        Cause.RETRACTION
-        if isinstance(version.statement.content, Retracted)
-        else Cause.CORRECTION
-    )
+    cause = Cause.RETRACTION if isinstance(version.statement.content, Retracted) else Cause.CORRECTION
     return cause, frozenset({version.key})
 
 
@@ -168,9 +146,7 @@ def _with_fact(
     rulebook: Rulebook,
 ) -> PatientState:
     facts = {**state.facts, version.key: joined}
-    relevance = relevance_after(
-        state.relevance, version.statement.content, facts, rulebook
-    )
+    relevance = relevance_after(state.relevance, version.statement.content, facts, rulebook)
     return replace(state, facts=facts, clock=as_of, relevance=relevance)
 
 

@@ -40,10 +40,7 @@ def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
     drafts = [_draft(span, courses, rulebook) for span in spans]
     related = relate([draft for draft in drafts if _is_kept(draft)], rulebook)
     culprits = [rank(draft.suspects, draft.span, rulebook) for draft in related]
-    episodes = tuple(
-        _episode(draft, named, rulebook)
-        for draft, named in zip(related, culprits, strict=True)
-    )
+    episodes = tuple(_episode(draft, named, rulebook) for draft, named in zip(related, culprits, strict=True))
     ranks = [{culprit.drug: culprit.rank for culprit in named} for named in culprits]
     return Assessment(
         episodes=episodes,
@@ -74,23 +71,15 @@ def _is_kept(draft: Draft) -> bool:
 
 def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
     first = next((e for e in span.evidence if isinstance(e.source, Sign)), span.opening)
-    scene = items.Scene(
-        span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at
-    )
+    scene = items.Scene(span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at)
     return regiscar.score(items.document(scene, rulebook.parameters))
 
 
-def _episode(
-    draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook
-) -> EpisodeAssessment:
+def _episode(draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook) -> EpisodeAssessment:
     onset, offset = draft.onset
     peak = _peak(draft)
     return EpisodeAssessment(
-        members=tuple(
-            dict.fromkeys(
-                key for evidence in draft.span.evidence for key in evidence.keys
-            )
-        ),
+        members=tuple(dict.fromkeys(key for evidence in draft.span.evidence for key in evidence.keys)),
         onset=onset,
         last_evidence=draft.span.last.at.earliest,
         utc_offset_minutes=offset,
@@ -98,9 +87,7 @@ def _episode(
         rule=None if draft.verdict.row is None else draft.verdict.row.name,
         culprits=culprits,
         signs=_signs(draft.span),
-        eosinophils_per_ul=None
-        if peak is None or peak.alert is None
-        else peak.alert.low,
+        eosinophils_per_ul=None if peak is None or peak.alert is None else peak.alert.low,
         threshold_per_ul=_threshold(draft, rulebook),
         score=draft.score,
         established_by=draft.established_by,
@@ -115,11 +102,7 @@ def _episode(
 
 def _threshold(draft: Draft, rulebook: Rulebook) -> int | None:
     suspect = draft.verdict.suspect or next(iter(draft.suspects), None)
-    return (
-        None
-        if suspect is None
-        else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
-    )
+    return None if suspect is None else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
 
 
 def _peak(draft: Draft) -> EosinophilCount | None:
@@ -128,9 +111,7 @@ def _peak(draft: Draft) -> EosinophilCount | None:
 
 
 def _signs(span: Span) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(sign.label for sign in span.timeline.signs if sign.positive)
-    )
+    return tuple(dict.fromkeys(sign.label for sign in span.timeline.signs if sign.positive))
 
 
 _FLAG_OF = {
@@ -163,11 +144,7 @@ def _evidence(
     draft: Draft, culprits: tuple[Culprit, ...], peak: EosinophilCount | None
 ) -> tuple[FactKey, ...]:
     """Name the facts that decided: opening, peak, scored items, first sign of each kind, courses; each once."""
-    first_signs = {
-        sign.label: sign.key
-        for sign in reversed(draft.span.timeline.signs)
-        if sign.positive
-    }
+    first_signs = {sign.label: sign.key for sign in reversed(draft.span.timeline.signs) if sign.positive}
     keys = [
         *draft.span.opening.keys,
         *(peak.keys if peak is not None else ()),

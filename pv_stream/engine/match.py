@@ -69,9 +69,7 @@ def _overlaps(
     return overlaps
 
 
-def _new_id(
-    patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]
-) -> EpisodeId:
+def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]) -> EpisodeId:
     """Give an id from the opening evidence; a number tells it from an earlier episode opened by the same fact."""
     for number in count():
         parts = (patient_id, episode.members[0], *((str(number),) if number else ()))
@@ -81,14 +79,10 @@ def _new_id(
     raise AssertionError
 
 
-def match_restart(
-    restart: RestartAssessment, published: Sequence[PublishedRestart]
-) -> int | None:
+def match_restart(restart: RestartAssessment, published: Sequence[PublishedRestart]) -> int | None:
     """Return the index of the published restart of the same drug that shares a record of the course."""
     course = frozenset(restart.course)
     for index, known in enumerate(published):
-        if known.last.drug == restart.drug and any(
-            key in course for key in known.course
-        ):
+        if known.last.drug == restart.drug and any(key in course for key in known.course):
             return index
     return None

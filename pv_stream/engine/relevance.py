@@ -37,9 +37,8 @@ def relevance_after(
     """Return what a patient ever had once a content has joined the facts; it never shrinks."""
     match content:
         case Exposure():
-            if (
-                Relevance.WATCHED_DRUG not in relevance
-                and not rulebook.watched.keys().isdisjoint(content.ingredients)
+            if Relevance.WATCHED_DRUG not in relevance and not rulebook.watched.keys().isdisjoint(
+                content.ingredients
             ):
                 return relevance | Relevance.WATCHED_DRUG
         case Held():
@@ -48,18 +47,14 @@ def relevance_after(
             if content.presence is Presence.PRESENT and content.code in _SIGNS:
                 return relevance | Relevance.EVIDENCE
         case Measurement():
-            if Relevance.EVIDENCE not in relevance and _may_be_evidence(
-                content, facts, rulebook
-            ):
+            if Relevance.EVIDENCE not in relevance and _may_be_evidence(content, facts, rulebook):
                 return relevance | Relevance.EVIDENCE
         case _:
             pass
     return relevance
 
 
-def _may_be_evidence(
-    content: Measurement, facts: Mapping[FactKey, Fact], rulebook: Rulebook
-) -> bool:
+def _may_be_evidence(content: Measurement, facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> bool:
     parameters = rulebook.parameters
     low = reading_of(content).low
     match content.analyte:
@@ -74,9 +69,7 @@ def _may_be_evidence(
                 return True
             return _product_reaches(low, _values(facts, Analyte.LEUKOCYTES), rulebook)
         case Analyte.LEUKOCYTES:
-            return _product_reaches(
-                low, _values(facts, Analyte.EOSINOPHILS_PERCENT), rulebook
-            )
+            return _product_reaches(low, _values(facts, Analyte.EOSINOPHILS_PERCENT), rulebook)
         case Analyte.CREATININE:
             return _rises(low, _values(facts, Analyte.CREATININE), rulebook)
         case _:
@@ -91,9 +84,7 @@ def _values(facts: Mapping[FactKey, Fact], analyte: Analyte) -> Iterable[Decimal
                 yield reading_of(content).low
 
 
-def _product_reaches(
-    value: Decimal, others: Iterable[Decimal], rulebook: Rulebook
-) -> bool:
+def _product_reaches(value: Decimal, others: Iterable[Decimal], rulebook: Rulebook) -> bool:
     bound = rulebook.parameters.eosinophils_low_per_ul.value.scaleb(2, _EXACT)
     return any(_EXACT.multiply(value, other) >= bound for other in others)
 
@@ -105,8 +96,8 @@ def _rises(value: Decimal, others: Iterable[Decimal], rulebook: Rulebook) -> boo
     percent = _EXACT.add(Decimal(100), parameters.creatinine_rise_percent.value)
     for other in others:
         low, high = min(value, other), max(value, other)
-        if high >= _EXACT.add(low, rise) or _EXACT.multiply(
-            high, Decimal(100)
-        ) >= _EXACT.multiply(low, percent):
+        if high >= _EXACT.add(low, rise) or _EXACT.multiply(high, Decimal(100)) >= _EXACT.multiply(
+            low, percent
+        ):
             return True
     return False

@@ -118,17 +118,13 @@ def _alert(
         restart=restart,
         review=review,
         masking=(),
-        flags=tuple(
-            sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])
-        ),
+        flags=tuple(sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
         evidence=occasion.cite(evidence),
         rulebook=occasion.rulebook_out,
     )
 
 
-def episode_alert(
-    occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str
-) -> Alert:
+def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str) -> Alert:
     """Return a revision of the alert of an episode."""
     return _alert(
         occasion,
@@ -208,9 +204,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         tier=None if told.alert is None else told.alert.tier.name.lower(),
         onset=format_instant(last.onset),
         last_evidence=format_instant(last.last_evidence),
-        resolved_at=None
-        if last.resolved_at is None
-        else format_instant(last.resolved_at),
+        resolved_at=None if last.resolved_at is None else format_instant(last.resolved_at),
         established=last.established_by is not None,
         established_by=last.established_by,
         signs=last.signs,
@@ -218,11 +212,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         eosinophils_per_ul=last.eosinophils_per_ul,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
-        flags=tuple(
-            sorted(
-                [*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])]
-            )
-        ),
+        flags=tuple(sorted([*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
@@ -296,14 +286,9 @@ def _regiscar(score: Score) -> RegiscarOut:
         worst=score.total.worst,
         current=score.total.current,
         best=score.total.best,
-        category=CategoryOut(
-            score.worst_category, score.current_category, score.best_category
-        ),
+        category=CategoryOut(score.worst_category, score.current_category, score.best_category),
         unknown_items=score.unknown_items,
-        items=tuple(
-            ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence))
-            for i in score.items
-        ),
+        items=tuple(ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence)) for i in score.items),
         organ_profile=ORGAN_PROFILE,
     )
 

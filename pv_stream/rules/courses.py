@@ -79,9 +79,7 @@ def build_courses(
             if drug is not None and dated.content.route not in drug.routes_outside:
                 records.setdefault(ingredient, []).append(dated)
     return {
-        ingredient: _courses_of(
-            rulebook.watched[ingredient], records[ingredient], rulebook
-        )
+        ingredient: _courses_of(rulebook.watched[ingredient], records[ingredient], rulebook)
         for ingredient in sorted(records)
     }
 
@@ -138,9 +136,7 @@ class _Builder:
         return tuple(self.done)
 
 
-def _courses_of(
-    drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rulebook
-) -> tuple[Course, ...]:
+def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rulebook) -> tuple[Course, ...]:
     gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
     builder = _Builder(drug, gap)
     for dated in records:
@@ -153,9 +149,7 @@ def _extended(course: Course, dated: Dated[Exposure]) -> Course:
     end = None if dated.content.end is None else dated.content.end.latest
     if dated.content.kind not in _DOSES:
         ends = [instant for instant in (course.order_ends, end) if instant is not None]
-        known = end is not None and (
-            course.order_ends is not None or not course.records
-        )
+        known = end is not None and (course.order_ends is not None or not course.records)
         return replace(course, records=records, order_ends=max(ends) if known else None)
     is_statement = dated.content.kind is ExposureKind.STATEMENT
     last = dated.at.latest if end is None else max(end, dated.at.latest)
@@ -185,16 +179,11 @@ def window_position(
         course.start.earliest, course.utc_offset_minutes
     )
     first_day = 0 if course.is_reexposure else 1
-    if (
-        highest < first_day
-        or lowest > (drug.latency_max_days or parameters.latency_max_days).value
-    ):
+    if highest < first_day or lowest > (drug.latency_max_days or parameters.latency_max_days).value:
         return None
     until = course.covered_until
     if until is not None:
-        days_after = local_day(at.earliest, utc_offset_minutes) - local_day(
-            until, course.utc_offset_minutes
-        )
+        days_after = local_day(at.earliest, utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
         if days_after > (drug.lag_days or parameters.lag_days).value:
             return None
     if course.first_dose is None or lowest != highest:
@@ -202,9 +191,7 @@ def window_position(
     return WindowPosition(_latency(course, lowest, drug, rulebook), lowest)
 
 
-def _latency(
-    course: Course, days: int, drug: WatchedDrug, rulebook: Rulebook
-) -> Latency:
+def _latency(course: Course, days: int, drug: WatchedDrug, rulebook: Rulebook) -> Latency:
     if course.is_reexposure:
         return Latency.REEXPOSURE
     parameters = rulebook.parameters
@@ -213,9 +200,7 @@ def _latency(
     return Latency.CORE if core_from <= days <= core_to else Latency.SHOULDER
 
 
-def exposure_state(
-    course: Course, at: Instant, utc_offset_minutes: int, rulebook: Rulebook
-) -> ExposureState:
+def exposure_state(course: Course, at: Instant, utc_offset_minutes: int, rulebook: Rulebook) -> ExposureState:
     """Return whether a course was still running at an instant, as far as records tell."""
     if course.stopped_at is not None and course.stopped_at <= at:
         return ExposureState.STOPPED
@@ -224,7 +209,5 @@ def exposure_state(
         return ExposureState.ONGOING
     drug = rulebook.watched[course.drug]
     gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
-    days = local_day(at, utc_offset_minutes) - local_day(
-        until, course.utc_offset_minutes
-    )
+    days = local_day(at, utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
     return ExposureState.ONGOING if days <= gap else ExposureState.UNKNOWN

@@ -62,9 +62,7 @@ class Ending:
     closes_at: Instant
 
 
-def find_spans(
-    timeline: Timeline, rulebook: Rulebook, alerts: Callable[[Span], bool]
-) -> list[Span]:
+def find_spans(timeline: Timeline, rulebook: Rulebook, alerts: Callable[[Span], bool]) -> list[Span]:
     """Cut a timeline into the spans of its episodes, in order of time."""
     spans: list[Span] = []
     current: list[Evidence] = []
@@ -80,11 +78,7 @@ def find_spans(
 
 def _positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]:
     positive = [
-        *(
-            Evidence(s.at, s.utc_offset_minutes, (s.key,), s)
-            for s in timeline.signs
-            if s.positive
-        ),
+        *(Evidence(s.at, s.utc_offset_minutes, (s.key,), s) for s in timeline.signs if s.positive),
         *(
             Evidence(c.at, c.utc_offset_minutes, c.keys, c)
             for c in timeline.counts
@@ -106,9 +100,7 @@ def _between(timeline: Timeline, start: Instant, end: Instant | None) -> Timelin
         timeline,
         counts=tuple(count for count in timeline.counts if inside(count.at)),
         signs=tuple(sign for sign in timeline.signs if inside(sign.at)),
-        temperatures=tuple(
-            dated for dated in timeline.temperatures if inside(dated.at)
-        ),
+        temperatures=tuple(dated for dated in timeline.temperatures if inside(dated.at)),
         findings=tuple(dated for dated in timeline.findings if inside(dated.at)),
     )
 
@@ -123,10 +115,7 @@ def _begins_anew(
     last = current[-1]
     if evidence.at.earliest == last.at.earliest:
         return False
-    if (
-        _documented_resolution(timeline, last.at.earliest, evidence.at.earliest)
-        is not None
-    ):
+    if _documented_resolution(timeline, last.at.earliest, evidence.at.earliest) is not None:
         return True
     free_days = rulebook.parameters.disease_free_days.value
     if _days_between(last.at.earliest, last.utc_offset_minutes, evidence) < free_days:
@@ -135,10 +124,7 @@ def _begins_anew(
     if not alerts(span):
         return True
     quiet_since = _quiet_since(span, rulebook)
-    if (
-        quiet_since is not None
-        and _days_between(quiet_since, last.utc_offset_minutes, evidence) >= free_days
-    ):
+    if quiet_since is not None and _days_between(quiet_since, last.utc_offset_minutes, evidence) >= free_days:
         return True
     return _last_observed(timeline, last.at.earliest, rulebook) < evidence.at.earliest
 
@@ -149,9 +135,7 @@ def _days_between(earlier: Instant, utc_offset_minutes: int, evidence: Evidence)
     )
 
 
-def _documented_resolution(
-    timeline: Timeline, after: Instant, before: Instant | None
-) -> Instant | None:
+def _documented_resolution(timeline: Timeline, after: Instant, before: Instant | None) -> Instant | None:
     for dated in timeline.findings:
         content, at = dated.content, dated.at.earliest
         if (
@@ -169,25 +153,13 @@ def _quiet_since(span: Span, rulebook: Rulebook) -> Instant | None:
 
     Counts alone never make a resolution, so an episode without signs has no such instant.
     """
-    labels = {
-        (sign.kind, _track(sign)) for sign in span.timeline.signs if sign.positive
-    }
+    labels = {(sign.kind, _track(sign)) for sign in span.timeline.signs if sign.positive}
     if not labels:
         return None
-    gone = [
-        _sign_gone(span.timeline.signs, kind, track) for kind, track in sorted(labels)
-    ]
-    if any(
-        count
-        for count in span.timeline.counts
-        if is_positive(count, rulebook.parameters)
-    ):
+    gone = [_sign_gone(span.timeline.signs, kind, track) for kind, track in sorted(labels)]
+    if any(count for count in span.timeline.counts if is_positive(count, rulebook.parameters)):
         gone.append(_count_gone(span.timeline.counts, rulebook))
-    return (
-        None
-        if None in gone
-        else max(instant for instant in gone if instant is not None)
-    )
+    return None if None in gone else max(instant for instant in gone if instant is not None)
 
 
 def _track(sign: Sign) -> str:
@@ -208,9 +180,7 @@ def _sign_gone(signs: Iterable[Sign], kind: SignKind, track: str) -> Instant | N
     return gone
 
 
-def _count_gone(
-    counts: Iterable[EosinophilCount], rulebook: Rulebook
-) -> Instant | None:
+def _count_gone(counts: Iterable[EosinophilCount], rulebook: Rulebook) -> Instant | None:
     gone: Instant | None = None
     for count in counts:
         if is_positive(count, rulebook.parameters):
@@ -225,9 +195,7 @@ def _last_observed(timeline: Timeline, since: Instant, rulebook: Rulebook) -> In
 
     Lost after `lost_to_observation_days` without data, opened again by data within as many days.
     """
-    longest_silence = (
-        2 * rulebook.parameters.lost_to_observation_days.value * MICROSECONDS_PER_DAY
-    )
+    longest_silence = 2 * rulebook.parameters.lost_to_observation_days.value * MICROSECONDS_PER_DAY
     last = since
     for at in timeline.data_times[bisect_left(timeline.data_times, since) :]:
         if at - last > longest_silence:

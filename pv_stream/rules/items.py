@@ -66,9 +66,7 @@ def document(scene: Scene, parameters: Parameters) -> Mapping[str, Documented]:
         ),
         regiscar.RASH_EXTENT.name: _rash_extent(findings, parameters),
         regiscar.RASH_SUGGESTIVE.name: _rash_suggestive(findings, parameters),
-        regiscar.BIOPSY.name: _simple(
-            regiscar.BIOPSY, findings, FindingCode.BIOPSY_SUGGESTS_DRESS
-        ),
+        regiscar.BIOPSY.name: _simple(regiscar.BIOPSY, findings, FindingCode.BIOPSY_SUGGESTS_DRESS),
         regiscar.ORGANS.name: _organs(scene.timeline.signs, findings),
         regiscar.RESOLUTION.name: _resolution(scene, findings, parameters),
         regiscar.EXCLUSION_TESTS.name: _exclusion_tests(findings, parameters),
@@ -88,17 +86,12 @@ _Findings = Mapping[FindingCode, _Documented]
 
 
 def _by_code(findings: Iterable[Dated[Finding]]) -> _Findings:
-    sorted_out: dict[
-        FindingCode, tuple[list[tuple[FactKey, Finding]], list[tuple[FactKey, Finding]]]
-    ] = {}
+    sorted_out: dict[FindingCode, tuple[list[tuple[FactKey, Finding]], list[tuple[FactKey, Finding]]]] = {}
     for dated in findings:
         present, absent = sorted_out.setdefault(dated.content.code, ([], []))
-        (present if dated.content.presence is Presence.PRESENT else absent).append(
-            (dated.key, dated.content)
-        )
+        (present if dated.content.presence is Presence.PRESENT else absent).append((dated.key, dated.content))
     return {
-        code: _Documented(tuple(present), tuple(absent))
-        for code, (present, absent) in sorted_out.items()
+        code: _Documented(tuple(present), tuple(absent)) for code, (present, absent) in sorted_out.items()
     }
 
 
@@ -113,9 +106,7 @@ def _simple(item: Item, findings: _Findings, code: FindingCode) -> Documented:
 
 def _fever(scene: Scene, parameters: Parameters) -> Documented:
     threshold = parameters.fever_score_celsius.value
-    readings = [
-        (dated.key, reading_of(dated.content)) for dated in scene.timeline.temperatures
-    ]
+    readings = [(dated.key, reading_of(dated.content)) for dated in scene.timeline.temperatures]
     for key, reading in readings:
         if reading.low >= threshold:
             return known(YES, key)
@@ -133,9 +124,7 @@ def _is_below(reading: Reading, bound: Decimal) -> bool:
 
 def _nodes(findings: _Findings, parameters: Parameters) -> Documented:
     documented = findings.get(FindingCode.ENLARGED_LYMPH_NODES, _NOTHING)
-    verdicts = [
-        (key, _qualifies(finding, parameters)) for key, finding in documented.present
-    ]
+    verdicts = [(key, _qualifies(finding, parameters)) for key, finding in documented.present]
     for key, verdict in verdicts:
         if verdict == YES:
             return known(YES, key)
@@ -177,11 +166,7 @@ def _rash_extent(findings: _Findings, parameters: Parameters) -> Documented:
 def _rash_suggestive(findings: _Findings, parameters: Parameters) -> Documented:
     documented = [findings.get(code, _NOTHING) for code in _FEATURES]
     present = [feature.present[0][0] for feature in documented if feature.present]
-    absent = [
-        feature.absent[0][0]
-        for feature in documented
-        if feature.absent and not feature.present
-    ]
+    absent = [feature.absent[0][0] for feature in documented if feature.absent and not feature.present]
     if len(present) >= parameters.rash_features_min.value:
         return known(YES, *present)
     if len(present) + len(absent) == len(_FEATURES):
@@ -198,11 +183,7 @@ def _organs(signs: Iterable[Sign], findings: _Findings) -> Documented:
             proven.setdefault(sign.organ, sign.key)
         elif sign.organ is not None and sign.by_finding:
             normal.setdefault(sign.organ, sign.key)
-    alternative = [
-        key
-        for code in _EXCLUSION_TESTS
-        for key, _ in findings.get(code, _NOTHING).present
-    ]
+    alternative = [key for code in _EXCLUSION_TESTS for key, _ in findings.get(code, _NOTHING).present]
     causes = findings.get(FindingCode.OTHER_CAUSES_EXCLUDED, _NOTHING)
     if alternative or causes.absent:
         return known("none", *alternative, *(key for key, _ in causes.absent[:1]))
@@ -212,23 +193,16 @@ def _organs(signs: Iterable[Sign], findings: _Findings) -> Documented:
     fewest = count if causes.present else 0
     levels = _ORGAN_LEVELS[fewest : most + 1]
     if not proven:
-        return (
-            known("none", *normal.values()) if all_settled else Documented(levels, None)
-        )
+        return known("none", *normal.values()) if all_settled else Documented(levels, None)
     return Documented(levels, _ORGAN_LEVELS[count], tuple(proven.values()))
 
 
-def _resolution(
-    scene: Scene, findings: _Findings, parameters: Parameters
-) -> Documented:
+def _resolution(scene: Scene, findings: _Findings, parameters: Parameters) -> Documented:
     """Settle resolution by a sign on or after the day, or a resolution before it; silence settles nothing."""
     offset = scene.utc_offset_minutes
     day = local_day(scene.onset, offset) + parameters.resolution_days.value
     for sign in scene.timeline.signs:
-        if (
-            sign.positive
-            and local_day(sign.at.earliest, sign.utc_offset_minutes) >= day
-        ):
+        if sign.positive and local_day(sign.at.earliest, sign.utc_offset_minutes) >= day:
             return known(YES, sign.key)
     if scene.resolved_at is not None and local_day(scene.resolved_at, offset) < day:
         resolved = findings.get(FindingCode.REACTION_RESOLVED, _NOTHING).present
@@ -247,9 +221,7 @@ def _exclusion_tests(findings: _Findings, parameters: Parameters) -> Documented:
     return unknown(regiscar.EXCLUSION_TESTS, *negative)
 
 
-def eosinophils(
-    counts: Iterable[EosinophilCount], parameters: Parameters
-) -> Documented:
+def eosinophils(counts: Iterable[EosinophilCount], parameters: Parameters) -> Documented:
     """Return the level of the peak count; known once a valid count exists."""
     worst = current = best = None
     evidence: tuple[FactKey, ...] = ()
@@ -265,9 +237,7 @@ def eosinophils(
     if worst is None or best is None:
         return unknown(regiscar.EOSINOPHILS)
     names = regiscar.EOSINOPHILS.levels
-    return Documented(
-        names[worst : best + 1], None if current is None else names[current], evidence
-    )
+    return Documented(names[worst : best + 1], None if current is None else names[current], evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +269,7 @@ def count_levels(count: EosinophilCount, parameters: Parameters) -> CountLevels 
     return CountLevels(
         worst=max(min(low for low, _ in ranges), by_percent),
         current=current,
-        best=max(max(high for _, high in ranges), by_percent),
+        best=max(*(high for _, high in ranges), by_percent),
     )
 
 
@@ -323,19 +293,13 @@ def _level_range(reading: Reading, bounds: tuple[Decimal, Decimal]) -> tuple[int
     low = _level(reading.low, bounds)
     if reading.high is None:
         return low, len(bounds)
-    high = sum(
-        reading.high > bound if reading.high_open else reading.high >= bound
-        for bound in bounds
-    )
+    high = sum(reading.high > bound if reading.high_open else reading.high >= bound for bound in bounds)
     return low, max(low, high)
 
 
 def is_positive(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a specimen shows eosinophilia at or above the lower bound of the table."""
-    if (
-        count.alert is not None
-        and count.alert.low >= parameters.eosinophils_low_per_ul.value
-    ):
+    if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
         return True
     return _percent_level(count, parameters) > 0
 

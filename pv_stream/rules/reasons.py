@@ -86,9 +86,7 @@ def _under(culprits: Sequence[Culprit]) -> str:
     first = [culprit for culprit in culprits if culprit.rank == 1]
     others = [culprit.drug for culprit in culprits if culprit.rank > 1]
     suspects = _listed([_with_day(culprit) for culprit in first])
-    return f"suspect {suspects}" + (
-        f" (less likely: {_listed(others)})" if others else ""
-    )
+    return f"suspect {suspects}" + (f" (less likely: {_listed(others)})" if others else "")
 
 
 def _with_day(culprit: Culprit) -> str:

@@ -66,9 +66,7 @@ def relate(drafts: Sequence[Draft], rulebook: Rulebook) -> tuple[Draft, ...]:
             related[current] = _established(related[current], EstablishedBy.RECHALLENGE)
         finding = _classify(related, rechallenged, rulebook)
         if finding is not None:
-            related[current] = replace(
-                related[current], recurrence=finding, tier=Tier.CRITICAL
-            )
+            related[current] = replace(related[current], recurrence=finding, tier=Tier.CRITICAL)
     return tuple(related)
 
 
@@ -80,19 +78,14 @@ def _established_by_score(draft: Draft, rulebook: Rulebook) -> Draft:
 
 
 def _established(draft: Draft, by: EstablishedBy) -> Draft:
-    return (
-        draft if draft.established_by is not None else replace(draft, established_by=by)
-    )
+    return draft if draft.established_by is not None else replace(draft, established_by=by)
 
 
 def _given_again(earlier: Draft, later: Draft) -> bool:
     """Tell whether a drug suspected earlier is suspected again in a later course."""
-    courses = {
-        suspect.course.drug: suspect.course.index for suspect in earlier.suspects
-    }
+    courses = {suspect.course.drug: suspect.course.index for suspect in earlier.suspects}
     return any(
-        suspect.course.drug in courses
-        and suspect.course.index > courses[suspect.course.drug]
+        suspect.course.drug in courses and suspect.course.index > courses[suspect.course.drug]
         for suspect in later.suspects
     )
 
@@ -101,16 +94,10 @@ def _classify(
     related: Sequence[Draft], rechallenged: Sequence[int], rulebook: Rulebook
 ) -> RecurrenceFinding | None:
     *earlier, current = related
-    established = [
-        i for i, draft in enumerate(earlier) if draft.established_by is not None
-    ]
+    established = [i for i, draft in enumerate(earlier) if draft.established_by is not None]
     if not established:
         return None
-    partners = {
-        partner
-        for drug in current.drugs
-        for partner in rulebook.class_partners.get(drug, ())
-    }
+    partners = {partner for drug in current.drugs for partner in rulebook.class_partners.get(drug, ())}
     cross = [i for i in established if partners & earlier[i].drugs]
     blamed = frozenset[str]().union(*(earlier[i].drugs for i in established))
     classes = [
@@ -121,18 +108,12 @@ def _classify(
     ]
     (primary, of), *others = [(name, found) for name, found in classes if found]
     contributing = tuple(
-        name
-        for name, _ in others
-        if name in {RecurrenceClass.CROSS_REACTIVE, RecurrenceClass.NEW_CULPRIT}
+        name for name, _ in others if name in {RecurrenceClass.CROSS_REACTIVE, RecurrenceClass.NEW_CULPRIT}
     )
-    return RecurrenceFinding(
-        primary, contributing, of[-1], _days_between(earlier[of[-1]], current)
-    )
+    return RecurrenceFinding(primary, contributing, of[-1], _days_between(earlier[of[-1]], current))
 
 
 def _days_between(earlier: Draft, later: Draft) -> int:
     earlier_onset, earlier_offset = earlier.onset
     later_onset, later_offset = later.onset
-    return local_day(later_onset, later_offset) - local_day(
-        earlier_onset, earlier_offset
-    )
+    return local_day(later_onset, later_offset) - local_day(earlier_onset, earlier_offset)

@@ -45,12 +45,8 @@ EOSINOPHILS: Final = Item(
     0,
     "Eosinophils 700-1,499/µL or 10-19.9 %, >= 1,500/µL or >= 20 % (percentages if leukocytes < 4,000/µL)",
 )
-ATYPICAL_LYMPHOCYTES: Final = Item(
-    "atypical_lymphocytes", {NO: 0, YES: 1}, 0, "Atypical lymphocytes"
-)
-RASH_EXTENT: Final = Item(
-    "rash_extent", {NO: 0, YES: 1}, 0, "Rash > 50 % of body surface"
-)
+ATYPICAL_LYMPHOCYTES: Final = Item("atypical_lymphocytes", {NO: 0, YES: 1}, 0, "Atypical lymphocytes")
+RASH_EXTENT: Final = Item("rash_extent", {NO: 0, YES: 1}, 0, "Rash > 50 % of body surface")
 RASH_SUGGESTIVE: Final = Item(
     "rash_suggestive",
     {NO: -1, YES: 1},
@@ -58,9 +54,7 @@ RASH_SUGGESTIVE: Final = Item(
     "Rash suggesting DRESS (>= 2 of facial oedema, infiltration, purpura, scaling)",
 )
 BIOPSY: Final = Item("biopsy", {NO: -1, YES: 0}, 0, "Biopsy suggesting DRESS")
-ORGANS: Final = Item(
-    "organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved"
-)
+ORGANS: Final = Item("organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved")
 RESOLUTION: Final = Item("resolution", {NO: -1, YES: 0}, -1, "Resolution in >= 15 days")
 EXCLUSION_TESTS: Final = Item(
     "exclusion_tests", {NO: 0, YES: 1}, 0, ">= 3 exclusion tests done and none positive"
@@ -137,9 +131,7 @@ def score(documented: Mapping[str, Documented]) -> Score:
 def _score_item(item: Item, documented: Documented) -> ItemScore:
     levels = tuple(level for level in item.levels if level in documented.possible)
     points = [item.points[level] for level in levels]
-    current = (
-        item.unknown if documented.current is None else item.points[documented.current]
-    )
+    current = item.unknown if documented.current is None else item.points[documented.current]
     return ItemScore(
         item.name,
         levels,

@@ -32,9 +32,7 @@ def find_restarts(
             warnings = list(_warnings(course, drafts, ranks, rulebook))
             if warnings:
                 restarts.append(max(warnings, key=_urgency))
-    return tuple(
-        sorted(restarts, key=lambda restart: (restart.started_at, restart.drug))
-    )
+    return tuple(sorted(restarts, key=lambda restart: (restart.started_at, restart.drug)))
 
 
 def _urgency(restart: RestartAssessment) -> tuple[int, int, int]:
@@ -57,11 +55,7 @@ def _warnings(
         )
         judged: tuple[Relation, Tier] | None = None
         if own is not None:
-            judged = (
-                _same_drug(draft, ranks[index][course.drug])
-                if course.index > own
-                else None
-            )
+            judged = _same_drug(draft, ranks[index][course.drug]) if course.index > own else None
         elif partners & draft.drugs:
             judged = _partner(draft)
         if judged is not None:
@@ -94,8 +88,7 @@ def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
 def _has_reacted(course: Course, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
     return any(
         evidence.at.earliest >= course.first.earliest
-        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook)
-        is not None
+        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
         for draft in drafts
         for evidence in draft.span.evidence
     )

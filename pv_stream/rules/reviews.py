@@ -33,11 +33,7 @@ def find_reviews(
             if any(_is_under(course, dated, rulebook) for course in courses[drug])
         )
         if drugs:
-            reviews.append(
-                ReviewAssessment(
-                    dated.key, dated.content.code, dated.at.earliest, drugs
-                )
-            )
+            reviews.append(ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs))
     return tuple(reviews)
 
 
@@ -49,9 +45,7 @@ def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:
     until = course.covered_until
     if until is None:
         return True
-    lag_days = (
-        rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days
-    ).value
+    lag_days = (rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days).value
     days = local_day(dated.at.earliest, dated.utc_offset_minutes) - local_day(
         until, course.utc_offset_minutes
     )

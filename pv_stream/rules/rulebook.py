@@ -216,9 +216,7 @@ def _check(rulebook: Rulebook) -> None:
     for group in rulebook.classes:
         _check_known(group.members, rulebook, f"class {group.name!r}")
     for combination in rulebook.combinations:
-        _check_known(
-            combination.ingredients, rulebook, f"combination {combination.names[0]!r}"
-        )
+        _check_known(combination.ingredients, rulebook, f"combination {combination.names[0]!r}")
 
 
 def _check_known(names: Iterable[str], rulebook: Rulebook, where: str) -> None:

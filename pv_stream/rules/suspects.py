@@ -43,37 +43,27 @@ class Suspect:
         return (self.began_after_onset, _LATENCY_ORDER[self.position.latency])
 
 
-def find_suspects(
-    span: Span, courses: Courses, rulebook: Rulebook
-) -> tuple[Suspect, ...]:
+def find_suspects(span: Span, courses: Courses, rulebook: Rulebook) -> tuple[Suspect, ...]:
     """Return the suspects of an episode, most suspect first, drugs in order of name within a rank."""
     suspects = []
     for drug in sorted(courses):
         suspect = _best_course(span, courses[drug], rulebook)
         if suspect is not None:
             suspects.append(suspect)
-    return tuple(
-        sorted(suspects, key=lambda suspect: (suspect.order, suspect.course.drug))
-    )
+    return tuple(sorted(suspects, key=lambda suspect: (suspect.order, suspect.course.drug)))
 
 
-def _best_course(
-    span: Span, courses: tuple[Course, ...], rulebook: Rulebook
-) -> Suspect | None:
+def _best_course(span: Span, courses: tuple[Course, ...], rulebook: Rulebook) -> Suspect | None:
     """Return the drug as suspect by its latest course that explains evidence, with all evidence it explains."""
     explained: list[Evidence] = []
     best: tuple[Course, WindowPosition, Evidence] | None = None
     for course in courses:
         for evidence in span.evidence:
-            position = window_position(
-                course, evidence.at, evidence.utc_offset_minutes, rulebook
-            )
+            position = window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook)
             if position is None:
                 continue
             explained.append(evidence)
-            if best is None or (
-                best[0].index != course.index and evidence.keys == best[2].keys
-            ):
+            if best is None or (best[0].index != course.index and evidence.keys == best[2].keys):
                 best = (course, position, evidence)
     if best is None:
         return None
@@ -82,14 +72,11 @@ def _best_course(
         course=course,
         position=position,
         evidence=tuple(explained),
-        began_after_onset=first.keys != span.opening.keys
-        and course.start.earliest > span.opening.at.latest,
+        began_after_onset=first.keys != span.opening.keys and course.start.earliest > span.opening.at.latest,
     )
 
 
-def rank(
-    suspects: tuple[Suspect, ...], span: Span, rulebook: Rulebook
-) -> tuple[Culprit, ...]:
+def rank(suspects: tuple[Suspect, ...], span: Span, rulebook: Rulebook) -> tuple[Culprit, ...]:
     """Return the suspects as culprits with their ranks."""
     return tuple(
         Culprit(
@@ -104,9 +91,7 @@ def rank(
                 span.last.utc_offset_minutes,
                 rulebook,
             ),
-            threshold_per_ul=rulebook.threshold_per_ul(
-                rulebook.watched[suspect.course.drug]
-            ),
+            threshold_per_ul=rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug]),
             course_start=suspect.course.first.earliest,
             evidence=_course_evidence(suspect.course),
         )

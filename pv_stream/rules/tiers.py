@@ -87,15 +87,11 @@ def judge(suspects: tuple[Suspect, ...], score: Score, rulebook: Rulebook) -> Ve
 def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situation:
     """Return what is known within the window of one suspect."""
     threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
-    counts = [
-        e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)
-    ]
+    counts = [e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)]
     signs = [e.source for e in suspect.evidence if isinstance(e.source, Sign)]
     kinds = {sign.kind for sign in signs}
     return Situation(
-        count_at_threshold=any(
-            count.alert is not None and count.alert.low >= threshold for count in counts
-        ),
+        count_at_threshold=any(count.alert is not None and count.alert.low >= threshold for count in counts),
         count_raised=any(_is_raised(count, rulebook.parameters) for count in counts),
         sign=bool(kinds),
         skin=SignKind.RASH in kinds,
@@ -106,10 +102,7 @@ def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situatio
 
 def _is_raised(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a count is at least at the lower bound of the table, by count or by guarded percentage."""
-    if (
-        count.alert is not None
-        and count.alert.low >= parameters.eosinophils_low_per_ul.value
-    ):
+    if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
         return True
     levels = count_levels(count, parameters)
     return levels is not None and (levels.current or 0) > 0

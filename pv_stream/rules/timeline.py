@@ -171,9 +171,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
     exposures.sort(key=_order)
     held.sort(key=_order)
     parameters = rulebook.parameters
-    temperatures = tuple(
-        d for d in measurements if d.content.analyte is Analyte.BODY_TEMPERATURE
-    )
+    temperatures = tuple(d for d in measurements if d.content.analyte is Analyte.BODY_TEMPERATURE)
     signs = [
         *(_fever(d, parameters) for d in temperatures),
         *_finding_signs(findings),
@@ -248,16 +246,12 @@ def _finding_signs(findings: Iterable[Dated[Finding]]) -> Iterable[Sign]:
         if code in SKIN:
             yield _sign_by_finding(dated, SignKind.RASH, SKIN[code], None)
         elif code in ORGANS:
-            yield _sign_by_finding(
-                dated, SignKind.ORGAN, f"{ORGANS[code]} involvement", ORGANS[code]
-            )
+            yield _sign_by_finding(dated, SignKind.ORGAN, f"{ORGANS[code]} involvement", ORGANS[code])
         elif code is FindingCode.ENLARGED_LYMPH_NODES:
             yield _sign_by_finding(dated, SignKind.NODES, "enlarged lymph nodes", None)
 
 
-def _sign_by_finding(
-    dated: Dated[Finding], kind: SignKind, label: str, organ: str | None
-) -> Sign:
+def _sign_by_finding(dated: Dated[Finding], kind: SignKind, label: str, organ: str | None) -> Sign:
     positive = dated.content.presence is Presence.PRESENT
     return Sign(
         dated.key,
@@ -292,17 +286,11 @@ def _sign_by_value(
     )
 
 
-def _liver_by_alt(
-    measurements: Iterable[Dated[Measurement]], parameters: Parameters
-) -> Iterable[Sign]:
+def _liver_by_alt(measurements: Iterable[Dated[Measurement]], parameters: Parameters) -> Iterable[Sign]:
     for dated in measurements:
         if dated.content.analyte is Analyte.ALT:
-            positive = (
-                reading_of(dated.content).low >= parameters.alt_organ_u_per_l.value
-            )
-            yield _sign_by_value(
-                dated, SignKind.ORGAN, "raised ALT", positive=positive, organ="liver"
-            )
+            positive = reading_of(dated.content).low >= parameters.alt_organ_u_per_l.value
+            yield _sign_by_value(dated, SignKind.ORGAN, "raised ALT", positive=positive, organ="liver")
 
 
 def _kidney_by_creatinine(
@@ -311,26 +299,18 @@ def _kidney_by_creatinine(
     """Compare each creatinine with the lowest of the days before it; the first has nothing to compare with."""
     span = parameters.creatinine_baseline_days.value * MICROSECONDS_PER_DAY
     rise = parameters.creatinine_rise_mg_per_dl.value
-    factor = _EXACT.divide(
-        _EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT
-    )
+    factor = _EXACT.divide(_EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT)
     earlier: list[tuple[Instant, Decimal]] = []
     for dated in measurements:
         if dated.content.analyte is not Analyte.CREATININE:
             continue
         reading = reading_of(dated.content)
         base = min(
-            (
-                v
-                for t, v in earlier
-                if dated.at.earliest - t <= span and t < dated.at.earliest
-            ),
+            (v for t, v in earlier if dated.at.earliest - t <= span and t < dated.at.earliest),
             default=None,
         )
         if base is not None:
-            positive = reading.low >= _EXACT.add(
-                base, rise
-            ) or reading.low >= _EXACT.multiply(base, factor)
+            positive = reading.low >= _EXACT.add(base, rise) or reading.low >= _EXACT.multiply(base, factor)
             yield _sign_by_value(
                 dated,
                 SignKind.ORGAN,
@@ -344,9 +324,7 @@ def _kidney_by_creatinine(
 
 # Eosinophils -----------------------------------------------------------------------------------------------------
 
-_COUNT_ANALYTES: Final = frozenset(
-    {Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PERCENT, Analyte.LEUKOCYTES}
-)
+_COUNT_ANALYTES: Final = frozenset({Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PERCENT, Analyte.LEUKOCYTES})
 
 
 def _eosinophil_counts(
@@ -392,26 +370,14 @@ def _count_of(
         at=first.at,
         utc_offset_minutes=first.utc_offset_minutes,
         keys=tuple(sorted({d.key for d in (*measured, *percents, *whites)})),
-        counts=counts
-        if conflicting
-        else ((_highest(readings),) if readings else counts),
+        counts=counts if conflicting else ((_highest(readings),) if readings else counts),
         current=_highest(readings) if readings else derived,
-        alert=(_highest(counts) if conflicting or not readings else _highest(readings))
-        if counts
-        else None,
+        alert=(_highest(counts) if conflicting or not readings else _highest(readings)) if counts else None,
         percent=percent,
         leukocytes=white,
         is_conflicting=conflicting,
         leukocytes_from_elsewhere=bool(borrowed),
-        flags=tuple(
-            sorted(
-                {
-                    flag
-                    for d in (*measured, *percents, *whites)
-                    for flag in d.content.flags
-                }
-            )
-        ),
+        flags=tuple(sorted({flag for d in (*measured, *percents, *whites) for flag in d.content.flags})),
     )
 
 
@@ -420,11 +386,7 @@ def _nearest(
 ) -> list[Dated[Measurement]]:
     span = parameters.leukocytes_other_specimen_hours.value * MICROSECONDS_PER_HOUR
     near = [d for d in leukocytes if abs(d.at.earliest - to.at.earliest) <= span]
-    return (
-        [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))]
-        if near
-        else []
-    )
+    return [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))] if near else []
 
 
 def _hull(readings: list[Reading]) -> Reading | None:
@@ -468,7 +430,7 @@ def _highest(readings: Iterable[Reading]) -> Reading:
 def _conflict(counts: tuple[Reading, ...], parameters: Parameters) -> bool:
     """Tell whether exact readings differ beyond the factor, where the higher of them matters at all."""
     exact = [reading.low for reading in counts if reading.is_exact]
-    if len(exact) < 2:  # it takes two to disagree
+    if not exact:
         return False
     low, high = min(exact), max(exact)
     matters = high >= parameters.eosinophils_low_per_ul.value

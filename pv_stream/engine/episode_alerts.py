@@ -1,0 +1,258 @@
+"""Episode alerts: what to tell of the episodes of a patient, their recurrences and their cases.
+
+A tier is the highest so far and falls only when a version of a fact that it rests on was replaced; an alert is
+withdrawn when that takes its basis away, closed when time passes its closing, superseded when its episode turned
+out to be another's. What did not change is not told again.
+"""
+
+from dataclasses import replace
+
+from pv_stream.domain.assessment import Assessment, EpisodeAssessment, Tier
+from pv_stream.domain.ids import AlertId, EpisodeId, RecurrenceId, derive_id
+from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
+from pv_stream.domain.published import AlertLine, EpisodeState, PublishedEpisode, RecurrenceLine
+from pv_stream.engine import telling
+from pv_stream.engine.match import Matched
+from pv_stream.engine.telling import Occasion
+from pv_stream.rules import reasons
+
+
+def tell_episodes(
+    told: tuple[PublishedEpisode, ...],
+    assessment: Assessment,
+    matched: Matched,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> tuple[PublishedEpisode, ...]:
+    """Tell of episodes that are new, changed, withdrawn or superseded; return them in order of first telling."""
+    episodes = list(told)
+    for index, old in enumerate(told):
+        if index in matched.absorbed:
+            episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
+        elif index not in matched.known and _rests_on_replaced(old, occasion):
+            episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs)
+    for index, assessed in enumerate(assessment.episodes):
+        known = matched.known[index]
+        of_episode = None if assessed.recurrence is None else matched.ids[assessed.recurrence.of_episode]
+        if known is None:
+            episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
+        else:
+            episodes[known] = _tell_known(told[known], assessed, of_episode, occasion, outputs)
+    return tuple(episodes)
+
+
+def _rests_on_replaced(old: PublishedEpisode, occasion: Occasion) -> bool:
+    return not occasion.replaced.isdisjoint((*old.members, *old.last.evidence))
+
+
+def _tell_new(
+    episode_id: EpisodeId,
+    assessed: EpisodeAssessment,
+    of_episode: EpisodeId | None,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    new = PublishedEpisode(
+        episode_id=episode_id,
+        members=assessed.members,
+        state=EpisodeState.CANDIDATE,
+        last=assessed,
+        case_revision=0,
+        recurrence_of=of_episode,
+    )
+    if assessed.tier is None:
+        return _tell_case(new, occasion, outputs)
+    return _tell_alert(new, AlertStatus.RAISED, assessed.tier, occasion, outputs)
+
+
+def _tell_known(
+    old: PublishedEpisode,
+    assessed: EpisodeAssessment,
+    of_episode: EpisodeId | None,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    tier = _latched_tier(old, assessed, occasion)
+    if tier is None:
+        if _is_alerted(old):
+            return _withdraw(old, assessed, EpisodeState.CANDIDATE, occasion, outputs)
+        return _tell_unalerted(old, assessed, occasion, outputs)
+    members = tuple(dict.fromkeys((*old.members, *assessed.members)))
+    new = replace(old, members=members, last=assessed, recurrence_of=of_episode)
+    if old.alert is None or not _is_alerted(old):
+        return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs)
+    reopened = old.state is EpisodeState.CLOSED and assessed.closes_at > occasion.as_of
+    if reopened or tier is not old.alert.tier or _differs(old, new):
+        return _tell_alert(new, AlertStatus.REVISED, tier, occasion, outputs)
+    if _case_differs(old, new):
+        return _tell_case(new, occasion, outputs)
+    return new
+
+
+def _latched_tier(old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion) -> Tier | None:
+    """Return the tier: the highest so far, unless what the alert rests on was replaced.
+
+    That may be a fact of the episode, or one elsewhere whose replacement lowers it, as when the earlier episode of
+    a recurrence is no longer established.
+    """
+    if old.alert is None or not _is_alerted(old) or _rests_on_replaced(old, occasion):
+        return assessed.tier
+    if occasion.replaced and (assessed.tier or 0) < (old.last.tier or 0):
+        return assessed.tier
+    return old.alert.tier if assessed.tier is None else max(old.alert.tier, assessed.tier)
+
+
+def _tell_unalerted(
+    old: PublishedEpisode,
+    assessed: EpisodeAssessment,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    members = tuple(dict.fromkeys((*old.members, *assessed.members)))
+    new = replace(old, members=members, last=assessed, state=EpisodeState.CANDIDATE)
+    return _tell_case(new, occasion, outputs) if _case_differs(old, new) else new
+
+
+def _differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
+    """Tell whether anything that the alert shows has changed."""
+    return _shown(old) != _shown(new)
+
+
+def _shown(told: PublishedEpisode) -> tuple[object, ...]:
+    last = told.last
+    return (
+        last.tier,
+        last.culprits,
+        last.eosinophils_per_ul,
+        last.threshold_per_ul,
+        last.score,
+        last.signs,
+        telling.recurrence_out(told),
+        last.flags,
+        last.evidence,
+    )
+
+
+def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
+    changed = (
+        old.last.established_by,
+        old.last.resolved_at,
+        old.last.last_evidence,
+        old.state,
+    )
+    return changed != (
+        new.last.established_by,
+        new.last.resolved_at,
+        new.last.last_evidence,
+        new.state,
+    ) or _differs(old, new)
+
+
+def _tell_alert(
+    new: PublishedEpisode,
+    status: AlertStatus,
+    tier: Tier,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    """Tell a revision of the alert of an open episode, its recurrence and its case."""
+    line = _next_line(new, status, tier, occasion)
+    new = replace(new, state=EpisodeState.OPEN, alert=line, closing=None, superseded_by=None)
+    outputs.append(telling.episode_alert(occasion, new, line, reasons.episode_reason(new.last)))
+    return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
+
+
+def _next_line(told: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion) -> AlertLine:
+    if told.alert is not None:
+        return AlertLine(told.alert.alert_id, told.alert.revision + 1, status, tier)
+    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.SUSPECTED_DRESS, told.episode_id))
+    return AlertLine(alert_id, 1, status, tier)
+
+
+def _tell_recurrence(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    """Tell a recurrence when it is new or its basis changed; the memory keeps the last finding in `last`."""
+    finding = telling.recurrence_out(told)
+    old = told.recurrence
+    if finding is None:
+        return _withdraw_recurrence(told, occasion, outputs)
+    shown = (
+        finding.primary,
+        finding.contributing,
+        finding.of_episode,
+        finding.interval_days,
+    )
+    if old is not None and old.shown == shown:
+        return told
+    recurrence_id = RecurrenceId(derive_id("rc", occasion.patient_id, told.episode_id))
+    is_first = old is None or old.shown is None
+    line = RecurrenceLine(recurrence_id, 1 if old is None else old.revision + 1, shown)
+    told = replace(told, recurrence=line)
+    status = "observed" if is_first else "reclassified"
+    outputs.append(telling.recurrence_record(occasion, told, line, status, finding))
+    return told
+
+
+def _withdraw_recurrence(
+    told: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
+    old = told.recurrence
+    if old is None or old.shown is None:
+        return told
+    line = RecurrenceLine(old.recurrence_id, old.revision + 1, None)
+    finding = telling.recurrence_from(old.shown)
+    outputs.append(telling.recurrence_record(occasion, told, line, "withdrawn", finding))
+    return replace(told, recurrence=line)
+
+
+def _withdraw(
+    old: PublishedEpisode,
+    last: EpisodeAssessment,
+    state: EpisodeState,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    """Withdraw the alert and the recurrence of an episode; a skin reaction may stay behind as a candidate."""
+    if old.state is state:
+        return replace(old, last=last)
+    new = replace(old, state=state, last=last, closing=None)
+    if _is_alerted(old):
+        assert old.alert is not None
+        line = _next_line(old, AlertStatus.WITHDRAWN, old.alert.tier, occasion)
+        new = replace(new, alert=line)
+        outputs.append(telling.episode_alert(occasion, new, line, reasons.WITHDRAWN))
+        new = _withdraw_recurrence(new, occasion, outputs)
+    return _tell_case(new, occasion, outputs)
+
+
+def _is_alerted(told: PublishedEpisode) -> bool:
+    return told.alert is not None and told.alert.status is not AlertStatus.WITHDRAWN
+
+
+def _supersede(
+    old: PublishedEpisode,
+    survivor: EpisodeId,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedEpisode:
+    new = replace(old, state=EpisodeState.SUPERSEDED, superseded_by=survivor, closing=None)
+    if old.alert is not None and _is_alerted(old):
+        line = _next_line(old, AlertStatus.SUPERSEDED, old.alert.tier, occasion)
+        new = replace(new, alert=line)
+        outputs.append(telling.episode_alert(occasion, new, line, reasons.SUPERSEDED))
+        new = _withdraw_recurrence(new, occasion, outputs)
+    return _tell_case(new, occasion, outputs)
+
+
+def close(old: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    """Tell that an open episode is closed, and why."""
+    assert old.alert is not None
+    line = _next_line(old, AlertStatus.CLOSED, old.alert.tier, occasion)
+    new = replace(old, state=EpisodeState.CLOSED, closing=old.last.closing, alert=line)
+    outputs.append(telling.episode_alert(occasion, new, line, reasons.closing_reason(old.last.closing)))
+    return _tell_case(new, occasion, outputs)
+
+
+def _tell_case(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    told = replace(told, case_revision=told.case_revision + 1)
+    outputs.append(telling.episode_case(occasion, told))
+    return told

@@ -1,0 +1,95 @@
+"""Restart alerts: what to tell of drugs that were started again.
+
+A warning comes before any reaction in the new course and is not revised after one: that reaction has its own alert.
+"""
+
+from dataclasses import replace
+
+from pv_stream.domain.assessment import Assessment, RestartAssessment
+from pv_stream.domain.ids import AlertId, EpisodeId, derive_id
+from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
+from pv_stream.domain.published import LIVE, AlertLine, PublishedRestart
+from pv_stream.engine import telling
+from pv_stream.engine.match import Matched, match_restart
+from pv_stream.engine.telling import Occasion
+from pv_stream.rules import reasons
+
+
+def tell_restarts(
+    told: tuple[PublishedRestart, ...],
+    assessment: Assessment,
+    matched: Matched,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> tuple[PublishedRestart, ...]:
+    """Tell of restarts that are new or changed, and withdraw those whose basis was taken back."""
+    restarts = list(told)
+    found: set[int] = set()
+    for assessed in assessment.restarts:
+        known = match_restart(assessed, told)
+        of_episode = matched.ids[assessed.prior]
+        if known is not None:
+            found.add(known)
+            restarts[known] = _tell_known_restart(told[known], assessed, of_episode, occasion, outputs)
+        elif not assessed.reacted:
+            restarts.append(_tell_new_restart(assessed, of_episode, occasion, outputs))
+    for index, old in enumerate(told):
+        if index not in found and old.alert.status in LIVE and occasion.replaced:
+            restarts[index] = _withdraw_restart(old, occasion, outputs)
+    return tuple(restarts)
+
+
+def _tell_new_restart(
+    assessed: RestartAssessment,
+    of_episode: EpisodeId,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedRestart:
+    subject = (of_episode, assessed.drug, assessed.course[0])
+    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.CULPRIT_RESTART, *subject))
+    line = AlertLine(alert_id, 1, AlertStatus.RAISED, assessed.tier)
+    outputs.append(
+        telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed))
+    )
+    return PublishedRestart(line, of_episode, assessed.course, assessed)
+
+
+def _tell_known_restart(
+    old: PublishedRestart,
+    assessed: RestartAssessment,
+    of_episode: EpisodeId,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedRestart:
+    course = tuple(dict.fromkeys((*old.course, *assessed.course)))
+    if assessed.reacted and old.alert.status in LIVE:
+        # The warning has had its say: the reaction in this course has an alert of its own.
+        return replace(old, course=course)
+    falls = bool(occasion.replaced)
+    tier = assessed.tier if falls else max(old.alert.tier, assessed.tier)
+    withdrawn = old.alert.status is AlertStatus.WITHDRAWN
+    changed = (assessed.relation, assessed.started_at, of_episode) != (
+        old.last.relation,
+        old.last.started_at,
+        old.of_episode,
+    )
+    new = PublishedRestart(old.alert, of_episode, course, assessed)
+    if not withdrawn and tier is old.alert.tier and not changed:
+        return new
+    status = AlertStatus.RAISED if withdrawn else AlertStatus.REVISED
+    line = AlertLine(old.alert.alert_id, old.alert.revision + 1, status, tier)
+    outputs.append(
+        telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed))
+    )
+    return replace(new, alert=line)
+
+
+def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
+    line = AlertLine(
+        old.alert.alert_id,
+        old.alert.revision + 1,
+        AlertStatus.WITHDRAWN,
+        old.alert.tier,
+    )
+    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.WITHDRAWN))
+    return replace(old, alert=line)

@@ -1,0 +1,55 @@
+"""Review alerts: what to tell of held values of a patient under a watched drug."""
+
+from dataclasses import replace
+
+from pv_stream.domain.assessment import ReviewAssessment, Tier
+from pv_stream.domain.ids import AlertId, derive_id
+from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
+from pv_stream.domain.published import LIVE, AlertLine, PublishedReview
+from pv_stream.engine import telling
+from pv_stream.engine.telling import Occasion
+from pv_stream.rules import reasons
+
+
+def tell_reviews(
+    told: tuple[PublishedReview, ...],
+    assessed: tuple[ReviewAssessment, ...],
+    occasion: Occasion,
+    outputs: list[Output],
+) -> tuple[PublishedReview, ...]:
+    """Tell of values that wait for a person, and close those that were settled."""
+    reviews = list(told)
+    index_of = {review.last.fact: index for index, review in enumerate(told)}
+    for review in assessed:
+        known = index_of.get(review.fact)
+        if known is None:
+            reviews.append(_tell_review(None, review, occasion, outputs))
+        elif told[known].alert.status not in LIVE or told[known].last.code != review.code:
+            reviews[known] = _tell_review(told[known], review, occasion, outputs)
+    held = {review.fact for review in assessed}
+    for index, old in enumerate(told):
+        if old.last.fact not in held and old.alert.status in LIVE and old.last.fact in occasion.replaced:
+            line = AlertLine(
+                old.alert.alert_id,
+                old.alert.revision + 1,
+                AlertStatus.CLOSED,
+                Tier.INFO,
+            )
+            outputs.append(telling.review_alert(occasion, line, old.last, reasons.REVIEWED, "reviewed"))
+            reviews[index] = replace(old, alert=line)
+    return tuple(reviews)
+
+
+def _tell_review(
+    old: PublishedReview | None,
+    review: ReviewAssessment,
+    occasion: Occasion,
+    outputs: list[Output],
+) -> PublishedReview:
+    if old is None:
+        alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, review.fact))
+        line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.INFO)
+    else:
+        line = AlertLine(old.alert.alert_id, old.alert.revision + 1, AlertStatus.REVISED, Tier.INFO)
+    outputs.append(telling.review_alert(occasion, line, review, reasons.review_reason(review)))
+    return PublishedReview(line, review)
