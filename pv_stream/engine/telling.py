@@ -4,11 +4,12 @@ Every function here is a plain mapping from domain to output fields; what is tol
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pv_stream.domain.assessment import (
     Culprit,
     EpisodeAssessment,
+    EpisodeFlag,
     Points,
     RestartAssessment,
     ReviewAssessment,
@@ -65,6 +66,10 @@ class Occasion:
         """Name the rulebook as outputs do."""
         return RulebookOut(self.rulebook.version, self.rulebook.digest)
 
+    def flags(self, flags: tuple[EpisodeFlag, ...]) -> tuple[str, ...]:
+        """Return flags in order, with the one that says that the patient's data are incomplete."""
+        return tuple(sorted((*flags, *((ASSESSMENT_INCOMPLETE,) if self.incomplete else ()))))
+
     def cite(self, keys: tuple[FactKey, ...]) -> tuple[str, ...]:
         """Name facts with the message and the path that they came from."""
         return tuple(f"{key}{self._source(key)}" for key in keys)
@@ -79,46 +84,34 @@ class Occasion:
 
 
 def _alert(
-    occasion: Occasion,
-    line: AlertLine,
-    kind: AlertKind,
-    reason: str,
-    *,
-    evidence: tuple[FactKey, ...],
-    episode_id: EpisodeId | None = None,
-    episode: EpisodeAssessment | None = None,
-    recurrence: RecurrenceOut | None = None,
-    closing: str | None = None,
-    superseded_by: EpisodeId | None = None,
-    restart: RestartOut | None = None,
-    review: ReviewOut | None = None,
+    occasion: Occasion, line: AlertLine, kind: AlertKind, reason: str, evidence: tuple[FactKey, ...]
 ) -> Alert:
-    flags = [*(episode.flags if episode is not None else ())]
+    """Return an alert with what every kind has; the others replace what they have more."""
     return Alert(
         schema_version=SCHEMA_VERSION,
         record_id=derive_id("rec", line.alert_id, str(line.revision)),
         alert_id=line.alert_id,
         kind=kind,
-        episode_id=episode_id,
+        episode_id=None,
         patient_id=occasion.patient_id,
         revision=line.revision,
         status=line.status,
-        closing=closing,
-        superseded_by=superseded_by,
+        closing=None,
+        superseded_by=None,
         tier=line.tier.name.lower(),
         as_of=format_instant(occasion.as_of),
         timeliness=occasion.timeliness,
         reason=reason,
         cause=occasion.cause,
-        culprits=_culprits(episode),
-        eosinophils_per_ul=None if episode is None else episode.eosinophils_per_ul,
-        threshold_per_ul=None if episode is None else episode.threshold_per_ul,
-        regiscar=None if episode is None else _regiscar(episode.score),
-        recurrence=recurrence,
-        restart=restart,
-        review=review,
+        culprits=(),
+        eosinophils_per_ul=None,
+        threshold_per_ul=None,
+        regiscar=None,
+        recurrence=None,
+        restart=None,
+        review=None,
         masking=(),
-        flags=tuple(sorted([*flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        flags=occasion.flags(()),
         evidence=occasion.cite(evidence),
         rulebook=occasion.rulebook_out,
     )
@@ -126,60 +119,44 @@ def _alert(
 
 def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str) -> Alert:
     """Return a revision of the alert of an episode."""
-    return _alert(
-        occasion,
-        line,
-        AlertKind.SUSPECTED_DRESS,
-        reason,
-        evidence=told.last.evidence,
+    last = told.last
+    return replace(
+        _alert(occasion, line, AlertKind.SUSPECTED_DRESS, reason, last.evidence),
         episode_id=told.episode_id,
-        episode=told.last,
-        recurrence=recurrence_out(told),
         closing=told.closing,
         superseded_by=told.superseded_by,
+        culprits=_culprits(last),
+        eosinophils_per_ul=last.eosinophils_per_ul,
+        threshold_per_ul=last.threshold_per_ul,
+        regiscar=_regiscar(last.score),
+        recurrence=recurrence_out(told),
+        flags=occasion.flags(last.flags),
     )
 
 
 def restart_alert(
-    occasion: Occasion,
-    line: AlertLine,
-    restart: RestartAssessment,
-    of_episode: EpisodeId,
-    reason: str,
+    occasion: Occasion, line: AlertLine, restart: RestartAssessment, of_episode: EpisodeId, reason: str
 ) -> Alert:
     """Return a revision of the alert of a restarted drug."""
-    started = RestartOut(
-        drug=restart.drug,
-        rxnorm=restart.rxnorm,
-        relation=restart.relation,
-        of_episode=of_episode,
-        started_at=format_instant(restart.started_at),
-    )
-    return _alert(
-        occasion,
-        line,
-        AlertKind.CULPRIT_RESTART,
-        reason,
-        evidence=restart.course[:1],
+    return replace(
+        _alert(occasion, line, AlertKind.CULPRIT_RESTART, reason, restart.course[:1]),
         episode_id=of_episode,
-        restart=started,
+        restart=RestartOut(
+            drug=restart.drug,
+            rxnorm=restart.rxnorm,
+            relation=restart.relation,
+            of_episode=of_episode,
+            started_at=format_instant(restart.started_at),
+        ),
     )
 
 
 def review_alert(
-    occasion: Occasion,
-    line: AlertLine,
-    review: ReviewAssessment,
-    reason: str,
-    closing: str | None = None,
+    occasion: Occasion, line: AlertLine, review: ReviewAssessment, reason: str, closing: str | None = None
 ) -> Alert:
     """Return a revision of the alert of a held value."""
-    return _alert(
-        occasion,
-        line,
-        AlertKind.DATA_REVIEW,
-        reason,
-        evidence=(review.fact,),
+    return replace(
+        _alert(occasion, line, AlertKind.DATA_REVIEW, reason, (review.fact,)),
         review=ReviewOut(review.fact, review.code),
         closing=closing,
     )
@@ -187,7 +164,7 @@ def review_alert(
 
 def system_alert(occasion: Occasion, line: AlertLine, reason: str) -> Alert:
     """Return the alert that a patient's assessment is incomplete."""
-    return _alert(occasion, line, AlertKind.SYSTEM, reason, evidence=())
+    return _alert(occasion, line, AlertKind.SYSTEM, reason, ())
 
 
 def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
@@ -212,7 +189,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         eosinophils_per_ul=last.eosinophils_per_ul,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
-        flags=tuple(sorted([*last.flags, *([ASSESSMENT_INCOMPLETE] if occasion.incomplete else [])])),
+        flags=occasion.flags(last.flags),
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
@@ -266,8 +243,8 @@ def recurrence_out(told: PublishedEpisode) -> RecurrenceOut | None:
     )
 
 
-def _culprits(episode: EpisodeAssessment | None) -> tuple[CulpritOut, ...]:
-    return () if episode is None else tuple(map(_culprit, episode.culprits))
+def _culprits(episode: EpisodeAssessment) -> tuple[CulpritOut, ...]:
+    return tuple(map(_culprit, episode.culprits))
 
 
 def _culprit(culprit: Culprit) -> CulpritOut:
