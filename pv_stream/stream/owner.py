@@ -62,6 +62,7 @@ class ShardOwner:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._sinks: dict[int, TransactionalSink] = {}
         self._lock = asyncio.Lock()
+        self._computing = asyncio.Lock()
         self._epoch = 0
         #: Runs of an old generation or of a shard that is not open: dropped, their records come again.
         self.dropped_runs = 0
@@ -135,6 +136,7 @@ class ShardOwner:
         task = ShardTask(
             opened,
             settings=self._settings,
+            computing=self._computing,
             on_pressure=lambda pressed: self._source.press(shard, pressed=pressed),
         )
         self._source.press(shard, pressed=False)

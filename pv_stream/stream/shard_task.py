@@ -3,6 +3,9 @@
 The task is never cancelled. Faust cancels agents in a rebalance, and a commit that is cancelled half way leaves the
 memory behind or ahead of the log; so agents only fill the queue, and closing waits for the transaction in progress.
 Memory changes only after the commit: `process` works on an overlay, `commit` of the fold adopts it.
+
+Computing happens in a thread, one shard at a time: the event loop must stay free for the commits of other shards,
+which are a conversation of several steps and have a time limit.
 """
 
 import asyncio
@@ -23,6 +26,8 @@ QUEUE_TRANSACTIONS_MAX = 2
 #: A transaction aims at this much computing, so that one slow shard delays the others by no more.
 COMPUTE_SECONDS_TARGET = 0.25
 RECORDS_MIN = 50
+#: The first transaction, before it is known how fast the engine is here.
+RECORDS_FIRST = 500
 CLOCK_CHECK_SECONDS_MAX = 1.0
 
 
@@ -84,10 +89,11 @@ class ShardTask:
         opened: OpenedShard,
         *,
         settings: Settings,
+        computing: asyncio.Lock,
         on_pressure: Callable[[bool], None],
         now_us: Callable[[], int] = wall_clock_us,
     ) -> None:
-        """Take over an opened shard."""
+        """Take over an opened shard; `computing` is held by the shard that computes."""
         self.shard = opened.shard
         self.generation = opened.generation
         self.next_position = opened.next_position
@@ -97,6 +103,7 @@ class ShardTask:
         self._fold = opened.fold
         self._sink = opened.sink
         self._settings = settings
+        self._computing = computing
         self._on_pressure = on_pressure
         self._now_us = now_us
         self._queue = RunQueue(shard=opened.shard, next_position=opened.next_position)
@@ -104,7 +111,7 @@ class ShardTask:
         self._closing = False
         self._pressed = False
         self._last_clock_us: int | None = None
-        self._records_budget = settings.run_records_max
+        self._records_budget = min(RECORDS_FIRST, settings.run_records_max)
 
     def offer(self, run: FetchedRun) -> None:
         """Queue a run. Raise EnvironmentBroken on a gap."""
@@ -142,15 +149,20 @@ class ShardTask:
     async def _transact(self) -> None:
         taken = self._queue.take(records_max=self._records_budget, bytes_max=self._settings.run_bytes_max)
         self._signal_pressure()
-        began = time.monotonic()
-        run = self._fold.process(taken.records)
-        self._adapt(len(taken.records), time.monotonic() - began)
+        run = await self._compute(taken.records)
         await self._sink.commit(run, Checkpoint(taken.next_position, self._shard_count, self.generation))
         self._fold.commit(run)
         self.next_position = taken.next_position
         self.progress.records += len(taken.records)
         self.progress.outputs += len(run.outputs)
         self.progress.transactions += 1
+
+    async def _compute(self, records: Sequence[RawRecord]) -> FoldRun:
+        async with self._computing:
+            began = time.monotonic()
+            run = await asyncio.to_thread(self._fold.process, records)
+            self._adapt(len(records), time.monotonic() - began)
+            return run
 
     def _adapt(self, records: int, seconds: float) -> None:
         """Choose the size of the next transaction by how fast this one was computed."""
