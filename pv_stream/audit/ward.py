@@ -52,7 +52,7 @@ from pv_stream.domain.times import (
 class WardAssumptions:
     """Hold every number that the ward is made from. ASSUMPTION, all of them: none comes from a publication."""
 
-    patients: int = 120
+    patients: int = 100
     days: int = 30
     #: Shares of the patients, by story; the rest only have routine blood counts.
     shares: Mapping[str, float] = field(

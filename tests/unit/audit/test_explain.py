@@ -1,0 +1,152 @@
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pv_stream.audit.explain import FactView, alerts_of_log, explain, find_alert
+from pv_stream.audit.next_steps import next_steps
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.codes import FindingCode, HoldCode
+from pv_stream.domain.ids import PatientId
+from pv_stream.errors import UsageError
+from pv_stream.rules.regiscar import TABLE
+from tests.builders import PATIENT as OTHER
+from tests.builders import at, corrected, dose, eosinophils, held, present
+from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
+
+ALERTS = {"al_0aa1": "a", "al_0aa2": "b", "al_b": "c"}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "log", imatinib_lines())
+
+
+def test_an_alert_is_found_by_its_id_or_a_beginning_that_no_other_shares() -> None:
+    assert find_alert("al_b", ALERTS) == ("al_b", "c")
+    assert find_alert("0aa1", ALERTS) == ("al_0aa1", "a")
+
+
+@pytest.mark.parametrize(("wanted", "message"), [("zz", "no alert"), ("", "no alert"), ("al_0", "several")])
+def test_a_beginning_of_none_or_of_several_is_refused(wanted: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_alert(wanted, ALERTS)
+
+
+def _imatinib_alert(log: Path, kind: str = "suspected_dress") -> str:
+    plan = plan_of(log)
+    explanations = [explain(plan, alert_id, patient) for alert_id, patient in alerts_of_log(plan).items()]
+    return next(str(e.alert["alert_id"]) for e in explanations if e.alert["kind"] == kind)
+
+
+def test_every_criterion_is_explained_with_value_as_sent_value_used_and_source(log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    items = {item.item: item for item in explanation.items}
+    assert list(items) == [item.name for item in TABLE]
+    (count,) = items["eosinophils"].facts
+    assert count.used == "1690 /µL"
+    assert count.as_sent == "1.69 10*3/uL (code eosinophils, scenario)"
+    assert count.source.startswith("canonical message ")
+    assert count.source.endswith(" at given[12]")
+    assert items["eosinophils"].points == {"worst": 2, "current": 2, "best": 2}
+
+
+def test_what_is_unknown_says_what_would_settle_it_and_what_is_known_does_not(log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    settled = {item.item: item.settles for item in explanation.items}
+    assert settled["eosinophils"] is None
+    assert settled["fever"] is not None
+    assert "38.5" in settled["fever"]
+    assert all(item.settles for item in explanation.items if len(item.levels) > 1)
+
+
+def test_the_recurrence_comes_with_the_alert(log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    assert [found["primary"] for found in explanation.recurrences] == ["rechallenge"]
+    assert explanation.alert["recurrence"]["interval_days"] == 89
+
+
+def test_other_patients_do_not_change_an_explanation(log: Path, tmp_path: Path) -> None:
+    others = [encode_event(eosinophils(value, at(20, 10))) for value in (100, 200)]
+    mixed = write_lines(tmp_path / "mixed", [*others, *imatinib_lines(), *others])
+    alert_id = _imatinib_alert(log)
+
+    assert explain(plan_of(mixed), alert_id, PATIENT) == explain(plan_of(log), alert_id, PATIENT)
+
+
+def test_an_earlier_revision_shows_the_facts_of_its_day(tmp_path: Path) -> None:
+    count = eosinophils(1600, at(20, 10))
+    better = corrected(count, eosinophils(1700, at(20, 10)).version.statement.content, received_at=at(21))
+    lines = [encode_event(event) for event in (dose("imatinib", at(0)), count, better)]
+    plan = plan_of(write_lines(tmp_path / "log", lines))
+    ((alert_id, patient),) = alerts_of_log(plan).items()
+
+    first, last = explain(plan, alert_id, patient, 1), explain(plan, alert_id, patient)
+
+    assert [_count(e.evidence) for e in (first, last)] == ["1600 /µL", "1700 /µL"]
+    assert len(last.revisions) == 2
+    with pytest.raises(UsageError, match="no revision 7; it has 1, 2"):
+        explain(plan, alert_id, patient, 7)
+
+
+def _count(evidence: Iterable[FactView]) -> str:
+    return next(view.used for view in evidence if view.what == "eosinophils")
+
+
+def test_an_alert_of_another_log_is_refused(log: Path) -> None:
+    with pytest.raises(UsageError, match="does not give alert"):
+        explain(plan_of(log), "al_unknown", PATIENT)
+
+
+def test_a_held_value_and_a_restart_are_explained_without_a_score(tmp_path: Path, log: Path) -> None:
+    lines = [encode_event(dose("imatinib", at(0))), encode_event(held(HoldCode.MISSING_UNIT, at(5)))]
+    plan = plan_of(write_lines(tmp_path / "held", lines))
+    ((alert_id, _),) = alerts_of_log(plan).items()
+    review = explain(plan, alert_id, OTHER)
+
+    assert review.items == ()
+    assert [view.used for view in review.evidence] == ["held: missing unit"]
+    assert explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT).items == ()
+
+
+@pytest.mark.parametrize("kind", ["suspected_dress", "culprit_restart"])
+def test_next_steps_are_told_for_each_kind(kind: str, log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log, kind), PATIENT)
+
+    assert len(next_steps(explanation.alert)) >= 2
+
+
+def test_the_first_step_is_the_drug_that_is_still_given(log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    assert "imatinib can be stopped" in next_steps(explanation.alert)[0]
+
+
+def test_an_alert_off_the_worklist_asks_nothing(log: Path) -> None:
+    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    (step,) = next_steps({**explanation.alert, "status": "closed"})
+
+    assert "Nothing is asked" in step
+
+
+def test_a_finding_is_shown_with_what_was_stated_of_it(tmp_path: Path) -> None:
+    lines = [
+        encode_event(event)
+        for event in (
+            dose("imatinib", at(0)),
+            present(FindingCode.RASH, at(20), surface=60),
+            present(FindingCode.ENLARGED_LYMPH_NODES, at(20), sites=3, size_cm="1.5"),
+            eosinophils(900, at(20, 9)),
+        )
+    ]
+    plan = plan_of(write_lines(tmp_path / "log", lines))
+    ((alert_id, patient),) = alerts_of_log(plan).items()
+
+    shown = {view.what: view.used for view in explain(plan, alert_id, PatientId(patient)).evidence}
+
+    assert shown["rash"] == "present, 60 % of body surface"
+    assert shown["enlarged lymph nodes"] == "present, 3 sites, 1.5 cm"
