@@ -2,7 +2,8 @@
 
 The lists are the rulebook's: watched drugs, prodrugs (which count as the drug), combinations (which count as each
 ingredient) and treatments. A drug that is not recognised is still an exposure, with the code as sent, so that the
-mapping can be completed later. A code is repeated only when it has the shape of a code: digits and hyphens, or ATC.
+mapping can be completed later. A code is repeated only when the sender names its system and it has the shape of a
+code: digits and hyphens that are no date, or ATC. A field that holds something else by mistake is not passed on.
 """
 
 import re
@@ -16,6 +17,7 @@ from pv_stream.ingest.tables import drug_code_table
 from pv_stream.rules.rulebook import Rulebook
 
 _NUMERIC_CODE: Final = re.compile(r"\d[\d-]{2,17}", re.ASCII)
+_DATE: Final = re.compile(r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _ATC_CODE: Final = re.compile(r"[A-Z]\d{2}[A-Z]{2}\d{2}", re.ASCII)
 _SPACES: Final = re.compile(r"\s+")
 
@@ -99,7 +101,7 @@ class DrugList:
         if by_name is not None:
             # The name is one of the rulebook's own, so it can be repeated; a token holds no spaces.
             return by_name, AsSent("name", folded.replace(" ", "_"))
-        return frozenset(), _code_as_sent(system, code)
+        return frozenset(), _code_as_sent(system, code) if coding.system else None
 
 
 def route_of(codes: Iterable[str]) -> Route:
@@ -109,7 +111,8 @@ def route_of(codes: Iterable[str]) -> Route:
 
 
 def _code_as_sent(system: str, code: str) -> AsSent | None:
-    if _NUMERIC_CODE.fullmatch(code) or (system == "atc" and _ATC_CODE.fullmatch(code)):
+    is_numeric = _NUMERIC_CODE.fullmatch(code) is not None and _DATE.fullmatch(code) is None
+    if is_numeric or (system == "atc" and _ATC_CODE.fullmatch(code)):
         return AsSent(system or "other", code)
     return None
 
