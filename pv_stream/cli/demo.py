@@ -56,9 +56,13 @@ def command(
     """Show the published imatinib case and a synthetic ward through the real engine. No broker, no network."""
     demo = demonstrate(out, load_default(), seed=seed)
     if as_json:
-        typer.echo(json.dumps(_as_json(demo), indent=2, sort_keys=True, ensure_ascii=False))
+        typer.echo(json.dumps(as_json_document(demo), indent=2, sort_keys=True, ensure_ascii=False))
         return
-    console = stdout()
+    show(stdout(), demo)
+
+
+def show(console: Console, demo: Demonstration) -> None:
+    """Print a demonstration for a person."""
     _print_what_this_is(console, demo)
     _print_imatinib(console, demo)
     _print_ward(console, demo)
@@ -66,7 +70,8 @@ def command(
     _print_next(console, demo)
 
 
-def _as_json(demo: Demonstration) -> dict[str, Any]:
+def as_json_document(demo: Demonstration) -> dict[str, Any]:
+    """Return a demonstration for a program."""
     return {
         "synthetic": True,
         "validated": False,
