@@ -6,6 +6,7 @@ is one idempotent producer, every delivery is awaited, and the count that is ret
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,9 @@ async def _publish(
             bootstrap_servers, f"{type(error).__name__} after {written} events"
         ) from error
     finally:
-        await producer.stop()
+        # With the broker gone, stopping would wait for deliveries that never come.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), CONNECT_SECONDS_MAX)
     return written
 
 
@@ -108,7 +111,9 @@ async def _write_partition(
         if batch.append(timestamp=None, key=key, value=value) is None:
             deliveries.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value)
+            if batch.append(timestamp=None, key=key, value=value) is None:
+                message = f"an event of {len(value)} bytes did not fit an empty batch"
+                raise EnvironmentBroken(message)
     deliveries.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*deliveries)
 

@@ -114,7 +114,11 @@ class TransactionalSink:
                 yield batch
                 batch = self._started.create_batch()
                 # An empty batch takes any record, however large; the topic's limit decides.
-                batch.append(timestamp=None, key=key, value=value, headers=headers)
+                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    message = (
+                        f"shard {self._shard}: a record of {len(value)} bytes did not fit an empty batch"
+                    )
+                    raise EnvironmentBroken(message)
         if batch.record_count():
             yield batch
 
