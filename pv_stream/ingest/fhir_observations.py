@@ -26,6 +26,7 @@ _STATUS: Final = {
     "entered-in-error": Status.RETRACTED,
 }
 _NO_RESULT: Final = frozenset({"registered"})
+_OID: Final = "urn:oid:"
 _UCUM: Final = "http://unitsofmeasure.org"
 _VERSION_MAX: Final = 2**63 - 1
 _TEXT_VALUES: Final = ("valueString", "valueCodeableConcept", "valueBoolean")
@@ -71,7 +72,10 @@ def _listed(document: Document, entry: Entry, member: str) -> Iterator[Place]:
 
 
 def patient_of(entry: Entry, document: Document, intake: Intake) -> PatientId | None:
-    """Return the pseudonym of the subject: of (server, reference), or of a stated identifier."""
+    """Return the pseudonym of the subject: of (server, reference), or of an identifier that stands alone.
+
+    An identifier under an OID is the same patient as HL7v2's under that universal id (PID-3, CX-4).
+    """
     subject = child(entry.resource, "subject")
     place = document.place_of(subject, entry)
     if place is not None and place.type in {"Patient", ""}:
@@ -79,7 +83,7 @@ def patient_of(entry: Entry, document: Document, intake: Intake) -> PatientId | 
     identifier = child(subject, "identifier")
     value = text_of(child(identifier, "value"))
     if place is None and value and not text_of(child(subject, "reference")):
-        return intake.pseudonyms.patient(text_of(child(identifier, "system")), value)
+        return intake.pseudonyms.patient(text_of(child(identifier, "system")).removeprefix(_OID), value)
     return None
 
 

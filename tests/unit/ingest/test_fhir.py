@@ -13,9 +13,15 @@ from pv_stream.domain.facts import AsSent
 from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.engine.join import join_fact
 from pv_stream.ingest.fhir_reader import read_fhir
+from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import IgnoreReason, MessageOutcome, RejectCode
 from tests.unit.ingest.messages import (
+    OBR,
+    PID,
+    SPM,
+    obx,
+    oru,
     as_json,
     bundle,
     exposure,
@@ -283,7 +289,10 @@ def test_a_patient_is_a_reference_on_its_server(intake: Intake) -> None:
         "https://h.example.org/fhir", "Patient/p1"
     )
     logical = observation(subject={"identifier": {"system": "urn:oid:1.2.3", "value": "77"}})
-    assert only(read_fhir(as_json(logical), intake)).patient_id == name("urn:oid:1.2.3", "77")
+    assert only(read_fhir(as_json(logical), intake)).patient_id == name("1.2.3", "77")
+    pid = PID.replace("70014^^^NORTH", "77^^^NORTH&1.2.3&ISO")
+    hl7 = oru(OBR, obx(), SPM).replace(PID.encode(), pid.encode())
+    assert only(read_hl7v2(hl7, intake)).patient_id == name("1.2.3", "77")
 
 
 @pytest.mark.parametrize(
