@@ -20,8 +20,6 @@ from tests.unit.ingest.messages import (
     OBR,
     PID,
     SPM,
-    obx,
-    oru,
     as_json,
     bundle,
     exposure,
@@ -32,7 +30,9 @@ from tests.unit.ingest.messages import (
     measurement,
     medication,
     observation,
+    obx,
     only,
+    oru,
     specimens,
     values,
 )
