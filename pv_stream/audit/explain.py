@@ -68,13 +68,17 @@ class ItemView:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Hold one revision of an alert with all that stands behind it; `revisions` lists its whole life."""
+    """Hold one revision of an alert with all that stands behind it; `revisions` lists its whole life.
+
+    `earlier` is the case of the earlier episode that a restart or a recurrence points back to.
+    """
 
     alert: Mapping[str, Any]
     revisions: tuple[Mapping[str, Any], ...]
     items: tuple[ItemView, ...]
     evidence: tuple[FactView, ...]
     recurrences: tuple[Mapping[str, Any], ...]
+    earlier: Mapping[str, Any] | None
 
 
 def find_alert(wanted: str, alerts: Mapping[str, str]) -> tuple[str, str]:
@@ -130,7 +134,8 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         revisions=tuple(value for value, _ in story.revisions),
         items=_items(alert, facts, plan),
         evidence=_evidence(alert, facts),
-        recurrences=tuple(value for value in story.recurrences if value["revision"] <= alert["revision"]),
+        recurrences=tuple(value for value in story.recurrences if value["as_of"] <= alert["as_of"]),
+        earlier=_earlier(alert, story, after),
     )
 
 
@@ -141,6 +146,7 @@ class _Story:
     arrived: list[FactArrived] = field(default_factory=list)
     revisions: list[tuple[Mapping[str, Any], int]] = field(default_factory=list)
     recurrences: list[Mapping[str, Any]] = field(default_factory=list)
+    cases: list[tuple[Mapping[str, Any], int]] = field(default_factory=list)
 
 
 def _story(plan: ReplayPlan, alert_id: str, patient_id: str) -> _Story:
@@ -167,14 +173,26 @@ def _tell(
     run = fold.process((line.record,))
     fold.commit(run)
     for output in run.outputs:
-        if output.stream is OutputStream.ALERTS:
-            value = json.loads(output.value)
-            if value["alert_id"] == alert_id:
-                story.revisions.append((value, len(story.arrived)))
-        elif output.stream is OutputStream.RECURRENCES:
-            value = json.loads(output.value)
-            if value["alert_id"] == alert_id:
-                story.recurrences.append(value)
+        _note(story, output.stream, json.loads(output.value), alert_id)
+
+
+def _note(story: _Story, stream: OutputStream, value: Mapping[str, Any], alert_id: str) -> None:
+    if stream is OutputStream.CASES:
+        story.cases.append((value, len(story.arrived)))
+    elif stream is OutputStream.ALERTS and value["alert_id"] == alert_id:
+        story.revisions.append((value, len(story.arrived)))
+    elif stream is OutputStream.RECURRENCES and value["alert_id"] == alert_id:
+        story.recurrences.append(value)
+
+
+def _earlier(alert: Mapping[str, Any], story: _Story, count: int) -> Mapping[str, Any] | None:
+    pointer = alert["restart"] or alert["recurrence"]
+    if pointer is None:
+        return None
+    told = (
+        case for case, after in story.cases if case["episode_id"] == pointer["of_episode"] and after <= count
+    )
+    return max(told, key=lambda case: int(case["revision"]), default=None)
 
 
 def _facts_after(story: _Story, count: int) -> dict[FactKey, Fact]:

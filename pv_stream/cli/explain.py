@@ -61,6 +61,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         return
     console = stdout()
     _print_head(console, explanation)
+    _print_earlier(console, explanation)
     _print_culprits(console, explanation)
     _print_score(console, explanation)
     _print_evidence(console, explanation)
@@ -119,6 +120,30 @@ def _special(alert: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "closed", alert["closing"].replace("_", " ")
     if alert["superseded_by"]:
         yield "goes on as", alert["superseded_by"]
+
+
+def _print_earlier(console: Console, explanation: Explanation) -> None:
+    case = explanation.earlier
+    if case is None:
+        return
+    console.print("\n[bold]The earlier episode[/]")
+    table = _pairs()
+    table.add_row("episode", f"{case['episode_id']}, {case['state']}")
+    table.add_row("onset", moment(case["onset"]))
+    table.add_row("signs", ", ".join(case["signs"]) or "none documented")
+    table.add_row("suspect drugs", ", ".join(map(_with_latency, case["culprits"])))
+    count = case["eosinophils_per_ul"]
+    score = case["regiscar"]
+    table.add_row("eosinophils", "no count" if count is None else f"{count:,}/µL")
+    table.add_row("RegiSCAR", f"{score['current']} (from {score['worst']} to {score['best']})")
+    by = f"yes, by {case['established_by']}" if case["established"] else "no"
+    table.add_row("established", by)
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _with_latency(culprit: Mapping[str, Any]) -> str:
+    days = culprit["latency_days"]
+    return f"{culprit['drug']} ({'day not known' if days is None else f'day {days}'})"
 
 
 def _print_culprits(console: Console, explanation: Explanation) -> None:

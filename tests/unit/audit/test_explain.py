@@ -69,6 +69,18 @@ def test_the_recurrence_comes_with_the_alert(log: Path) -> None:
     assert explanation.alert["recurrence"]["interval_days"] == 89
 
 
+def test_a_restart_shows_the_earlier_episode_as_it_stood_then(log: Path) -> None:
+    restart = explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT)
+    reaction = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+
+    assert restart.earlier is not None
+    assert reaction.earlier is not None
+    assert restart.earlier["signs"] == ["facial oedema", "rash"]
+    assert restart.earlier["established"] is False
+    assert reaction.earlier["episode_id"] == restart.earlier["episode_id"]
+    assert reaction.earlier["established_by"] == "rechallenge"
+
+
 def test_other_patients_do_not_change_an_explanation(log: Path, tmp_path: Path) -> None:
     others = [encode_event(eosinophils(value, at(20, 10))) for value in (100, 200)]
     mixed = write_lines(tmp_path / "mixed", [*others, *imatinib_lines(), *others])

@@ -295,3 +295,18 @@ def test_folders_are_searched_and_an_empty_one_is_an_error(tmp_path: Path) -> No
     assert [path.name for path in find_scenarios([tmp_path])] == ["a.yaml", "b.yaml"]
     with pytest.raises(DataError, match="does not exist"):
         find_scenarios([tmp_path / "nothing"])
+
+
+def test_the_first_scenario_of_the_guide_passes() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    text = guide.partition("```yaml\n")[2].partition("```")[0]
+
+    assert all(found.passed for found in check(parse(text), RULEBOOK))
+
+
+def test_the_guide_names_every_word_that_a_scenario_may_use() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    words = {*ACTIONS, *OUTPUTS, *(option for options in ACTIONS.values() for option in options)}
+    words |= {field for fields in OUTPUTS.values() for field in fields}
+
+    assert {word for word in words - {"body_temperature"} if word not in guide} == set()
