@@ -1,0 +1,122 @@
+"""Law 1: facts are a join-semilattice, ties with different content included."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Presence, Status
+from pv_stream.domain.facts import (
+    Content,
+    Fact,
+    FactVersion,
+    Finding,
+    Held,
+    Measurement,
+    Provenance,
+    Retracted,
+    Statement,
+    VersionOrder,
+)
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import exactly
+from pv_stream.engine.join import join, join_fact
+from tests.builders import at, sha256
+
+KEY = FactKey("lab:1")
+
+contents: st.SearchStrategy[Content] = st.sampled_from(
+    (
+        Measurement(Analyte.EOSINOPHILS, Decimal(1690)),
+        Measurement(Analyte.EOSINOPHILS, Decimal(169)),
+        Measurement(Analyte.LEUKOCYTES, Decimal(1690)),
+        Finding(FindingCode.RASH, Presence.PRESENT),
+        Held(HoldCode.MISSING_UNIT, sha256("x")),
+        Retracted(),
+    )
+)
+versions = st.builds(
+    FactVersion,
+    st.just(KEY),
+    st.builds(VersionOrder, st.integers(0, 1), st.sampled_from(Status), st.integers(0, 1)),
+    st.builds(
+        Statement, contents, st.sampled_from((exactly(at(0)), exactly(at(1)))), st.sampled_from((0, 60))
+    ),
+    st.builds(
+        Provenance,
+        st.sampled_from((at(2), at(3))),
+        st.sampled_from((sha256("a"), sha256("b"))),
+        st.sampled_from(("OBX[1]", "OBX[2]")),
+        st.just("hl7v2"),
+    ),
+)
+facts = st.lists(versions, min_size=1, max_size=5).map(lambda said: _joined(None, said))
+
+
+def _joined(fact: Fact | None, said: list[FactVersion]) -> Fact:
+    for version in said:
+        fact = join_fact(fact, version)
+    assert fact is not None
+    return fact
+
+
+def _join(one: Fact, other: Fact) -> Fact:
+    """Join two facts: every version that stands in the other joins the one."""
+    return _joined(one, [FactVersion(KEY, other.order, s, p) for s, p in other.statements])
+
+
+@given(facts, facts)
+def test_joining_is_commutative(one: Fact, other: Fact) -> None:
+    assert _join(one, other) == _join(other, one)
+
+
+@given(facts, facts, facts)
+def test_joining_is_associative(one: Fact, other: Fact, third: Fact) -> None:
+    assert _join(_join(one, other), third) == _join(one, _join(other, third))
+
+
+@given(facts)
+def test_joining_is_idempotent(fact: Fact) -> None:
+    assert _join(fact, fact) == fact
+
+
+@given(
+    st.lists(versions, min_size=1, max_size=6).flatmap(
+        lambda said: st.tuples(st.just(said), st.permutations(said))
+    )
+)
+def test_versions_give_the_same_fact_in_any_order(said: tuple[list[FactVersion], list[FactVersion]]) -> None:
+    assert _joined(None, said[0]) == _joined(None, said[1])
+
+
+@given(st.lists(versions, min_size=1, max_size=6))
+def test_the_highest_version_stands_and_every_content_of_it(said: list[FactVersion]) -> None:
+    fact = _joined(None, said)
+    highest = max(version.order for version in said)
+    assert fact.order == highest
+    assert {s for s, _ in fact.statements} == {v.statement for v in said if v.order == highest}
+
+
+@given(st.lists(versions, min_size=1, max_size=6))
+def test_of_equal_contents_the_smallest_provenance_stands(said: list[FactVersion]) -> None:
+    fact = _joined(None, said)
+    for statement, provenance in fact.statements:
+        same = [v.provenance for v in said if v.order == fact.order and v.statement == statement]
+        assert provenance == min(same)
+
+
+@given(st.lists(versions, min_size=1, max_size=6), st.data())
+def test_what_was_joined_before_changes_nothing(said: list[FactVersion], data: st.DataObject) -> None:
+    known = {KEY: _joined(None, said)}
+    assert join(known, data.draw(st.sampled_from(said))) is None
+
+
+@given(versions)
+def test_the_envelope_is_no_content(version: FactVersion) -> None:
+    later = replace(
+        version, provenance=replace(version.provenance, received_at=at(9), message_digest=sha256("z"))
+    )
+    fact = _joined(None, [version, later])
+    assert not fact.is_conflicting
+    assert fact == _joined(None, [version])

@@ -1,0 +1,98 @@
+"""Law 2: what is told follows from the recorded sequence, not from how records are grouped, kept or retried."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pv_stream.domain.events import Event
+from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
+from tests.properties.strategies import POISON, cuts, logs, unhurried
+from tests.shards import fold, new_shard, raw
+
+States = dict[bytes, bytes]
+
+
+@st.composite
+def raw_logs(draw: st.DrawFn) -> list[RawRecord]:
+    """Logs with some records that cannot be read."""
+    log: list[Event | bytes] = [*draw(logs())]
+    for poison in draw(st.lists(POISON, max_size=2)):
+        log.insert(draw(st.integers(0, len(log))), poison)
+    return raw(log)
+
+
+def _runs(records: Sequence[RawRecord], places: Sequence[int]) -> list[Sequence[RawRecord]]:
+    edges = [0, *places, len(records)]
+    return [records[start:end] for start, end in pairwise(edges)]
+
+
+def _folded(runs: Sequence[Sequence[RawRecord]], shard: ShardFold) -> tuple[list[OutRecord], States]:
+    outputs: list[OutRecord] = []
+    states: States = {}
+    for records in runs:
+        run = shard.process(records)
+        shard.commit(run)
+        outputs += run.outputs
+        states |= dict(run.states)
+    return outputs, states
+
+
+@unhurried
+@given(raw_logs(), st.data())
+def test_outputs_and_states_do_not_depend_on_how_records_are_grouped(
+    records: list[RawRecord], data: st.DataObject
+) -> None:
+    whole = _folded([records], new_shard())
+    assert _folded(_runs(records, data.draw(cuts(len(records)))), new_shard()) == whole
+    assert _folded([[record] for record in records], new_shard()) == whole
+
+
+@unhurried
+@given(raw_logs(), st.data())
+def test_a_shard_that_is_restored_between_runs_tells_the_same(
+    records: list[RawRecord], data: st.DataObject
+) -> None:
+    whole = _folded([records], new_shard())
+    outputs: list[OutRecord] = []
+    states: States = {}
+    for part in _runs(records, data.draw(cuts(len(records)))):
+        owner = new_shard()
+        for key, value in states.items():
+            owner.restore(key, value)
+        told, changed = _folded([part], owner)
+        outputs += told
+        states |= changed
+    assert (outputs, states) == whole
+
+
+@unhurried
+@given(raw_logs(), st.data())
+def test_a_run_that_is_not_committed_leaves_the_memory_as_it_was(
+    records: list[RawRecord], data: st.DataObject
+) -> None:
+    before, after = _runs(records, [data.draw(st.integers(0, len(records)))])
+    shard = new_shard()
+    fold(before, shard)
+    first = shard.process(after)
+    shard.process(after[: len(after) // 2])
+    again = shard.process(after)
+    assert (again.outputs, again.states) == (first.outputs, first.states)
+    shard.commit(again)
+    once = new_shard()
+    fold(before, once)
+    fold(after, once)
+    ticks = raw([b"x"], first=len(records))
+    assert fold(ticks, shard) == fold(ticks, once)
+    assert (shard.clock, shard.patients) == (once.clock, once.patients)
+
+
+@unhurried
+@given(raw_logs())
+def test_every_output_names_the_record_that_caused_it_and_counts_from_zero(records: list[RawRecord]) -> None:
+    outputs = fold(records)
+    assert [out.position for out in outputs] == sorted(out.position for out in outputs)
+    for position in {out.position for out in outputs}:
+        ordinals = [out.ordinal for out in outputs if out.position == position]
+        assert ordinals == list(range(len(ordinals)))
