@@ -120,7 +120,10 @@ class ShardOwner:
         if epoch != self._epoch:
             return
         fold = self._fold_factory(shard, shard_count)
-        checkpoint = await PartitionStore(shard=shard, settings=self._settings).restore(fold)
+        store = PartitionStore(shard=shard, settings=self._settings)
+        checkpoint = await store.restore(fold, abandoned=lambda: epoch != self._epoch)
+        if epoch != self._epoch:
+            return
         start, end = await self._source.bounds(shard)
         committed = await self._source.committed(shard)
         input_log = InputLog(start=start, end=end, partition_count=shard_count)

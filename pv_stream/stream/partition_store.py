@@ -9,6 +9,7 @@ become the position up to which it is known.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -39,10 +40,15 @@ class PartitionStore:
         self._settings = settings
         self._partition = TopicPartition(topic_name(Topic.STATE, settings), shard)
 
-    async def restore(self, fold: Restorable) -> Checkpoint | None:
-        """Fill the fold and return the checkpoint, or None for a shard that never committed."""
+    async def restore(self, fold: Restorable, *, abandoned: Callable[[], bool]) -> Checkpoint | None:
+        """Fill the fold and return the checkpoint, or None for a shard that never committed.
+
+        When `abandoned` becomes true (a rebalance has begun), return early with whatever was read.
+        """
         try:
-            return await asyncio.wait_for(self._restore(fold), self._settings.restore_timeout_seconds)
+            return await asyncio.wait_for(
+                self._restore(fold, abandoned), self._settings.restore_timeout_seconds
+            )
         except TimeoutError as error:
             message = (
                 f"shard {self._shard}: its state was not restored within {self._settings.restore_timeout_seconds:g} s: "
@@ -53,33 +59,38 @@ class PartitionStore:
             message = f"shard {self._shard}: its state could not be read ({type(error).__name__})"
             raise EnvironmentBroken(message) from error
 
-    async def _restore(self, fold: Restorable) -> Checkpoint | None:
+    async def _restore(self, fold: Restorable, abandoned: Callable[[], bool]) -> Checkpoint | None:
         start, high_watermark = await self._bounds()
         if start == high_watermark:
             return None
         consumer = self._consumer("read_committed")
         await consumer.start()
         try:
-            return await self._read(consumer, fold, start, high_watermark)
+            consumer.assign([self._partition])
+            consumer.seek(self._partition, start)
+            newest = await self._read(consumer, high_watermark, abandoned)
         finally:
             await _stop(consumer)
+        checkpoint = newest.pop(CHECKPOINT_KEY, None)
+        for count, (key, value) in enumerate(newest.items()):
+            fold.restore(key, value)
+            if count % POLL_RECORDS_MAX == 0:
+                await _give_a_turn()
+        return None if checkpoint is None else Checkpoint.from_bytes(checkpoint, shard=self._shard)
 
     async def _read(
-        self, consumer: AIOKafkaConsumer, fold: Restorable, start: int, high_watermark: int
-    ) -> Checkpoint | None:
-        checkpoint: bytes | None = None
-        consumer.assign([self._partition])
-        consumer.seek(self._partition, start)
-        while await consumer.position(self._partition) < high_watermark:
+        self, consumer: AIOKafkaConsumer, high_watermark: int, abandoned: Callable[[], bool]
+    ) -> dict[bytes, bytes]:
+        """Return the newest value of each key: what Kafka has not yet compacted is decoded once only."""
+        newest: dict[bytes, bytes] = {}
+        while await consumer.position(self._partition) < high_watermark and not abandoned():
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
             for record in fetched.get(self._partition, ()):
-                if record.key == CHECKPOINT_KEY:
-                    checkpoint = record.value
-                elif record.key is not None and record.value is not None:
-                    fold.restore(record.key, record.value)
-            # A large restore must not keep the loop from noticing a rebalance or a signal.
-            await asyncio.sleep(0)
-        return None if checkpoint is None else Checkpoint.from_bytes(checkpoint, shard=self._shard)
+                # Nothing of ours has no key or no value; what somebody else wrote is no state.
+                if record.key is not None and record.value is not None:
+                    newest[record.key] = record.value
+            await _give_a_turn()
+        return newest
 
     async def _bounds(self) -> tuple[int, int]:
         consumer = self._consumer("read_uncommitted")
@@ -102,7 +113,12 @@ class PartitionStore:
         )
 
 
+async def _give_a_turn() -> None:
+    """Let the loop notice a rebalance or a signal during a large restore."""
+    await asyncio.sleep(0)
+
+
 async def _stop(consumer: AIOKafkaConsumer) -> None:
     # aiokafka cancels its own tasks; one that never had a turn would pass the cancellation on to us.
-    await asyncio.sleep(0)
+    await _give_a_turn()
     await consumer.stop()
