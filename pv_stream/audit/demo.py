@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from pv_stream.audit.explain import FactView, view_of
+from pv_stream.audit.fact_view import FactView, view_of
 from pv_stream.audit.log import open_log
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan, replay

@@ -10,48 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pv_stream.audit.clock import TimedLog, settle
+from pv_stream.audit.fact_view import Chart, FactView, chart_of
 from pv_stream.audit.log import LogRecord, read_log, survey
 from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.audit.settling import what_settles
-from pv_stream.codec.canonical import decimal_text
 from pv_stream.codec.events import decode_event
-from pv_stream.domain.codes import UNIT_OF, ExposureKind
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Content, Exposure, Fact, Finding, Held, Measurement, Provenance, Statement
 from pv_stream.domain.ids import FactKey
-from pv_stream.domain.times import Instant, Interval, format_instant
-from pv_stream.engine.join import join_fact
-from pv_stream.errors import DataError, UsageError
+from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
 from pv_stream.shard.fold import OutputStream, ShardFold
 
 #: How many matching alerts an error names.
 _NAMED_MAX: Final = 5
-_DIGEST_PREFIX: Final = "sha256:"
-_DIGEST_SHOWN: Final = 12
-_ACRONYMS: Final = frozenset({"alt", "ast", "alp", "ana"})
-_UNIT_WORDS: Final = {"/uL": "/µL", "Cel": "°C"}
-_GIVEN: Final = {
-    ExposureKind.ORDER: "ordered",
-    ExposureKind.DISPENSE: "dispensed",
-    ExposureKind.STATEMENT: "stated as taken",
-    ExposureKind.ADMINISTRATION: "given",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FactView:
-    """Show one statement as a reader checks it: what was sent, what was used, when, and from which message."""
-
-    fact: str
-    what: str
-    as_sent: str | None
-    used: str
-    when: str
-    received_at: str
-    status: str
-    source: str
-    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +99,12 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         msg = f"alert {alert_id} has no revision {revision}; it has {', '.join(map(str, sorted(numbered)))}"
         raise UsageError(msg)
     alert, after = numbered[max(numbered) if revision is None else revision]
-    facts = _facts_after(story, after)
+    chart = chart_of(story.arrived[:after], plan.rulebook)
     return Explanation(
         alert=alert,
         revisions=tuple(value for value, _ in story.revisions),
-        items=_items(alert, facts, plan),
-        evidence=_evidence(alert, facts),
+        items=_items(alert, chart, plan),
+        evidence=_evidence(alert, chart),
         recurrences=tuple(value for value in story.recurrences if value["as_of"] <= alert["as_of"]),
         earlier=_earlier(alert, story, after),
     )
@@ -195,17 +166,10 @@ def _earlier(alert: Mapping[str, Any], story: _Story, count: int) -> Mapping[str
     return max(told, key=lambda case: int(case["revision"]), default=None)
 
 
-def _facts_after(story: _Story, count: int) -> dict[FactKey, Fact]:
-    facts: dict[FactKey, Fact] = {}
-    for event in story.arrived[:count]:
-        facts[event.version.key] = join_fact(facts.get(event.version.key), event.version)
-    return facts
-
-
 # Views ------------------------------------------------------------------------------------------------------------
 
 
-def _items(alert: Mapping[str, Any], facts: Mapping[FactKey, Fact], plan: ReplayPlan) -> tuple[ItemView, ...]:
+def _items(alert: Mapping[str, Any], chart: Chart, plan: ReplayPlan) -> tuple[ItemView, ...]:
     score = alert["regiscar"]
     if score is None:
         return ()
@@ -216,85 +180,14 @@ def _items(alert: Mapping[str, Any], facts: Mapping[FactKey, Fact], plan: Replay
             title=titles[item["item"]],
             levels=tuple(item["levels"]),
             points=item["points"],
-            facts=tuple(view for key in item["evidence"] for view in _views(FactKey(key), facts)),
+            facts=tuple(view for key in item["evidence"] for view in chart.views(FactKey(key))),
             settles=what_settles(item["item"], plan.rulebook.parameters) if len(item["levels"]) > 1 else None,
         )
         for item in score["items"]
     )
 
 
-def _evidence(alert: Mapping[str, Any], facts: Mapping[FactKey, Fact]) -> tuple[FactView, ...]:
+def _evidence(alert: Mapping[str, Any], chart: Chart) -> tuple[FactView, ...]:
     """Show what the alert names as evidence: `<fact key>@<digest>#<path>`."""
     keys = dict.fromkeys(FactKey(named.partition("@")[0]) for named in alert["evidence"])
-    return tuple(view for key in keys for view in _views(key, facts))
-
-
-def _views(key: FactKey, facts: Mapping[FactKey, Fact]) -> tuple[FactView, ...]:
-    fact = facts.get(key)
-    if fact is None:
-        msg = f"the alert names the fact {key}, which this log does not hold"
-        raise DataError(msg)
-    return tuple(view_of(key, fact, statement, provenance) for statement, provenance in fact.statements)
-
-
-def view_of(key: FactKey, fact: Fact, statement: Statement, provenance: Provenance) -> FactView:
-    """Return one statement of a fact as a reader checks it."""
-    what, used = _used(statement.content)
-    digest = provenance.message_digest.removeprefix(_DIGEST_PREFIX)[:_DIGEST_SHOWN]
-    return FactView(
-        fact=key,
-        what=what,
-        as_sent=_as_sent(statement.content),
-        used=used,
-        when=_when(statement.effective),
-        received_at=format_instant(Instant(provenance.received_at)),
-        status=fact.order.status.name.lower(),
-        source=f"{provenance.format} message {digest} at {provenance.path}",
-        flags=(
-            *(flag.value for flag in getattr(statement.content, "flags", ())),
-            *(("conflicting",) if fact.is_conflicting else ()),
-        ),
-    )
-
-
-def _used(content: Content) -> tuple[str, str]:
-    match content:
-        case Measurement(analyte=analyte, value=value, comparator=comparator):
-            unit = _UNIT_WORDS.get(UNIT_OF[analyte], UNIT_OF[analyte])
-            return _words(analyte), f"{comparator or ''}{decimal_text(value)} {unit}"
-        case Finding(code=code, presence=presence):
-            return _words(code), f"{presence}{_extent(content)}"
-        case Exposure(kind=kind, ingredients=ingredients, is_stop=is_stop):
-            drugs = " and ".join(ingredients) or "drug not recognised"
-            return drugs, "stopped" if is_stop else _GIVEN[kind]
-        case Held(code=code, analyte=analyte):
-            return _words(analyte or "value"), f"held: {_words(code)}"
-        case _:
-            return "statement", "taken back"
-
-
-def _extent(finding: Finding) -> str:
-    stated = [
-        (finding.body_surface_percent, "% of body surface"),
-        (finding.sites, "sites"),
-        (finding.size_cm, "cm"),
-    ]
-    return "".join(f", {value} {unit}" for value, unit in stated if value is not None)
-
-
-def _words(name: str) -> str:
-    return str(name).upper() if name in _ACRONYMS else str(name).replace("_", " ")
-
-
-def _as_sent(content: Content) -> str | None:
-    sent = getattr(content, "as_sent", None)
-    if sent is None:
-        return None
-    value = " ".join(part for part in (sent.value, sent.unit) if part is not None)
-    return f"{value} (code {sent.code}, {sent.system})" if value else f"code {sent.code}, {sent.system}"
-
-
-def _when(effective: Interval) -> str:
-    if effective.is_exact:
-        return format_instant(effective.earliest)
-    return f"{format_instant(effective.earliest)} to {format_instant(effective.latest)}"
+    return tuple(view for key in keys for view in chart.views(key))

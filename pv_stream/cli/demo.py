@@ -22,7 +22,7 @@ from pv_stream.audit.demo import (
     Demonstration,
     demonstrate,
 )
-from pv_stream.audit.explain import FactView
+from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.scenario import Given, say_when
 from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.terminal import moment, plural, program, short_id, stdout, tier_text

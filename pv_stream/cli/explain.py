@@ -13,11 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pv_stream.audit.clock import ClockMode
-from pv_stream.audit.explain import Explanation, FactView, ItemView, alerts_of_log, explain, find_alert
+from pv_stream.audit.explain import Explanation, ItemView, alerts_of_log, explain, find_alert
+from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.log import open_log
 from pv_stream.audit.next_steps import next_steps
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan
+from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.terminal import bullets, moment, stdout, tier_text
 from pv_stream.errors import DataError
 from pv_stream.rulebooks import load_default, load_file
@@ -176,6 +178,11 @@ def _print_score(console: Console, explanation: Explanation) -> None:
         f"{score['worst']} ({category['worst']}) to {score['best']} ({category['best']}). "
         f"{score['unknown_items']} of {len(score['items'])} criteria are unknown."
     )
+    if explanation.alert["status"] in OFF_THE_LIST:
+        console.print(
+            f"[dim]That was the score before the alert was {explanation.alert['status']}; "
+            "the statements are shown as they stand since.[/]"
+        )
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=True)
     table.add_column("criterion", header_style="dim", ratio=1)
     table.add_column("documented", header_style="dim", width=17)

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pv_stream.audit.explain import FactView, alerts_of_log, explain, find_alert
+from pv_stream.audit.explain import alerts_of_log, explain, find_alert
+from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.next_steps import next_steps
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import FindingCode, HoldCode
@@ -11,7 +12,7 @@ from pv_stream.domain.ids import PatientId
 from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
 from tests.builders import PATIENT as OTHER
-from tests.builders import at, corrected, dose, eosinophils, held, present
+from tests.builders import at, corrected, dose, eosinophils, held, present, retracted
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
 
 ALERTS = {"al_0aa1": "a", "al_0aa2": "b", "al_b": "c"}
@@ -162,3 +163,23 @@ def test_a_finding_is_shown_with_what_was_stated_of_it(tmp_path: Path) -> None:
 
     assert shown["rash"] == "present, 60 % of body surface"
     assert shown["enlarged lymph nodes"] == "present, 3 sites, 1.5 cm"
+
+
+def test_a_statement_that_was_taken_back_shows_what_it_had_said(tmp_path: Path) -> None:
+    count = eosinophils(1600, at(20, 10))
+    lines = [encode_event(e) for e in (dose("imatinib", at(0)), count, retracted(count, received_at=at(21)))]
+    plan = plan_of(write_lines(tmp_path / "log", lines))
+    ((alert_id, patient),) = alerts_of_log(plan).items()
+
+    withdrawn = explain(plan, alert_id, patient)
+
+    assert withdrawn.alert["status"] == "withdrawn"
+    assert _count(withdrawn.evidence) == "1600 /µL, taken back"
+
+
+def test_a_value_that_the_engine_holds_is_shown_as_held(tmp_path: Path) -> None:
+    lines = [encode_event(event) for event in (dose("imatinib", at(0)), eosinophils(-5, at(20)))]
+    plan = plan_of(write_lines(tmp_path / "log", lines))
+    ((alert_id, patient),) = alerts_of_log(plan).items()
+
+    assert [view.used for view in explain(plan, alert_id, patient).evidence] == ["held: out of range"]
