@@ -164,6 +164,7 @@ class Cluster:
             needed[record.shard] = record.position + 1
 
         def processed() -> bool:
+            assert any(worker.process.poll() in {None, 0} for worker in self.workers), self.workers[-1].said()
             committed = self.committed()
             return all(committed[shard] >= position for shard, position in needed.items())
 
