@@ -159,7 +159,8 @@ class EpisodeAssessment:
     """Hold what is known of one episode. `tier` is None for a candidate, which alerts nobody.
 
     `members` are the keys of all positive evidence in order of time: they carry the episode's identity.
-    `eosinophils_per_ul` is the peak count that the alert uses. `closes_at` is when `closing` comes true.
+    `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
+    lower bound. `closes_at` is when `closing` comes true.
     """
 
     members: tuple[FactKey, ...]
@@ -171,6 +172,7 @@ class EpisodeAssessment:
     culprits: tuple[Culprit, ...]
     signs: tuple[str, ...]
     eosinophils_per_ul: Decimal | None
+    eosinophils_are_more: bool
     threshold_per_ul: int | None
     score: Score
     established_by: EstablishedBy | None
@@ -186,7 +188,8 @@ class EpisodeAssessment:
 class RestartAssessment:
     """Hold one course of a culprit, or of a cross-reactive drug, that began after an earlier episode.
 
-    `prior` is an index into the assessment's episodes; `reacted` says that a reaction has followed in the course.
+    `prior` is an index into the assessment's episodes; `given_until` is the end of the course, None while it may go
+    on; `reacted` says that a reaction has followed in the course.
     """
 
     prior: int
@@ -197,6 +200,7 @@ class RestartAssessment:
     started_at: Instant
     utc_offset_minutes: int
     course: tuple[FactKey, ...]
+    given_until: Instant | None
     reacted: bool
 
 

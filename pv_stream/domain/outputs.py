@@ -143,7 +143,10 @@ class RulebookOut:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`."""
+    """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`.
+
+    `eosinophils_per_ul` is the peak; `eosinophils_are_more` says that the laboratory sent it as a lower bound.
+    """
 
     schema_version: Literal[1]
     record_id: str
@@ -162,6 +165,7 @@ class Alert:
     cause: Cause
     culprits: tuple[CulpritOut, ...]
     eosinophils_per_ul: Decimal | None
+    eosinophils_are_more: bool
     threshold_per_ul: int | None
     regiscar: RegiscarOut | None
     recurrence: RecurrenceOut | None
@@ -215,6 +219,7 @@ class Case:
     signs: tuple[str, ...]
     culprits: tuple[CulpritOut, ...]
     eosinophils_per_ul: Decimal | None
+    eosinophils_are_more: bool
     regiscar: RegiscarOut
     recurrence: RecurrenceOut | None
     flags: tuple[str, ...]

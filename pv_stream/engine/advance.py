@@ -7,12 +7,13 @@ itself. Time is only ever taken from the log: the shard's clock and the record's
 
 from dataclasses import replace
 
+from pv_stream.domain.codes import Status
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Fact, FactVersion, Held, Retracted, Statement
 from pv_stream.domain.ids import FactKey, PatientId
-from pv_stream.domain.outputs import Cause, Output, Timeliness
+from pv_stream.domain.outputs import Cause, Output
 from pv_stream.domain.published import PatientState
-from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant
+from pv_stream.domain.times import Instant
 from pv_stream.engine import diff as telling_diff
 from pv_stream.engine.assess import assess
 from pv_stream.engine.diff import close_due, next_due
@@ -52,7 +53,8 @@ def advance(
         patient_id=event.patient_id,
         as_of=as_of,
         cause=cause,
-        timeliness=_timeliness(version.statement.effective.latest, as_of, rulebook),
+        effective=version.statement.effective.latest,
+        known_at=as_of,
         facts=state.facts,
         replaced=replaced,
         rulebook=rulebook,
@@ -70,7 +72,8 @@ def fire_due(patient_id: PatientId, state: PatientState, now: Instant, rulebook:
         patient_id=patient_id,
         as_of=as_of,
         cause=Cause.CLOCK,
-        timeliness=_timeliness(state.due, now, rulebook),
+        effective=state.due,
+        known_at=now,
         facts=state.facts,
         replaced=frozenset(),
         rulebook=rulebook,
@@ -92,7 +95,8 @@ def mark_incomplete(
         patient_id=patient_id,
         as_of=as_of,
         cause=Cause.EVENT,
-        timeliness=Timeliness.LIVE,
+        effective=as_of,
+        known_at=as_of,
         facts=state.facts,
         replaced=frozenset(),
         rulebook=rulebook,
@@ -103,8 +107,10 @@ def mark_incomplete(
 
 
 def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
-    """Hold what ingest should have held: a log may have been written by others."""
+    """Hold what ingest should have held, since a log may have been written by others; a review settles it."""
     statement = version.statement
+    if version.order.status is Status.REVIEWED:
+        return version
     code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
     if code is None or isinstance(statement.content, Held | Retracted):
         return version
@@ -148,12 +154,3 @@ def _with_fact(
     facts = {**state.facts, version.key: joined}
     relevance = relevance_after(state.relevance, version.statement.content, facts, rulebook)
     return replace(state, facts=facts, clock=as_of, relevance=relevance)
-
-
-def _timeliness(effective: Instant, as_of: Instant, rulebook: Rulebook) -> Timeliness:
-    delay = as_of - effective
-    if delay <= rulebook.parameters.live_hours.value * MICROSECONDS_PER_HOUR:
-        return Timeliness.LIVE
-    if delay <= rulebook.parameters.late_days.value * MICROSECONDS_PER_DAY:
-        return Timeliness.LATE
-    return Timeliness.RETROSPECTIVE

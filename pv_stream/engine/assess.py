@@ -4,6 +4,7 @@ It composes rules and knows no clinical number: timeline, courses, spans, score,
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pv_stream.domain.assessment import (
     Assessment,
@@ -16,16 +17,17 @@ from pv_stream.domain.assessment import (
 from pv_stream.domain.codes import EvidenceFlag
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.courses import build_courses
-from pv_stream.rules.episodes import Ending, Span, ending, find_spans
+from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans
 from pv_stream.rules.recurrence import Draft, relate
 from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.suspects import Courses, find_suspects, rank
+from pv_stream.rules.suspects import find_suspects, rank
 from pv_stream.rules.tiers import judge
-from pv_stream.rules.timeline import EosinophilCount, Sign, build_timeline
+from pv_stream.rules.timeline import EosinophilCount, Reading, Sign, build_timeline
 
 
 def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
@@ -34,6 +36,7 @@ def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
     courses = build_courses(timeline.exposures, rulebook)
     spans = find_spans(
         timeline,
+        courses,
         rulebook,
         lambda span: _draft(span, courses, rulebook).tier is not None,
     )
@@ -51,6 +54,9 @@ def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
 
 def _draft(span: Span, courses: Courses, rulebook: Rulebook) -> Draft:
     end = ending(span, rulebook)
+    # What is recorded after the closing is not part of the scene: it can neither score nor reopen the episode.
+    scene_end = Instant(end.closes_at + 1)
+    span = replace(span, timeline=between(span.timeline, None, scene_end))
     suspects = find_suspects(span, courses, rulebook)
     score = _score(span, end, rulebook)
     verdict = judge(suspects, score, rulebook)
@@ -77,7 +83,7 @@ def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
 
 def _episode(draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook) -> EpisodeAssessment:
     onset, offset = draft.onset
-    peak = _peak(draft)
+    peak, reading = _peak(draft.span) or (None, None)
     return EpisodeAssessment(
         members=tuple(dict.fromkeys(key for evidence in draft.span.evidence for key in evidence.keys)),
         onset=onset,
@@ -87,7 +93,8 @@ def _episode(draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook) ->
         rule=None if draft.verdict.row is None else draft.verdict.row.name,
         culprits=culprits,
         signs=_signs(draft.span),
-        eosinophils_per_ul=None if peak is None or peak.alert is None else peak.alert.low,
+        eosinophils_per_ul=None if reading is None else reading.low,
+        eosinophils_are_more=reading is not None and reading.high is None,
         threshold_per_ul=_threshold(draft, rulebook),
         score=draft.score,
         established_by=draft.established_by,
@@ -105,9 +112,11 @@ def _threshold(draft: Draft, rulebook: Rulebook) -> int | None:
     return None if suspect is None else rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
 
 
-def _peak(draft: Draft) -> EosinophilCount | None:
-    counts = [count for count in draft.span.timeline.counts if count.alert is not None]
-    return max(counts, key=lambda c: c.alert.low, default=None)  # type: ignore[union-attr]
+def _peak(span: Span) -> tuple[EosinophilCount, Reading] | None:
+    """Return the highest count with its reading; one known only to be below something is no peak."""
+    counts = [(count, count.alert) for count in span.timeline.counts if count.alert is not None]
+    stated = [(count, alert) for count, alert in counts if alert.is_exact or alert.low > 0]
+    return max(stated, key=lambda pair: pair[1].low, default=None)
 
 
 def _signs(span: Span) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ withdrawn when that takes its basis away, closed when time passes its closing, s
 out to be another's. What did not change is not told again.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pv_stream.domain.assessment import Assessment, EpisodeAssessment, Tier
 from pv_stream.domain.ids import AlertId, EpisodeId, RecurrenceId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import AlertLine, EpisodeState, PublishedEpisode, RecurrenceLine
+from pv_stream.domain.published import LIVE, AlertLine, EpisodeState, PublishedEpisode, RecurrenceLine
 from pv_stream.engine import telling
 from pv_stream.engine.match import Matched
 from pv_stream.engine.telling import Occasion
@@ -29,16 +29,42 @@ def tell_episodes(
     for index, old in enumerate(told):
         if index in matched.absorbed:
             episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
-        elif index not in matched.known and _rests_on_replaced(old, occasion):
+        elif index not in matched.known and old.state is not EpisodeState.SUPERSEDED:
+            # No evidence, or no watched drug in whose window it lies: what was told was not so.
             episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs)
+    floors = _absorbed_tiers(told, matched, occasion)
     for index, assessed in enumerate(assessment.episodes):
+        floor = floors.get(matched.ids[index])
         known = matched.known[index]
         of_episode = None if assessed.recurrence is None else matched.ids[assessed.recurrence.of_episode]
         if known is None:
             episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
         else:
-            episodes[known] = _tell_known(told[known], assessed, of_episode, occasion, outputs)
+            update = _Update(told[known], assessed, of_episode, floor)
+            episodes[known] = _tell_known(update, occasion, outputs)
     return tuple(episodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """Hold a published episode and what is assessed of it now; `floor` is the tier of an alert that it absorbed."""
+
+    old: PublishedEpisode
+    assessed: EpisodeAssessment
+    of_episode: EpisodeId | None
+    floor: Tier | None
+
+
+def _absorbed_tiers(
+    told: tuple[PublishedEpisode, ...], matched: Matched, occasion: Occasion
+) -> dict[EpisodeId, Tier]:
+    """Return the highest tier that each survivor takes over; none when a replaced fact caused the joining."""
+    tiers: dict[EpisodeId, Tier] = {}
+    for index, survivor in matched.absorbed.items():
+        line = told[index].alert
+        if line is not None and line.status in LIVE and not occasion.replaced:
+            tiers[survivor] = max(line.tier, tiers.get(survivor, line.tier))
+    return tiers
 
 
 def _rests_on_replaced(old: PublishedEpisode, occasion: Occasion) -> bool:
@@ -65,20 +91,17 @@ def _tell_new(
     return _tell_alert(new, AlertStatus.RAISED, assessed.tier, occasion, outputs)
 
 
-def _tell_known(
-    old: PublishedEpisode,
-    assessed: EpisodeAssessment,
-    of_episode: EpisodeId | None,
-    occasion: Occasion,
-    outputs: list[Output],
-) -> PublishedEpisode:
-    tier = _latched_tier(old, assessed, occasion)
+def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    old, assessed = update.old, update.assessed
+    tier = max(
+        (t for t in (_latched_tier(old, assessed, occasion), update.floor) if t is not None), default=None
+    )
     if tier is None:
         if _is_alerted(old):
             return _withdraw(old, assessed, EpisodeState.CANDIDATE, occasion, outputs)
         return _tell_unalerted(old, assessed, occasion, outputs)
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
-    new = replace(old, members=members, last=assessed, recurrence_of=of_episode)
+    new = replace(old, members=members, last=assessed, recurrence_of=update.of_episode)
     if old.alert is None or not _is_alerted(old):
         return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs)
     reopened = old.state is EpisodeState.CLOSED and assessed.closes_at > occasion.as_of

@@ -79,10 +79,19 @@ def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[Episode
     raise AssertionError
 
 
-def match_restart(restart: RestartAssessment, published: Sequence[PublishedRestart]) -> int | None:
-    """Return the index of the published restart of the same drug that shares a record of the course."""
-    course = frozenset(restart.course)
-    for index, known in enumerate(published):
-        if known.last.drug == restart.drug and any(key in course for key in known.course):
-            return index
-    return None
+def match_restarts(
+    assessed: Sequence[RestartAssessment], published: Sequence[PublishedRestart]
+) -> tuple[int | None, ...]:
+    """Return, for each assessed restart, the index of the published one whose course it shares most of, if any."""
+    overlaps = []
+    for new, restart in enumerate(assessed):
+        course = frozenset(restart.course)
+        for old, told in enumerate(published):
+            shared = sum(key in course for key in told.course)
+            if shared and told.last.drug == restart.drug:
+                overlaps.append((-shared, old, new))
+    known: list[int | None] = [None] * len(assessed)
+    for _, old, new in sorted(overlaps):
+        if known[new] is None and old not in known:
+            known[new] = old
+    return tuple(known)

@@ -37,9 +37,7 @@ def relevance_after(
     """Return what a patient ever had once a content has joined the facts; it never shrinks."""
     match content:
         case Exposure():
-            if Relevance.WATCHED_DRUG not in relevance and not rulebook.watched.keys().isdisjoint(
-                content.ingredients
-            ):
+            if any(rulebook.drug_called(ingredient) is not None for ingredient in content.ingredients):
                 return relevance | Relevance.WATCHED_DRUG
         case Held():
             return relevance | Relevance.HELD

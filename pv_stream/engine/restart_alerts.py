@@ -10,7 +10,7 @@ from pv_stream.domain.ids import AlertId, EpisodeId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
 from pv_stream.domain.published import LIVE, AlertLine, PublishedRestart
 from pv_stream.engine import telling
-from pv_stream.engine.match import Matched, match_restart
+from pv_stream.engine.match import Matched, match_restarts
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules import reasons
 
@@ -22,19 +22,17 @@ def tell_restarts(
     occasion: Occasion,
     outputs: list[Output],
 ) -> tuple[PublishedRestart, ...]:
-    """Tell of restarts that are new or changed, and withdraw those whose basis was taken back."""
+    """Tell of restarts that are new or changed, and withdraw those that turned out to be none."""
     restarts = list(told)
-    found: set[int] = set()
-    for assessed in assessment.restarts:
-        known = match_restart(assessed, told)
+    matches = match_restarts(assessment.restarts, told)
+    for assessed, known in zip(assessment.restarts, matches, strict=True):
         of_episode = matched.ids[assessed.prior]
         if known is not None:
-            found.add(known)
             restarts[known] = _tell_known_restart(told[known], assessed, of_episode, occasion, outputs)
         elif not assessed.reacted:
             restarts.append(_tell_new_restart(assessed, of_episode, occasion, outputs))
     for index, old in enumerate(told):
-        if index not in found and old.alert.status in LIVE and occasion.replaced:
+        if index not in matches and old.alert.status in LIVE:
             restarts[index] = _withdraw_restart(old, occasion, outputs)
     return tuple(restarts)
 
@@ -61,7 +59,7 @@ def _tell_known_restart(
     occasion: Occasion,
     outputs: list[Output],
 ) -> PublishedRestart:
-    course = tuple(dict.fromkeys((*old.course, *assessed.course)))
+    course = assessed.course
     if assessed.reacted and old.alert.status in LIVE:
         # The warning has had its say: the reaction in this course has an alert of its own.
         return replace(old, course=course)
@@ -91,5 +89,5 @@ def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[O
         AlertStatus.WITHDRAWN,
         old.alert.tier,
     )
-    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.WITHDRAWN))
+    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.NO_RESTART))
     return replace(old, alert=line)

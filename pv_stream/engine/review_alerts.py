@@ -28,16 +28,19 @@ def tell_reviews(
             reviews[known] = _tell_review(told[known], review, occasion, outputs)
     held = {review.fact for review in assessed}
     for index, old in enumerate(told):
-        if old.last.fact not in held and old.alert.status in LIVE and old.last.fact in occasion.replaced:
-            line = AlertLine(
-                old.alert.alert_id,
-                old.alert.revision + 1,
-                AlertStatus.CLOSED,
-                Tier.INFO,
-            )
-            outputs.append(telling.review_alert(occasion, line, old.last, reasons.REVIEWED, "reviewed"))
-            reviews[index] = replace(old, alert=line)
+        if old.last.fact not in held and old.alert.status in LIVE:
+            reviews[index] = _end_review(old, occasion, outputs)
     return tuple(reviews)
+
+
+def _end_review(old: PublishedReview, occasion: Occasion, outputs: list[Output]) -> PublishedReview:
+    """Close the review of a value that was settled; withdraw it when no watched drug was given after all."""
+    settled = old.last.fact in occasion.replaced
+    status = AlertStatus.CLOSED if settled else AlertStatus.WITHDRAWN
+    line = AlertLine(old.alert.alert_id, old.alert.revision + 1, status, Tier.INFO)
+    reason, closing = (reasons.REVIEWED, "reviewed") if settled else (reasons.UNDER_NO_DRUG, None)
+    outputs.append(telling.review_alert(occasion, line, old.last, reason, closing))
+    return replace(old, alert=line)
 
 
 def _tell_review(

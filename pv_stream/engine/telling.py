@@ -21,6 +21,7 @@ from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
     Alert,
     AlertKind,
+    AlertStatus,
     Case,
     CategoryOut,
     Cause,
@@ -36,7 +37,7 @@ from pv_stream.domain.outputs import (
     Timeliness,
 )
 from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine
-from pv_stream.domain.times import Instant, format_instant
+from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant, format_instant
 from pv_stream.rules.rulebook import Rulebook
 
 #: The operational organ cut-offs in use (clinical specification: `wolfson` by default, named in the output).
@@ -49,13 +50,15 @@ _DIGEST_SHOWN = 12
 class Occasion:
     """Hold what is the same for all that one record makes known about a patient.
 
+    `effective` is the clinical time of the record, or the instant that was due; `known_at` is when that was known.
     `replaced` names the facts of which a version was replaced: only these let a tier fall.
     """
 
     patient_id: PatientId
     as_of: Instant
     cause: Cause
-    timeliness: Timeliness
+    effective: Instant
+    known_at: Instant
     facts: Mapping[FactKey, Fact]
     replaced: frozenset[FactKey]
     rulebook: Rulebook
@@ -65,6 +68,19 @@ class Occasion:
     def rulebook_out(self) -> RulebookOut:
         """Name the rulebook as outputs do."""
         return RulebookOut(self.rulebook.version, self.rulebook.digest)
+
+    def timeliness(self, latest: Instant | None = None) -> Timeliness:
+        """Tell how old the news is, by the record or by what it is about, whichever is later.
+
+        An old drug start that arrives today makes today's eosinophils an alert of today.
+        """
+        effective = self.effective if latest is None else max(self.effective, latest)
+        delay, parameters = self.known_at - effective, self.rulebook.parameters
+        if delay <= parameters.live_hours.value * MICROSECONDS_PER_HOUR:
+            return Timeliness.LIVE
+        if delay <= parameters.late_days.value * MICROSECONDS_PER_DAY:
+            return Timeliness.LATE
+        return Timeliness.RETROSPECTIVE
 
     def flags(self, flags: tuple[EpisodeFlag, ...]) -> tuple[str, ...]:
         """Return flags in order, with the one that says that the patient's data are incomplete."""
@@ -100,11 +116,12 @@ def _alert(
         superseded_by=None,
         tier=line.tier.name.lower(),
         as_of=format_instant(occasion.as_of),
-        timeliness=occasion.timeliness,
+        timeliness=occasion.timeliness(),
         reason=reason,
         cause=occasion.cause,
         culprits=(),
         eosinophils_per_ul=None,
+        eosinophils_are_more=False,
         threshold_per_ul=None,
         regiscar=None,
         recurrence=None,
@@ -125,8 +142,10 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         episode_id=told.episode_id,
         closing=told.closing,
         superseded_by=told.superseded_by,
+        timeliness=occasion.timeliness(None if told.closing is not None else last.last_evidence),
         culprits=_culprits(last),
         eosinophils_per_ul=last.eosinophils_per_ul,
+        eosinophils_are_more=last.eosinophils_are_more,
         threshold_per_ul=last.threshold_per_ul,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
@@ -141,6 +160,9 @@ def restart_alert(
     return replace(
         _alert(occasion, line, AlertKind.CULPRIT_RESTART, reason, restart.course[:1]),
         episode_id=of_episode,
+        timeliness=occasion.timeliness(
+            occasion.known_at if restart.given_until is None else restart.given_until
+        ),
         restart=RestartOut(
             drug=restart.drug,
             rxnorm=restart.rxnorm,
@@ -178,7 +200,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         state=told.state.value,
         closing=told.closing,
         superseded_by=told.superseded_by,
-        tier=None if told.alert is None else told.alert.tier.name.lower(),
+        tier=_standing_tier(told),
         onset=format_instant(last.onset),
         last_evidence=format_instant(last.last_evidence),
         resolved_at=None if last.resolved_at is None else format_instant(last.resolved_at),
@@ -187,6 +209,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         signs=last.signs,
         culprits=_culprits(last),
         eosinophils_per_ul=last.eosinophils_per_ul,
+        eosinophils_are_more=last.eosinophils_are_more,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
         flags=occasion.flags(last.flags),
@@ -194,6 +217,12 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
     )
+
+
+def _standing_tier(told: PublishedEpisode) -> str | None:
+    if told.alert is None or told.alert.status is AlertStatus.WITHDRAWN:
+        return None
+    return told.alert.tier.name.lower()
 
 
 def recurrence_record(

@@ -25,18 +25,21 @@ _DOSES: Final = frozenset({ExposureKind.ADMINISTRATION, ExposureKind.STATEMENT})
 class Course:
     """Hold one course of one ingredient.
 
-    `first` is the first record (an order counts), `first_dose` the first dose, `last_dose` the end of the last.
-    `open_ended` says that a dose was stated to go on; `stopped_at` is the recorded stop.
+    `first` is the first record (an order counts), `first_dose` the first dose, `last_dose` the end of the last,
+    `last_record` the start of the last record. `open_ended` says that a dose was stated to go on; `order_ends` is
+    the end of the orders, None while one is open; `stopped_at` is the recorded stop.
     """
 
     drug: str
     index: int
     first: Interval
     utc_offset_minutes: int
-    records: tuple[FactKey, ...]
+    last_record: Instant
+    records: tuple[FactKey, ...] = ()
     first_dose: Interval | None = None
     last_dose: Instant | None = None
     open_ended: bool = False
+    ordered: bool = False
     order_ends: Instant | None = None
     stopped_at: Instant | None = None
 
@@ -46,18 +49,21 @@ class Course:
         return self.index > 0
 
     @property
-    def start(self) -> Interval:
-        """Return the start that latency is counted from: the first dose, else the first order."""
-        return self.first if self.first_dose is None else self.first_dose
-
-    @property
-    def covered_until(self) -> Instant | None:
-        """Return the last instant known to be covered, or None while nothing says that it ended."""
+    def given_until(self) -> Instant | None:
+        """Return the end of the last dose, or of the orders while there is no dose; None while it may go on."""
         if self.stopped_at is not None:
             return self.stopped_at
         if self.first_dose is None:
             return self.order_ends
         return None if self.open_ended else self.last_dose
+
+    @property
+    def covered_until(self) -> Instant | None:
+        """Return the last instant at which the drug may have been taken; an order that was not stopped covers too."""
+        given = self.given_until
+        if self.stopped_at is not None or given is None or not self.ordered:
+            return given
+        return None if self.order_ends is None else max(given, self.order_ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +81,25 @@ def build_courses(
     records: dict[str, list[Dated[Exposure]]] = {}
     for dated in exposures:
         for ingredient in dated.content.ingredients:
-            drug = rulebook.watched.get(ingredient)
+            drug = rulebook.drug_called(ingredient)
             if drug is not None and dated.content.route not in drug.routes_outside:
-                records.setdefault(ingredient, []).append(dated)
+                records.setdefault(drug.name, []).append(dated)
     return {
-        ingredient: _courses_of(rulebook.watched[ingredient], records[ingredient], rulebook)
-        for ingredient in sorted(records)
+        name: _courses_of(rulebook.watched[name], sorted(records[name], key=_stops_first), rulebook)
+        for name in sorted(records)
     }
+
+
+def _stops_first(dated: Dated[Exposure]) -> tuple[Instant, bool, Interval, FactKey]:
+    """Order a stop before an order of the same instant: together they are a change of the order, not an end."""
+    return (dated.at.earliest, not dated.content.is_stop, dated.at, dated.key)
 
 
 @dataclass(slots=True)
 class _Builder:
     drug: WatchedDrug
     gap_days: int
+    record_gap_days: int
     done: list[Course] = field(default_factory=list)
     current: Course | None = None
 
@@ -102,29 +114,30 @@ class _Builder:
                 index=len(self.done),
                 first=dated.at,
                 utc_offset_minutes=dated.utc_offset_minutes,
-                records=(),
+                last_record=dated.at.earliest,
             )
+        if self.current.stopped_at == dated.at.earliest:
+            self.current = replace(self.current, stopped_at=None)
         self.current = _extended(self.current, dated)
 
     def _stop(self, dated: Dated[Exposure]) -> None:
-        """Record a stop; a later one replaces nothing, since the course has ended at the first."""
+        """Record a stop, at the latest instant it may mean; a later one replaces nothing."""
         if self.current is not None and self.current.stopped_at is None:
             self.current = replace(
                 self.current,
-                stopped_at=dated.at.earliest,
+                stopped_at=dated.at.latest,
                 records=(*self.current.records, dated.key),
+                last_record=dated.at.earliest,
             )
 
     def _is_new_course(self, course: Course, dated: Dated[Exposure]) -> bool:
         if course.stopped_at is not None:
             return dated.at.earliest > course.stopped_at
-        until = course.covered_until
+        until, gap_days = course.given_until, self.gap_days
         if until is None:
-            return False
-        gap = local_day(dated.at.earliest, dated.utc_offset_minutes) - local_day(
-            until, course.utc_offset_minutes
-        )
-        return gap > self.gap_days
+            until, gap_days = course.last_record, self.record_gap_days
+        day = local_day(dated.at.earliest, dated.utc_offset_minutes)
+        return day - local_day(until, course.utc_offset_minutes) > gap_days
 
     def _close(self) -> None:
         if self.current is not None:
@@ -138,24 +151,25 @@ class _Builder:
 
 def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rulebook) -> tuple[Course, ...]:
     gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
-    builder = _Builder(drug, gap)
+    builder = _Builder(drug, gap, rulebook.parameters.course_record_gap_days.value)
     for dated in records:
         builder.add(dated)
     return builder.finish()
 
 
 def _extended(course: Course, dated: Dated[Exposure]) -> Course:
-    records = (*course.records, dated.key)
+    course = replace(
+        course, records=(*course.records, dated.key), last_record=max(course.last_record, dated.at.earliest)
+    )
     end = None if dated.content.end is None else dated.content.end.latest
     if dated.content.kind not in _DOSES:
-        ends = [instant for instant in (course.order_ends, end) if instant is not None]
-        known = end is not None and (course.order_ends is not None or not course.records)
-        return replace(course, records=records, order_ends=max(ends) if known else None)
+        if course.ordered:
+            end = None if end is None or course.order_ends is None else max(end, course.order_ends)
+        return replace(course, ordered=True, order_ends=end)
     is_statement = dated.content.kind is ExposureKind.STATEMENT
     last = dated.at.latest if end is None else max(end, dated.at.latest)
     return replace(
         course,
-        records=records,
         first_dose=course.first_dose or dated.at,
         last_dose=last if course.last_dose is None else max(course.last_dose, last),
         open_ended=course.open_ended or (is_statement and end is None),
@@ -168,27 +182,40 @@ def window_position(
     """Return where an instant lies in the window of a course, or None when it lies outside.
 
     Days are calendar days at the facility. A start or an instant known only to an interval is inside when it may
-    be; its latency is then unknown.
+    be, and so is an instant after an order but before the first recorded dose; latency is then unknown.
     """
     drug = rulebook.watched[course.drug]
-    parameters = rulebook.parameters
-    lowest = local_day(at.earliest, utc_offset_minutes) - local_day(
-        course.start.latest, course.utc_offset_minutes
-    )
-    highest = local_day(at.latest, utc_offset_minutes) - local_day(
-        course.start.earliest, course.utc_offset_minutes
-    )
-    first_day = 0 if course.is_reexposure else 1
-    if highest < first_day or lowest > (drug.latency_max_days or parameters.latency_max_days).value:
+    if _is_after_lag(course, at, utc_offset_minutes, rulebook):
         return None
-    until = course.covered_until
-    if until is not None:
-        days_after = local_day(at.earliest, utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
-        if days_after > (drug.lag_days or parameters.lag_days).value:
+    days_max = (drug.latency_max_days or rulebook.parameters.latency_max_days).value
+    days_min = 0 if course.is_reexposure else 1
+    if course.first_dose is not None:
+        lowest, highest = _days_since(course.first_dose, course, at, utc_offset_minutes)
+        if highest >= days_min and lowest <= days_max:
+            exact = lowest == highest
+            latency = _latency(course, lowest, drug, rulebook) if exact else Latency.UNKNOWN
+            return WindowPosition(latency, lowest if exact else None)
+        if lowest > days_max:
             return None
-    if course.first_dose is None or lowest != highest:
-        return WindowPosition(Latency.UNKNOWN, None)
-    return WindowPosition(_latency(course, lowest, drug, rulebook), lowest)
+    lowest, highest = _days_since(course.first, course, at, utc_offset_minutes)
+    inside = course.ordered and highest >= days_min and lowest <= days_max
+    return WindowPosition(Latency.UNKNOWN, None) if inside else None
+
+
+def _is_after_lag(course: Course, at: Interval, utc_offset_minutes: int, rulebook: Rulebook) -> bool:
+    until = course.covered_until
+    if until is None:
+        return False
+    lag_days = (rulebook.watched[course.drug].lag_days or rulebook.parameters.lag_days).value
+    return local_day(at.earliest, utc_offset_minutes) - local_day(until, course.utc_offset_minutes) > lag_days
+
+
+def _days_since(start: Interval, course: Course, at: Interval, utc_offset_minutes: int) -> tuple[int, int]:
+    """Return the fewest and the most calendar days that may lie between a start and an instant."""
+    return (
+        local_day(at.earliest, utc_offset_minutes) - local_day(start.latest, course.utc_offset_minutes),
+        local_day(at.latest, utc_offset_minutes) - local_day(start.earliest, course.utc_offset_minutes),
+    )
 
 
 def _latency(course: Course, days: int, drug: WatchedDrug, rulebook: Rulebook) -> Latency:
@@ -204,7 +231,7 @@ def exposure_state(course: Course, at: Instant, utc_offset_minutes: int, ruleboo
     """Return whether a course was still running at an instant, as far as records tell."""
     if course.stopped_at is not None and course.stopped_at <= at:
         return ExposureState.STOPPED
-    until = course.covered_until
+    until = course.given_until
     if until is None:
         return ExposureState.ONGOING
     drug = rulebook.watched[course.drug]

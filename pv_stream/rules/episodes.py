@@ -2,27 +2,32 @@
 
 Positive evidence in order of time is cut into spans. A span ends where a resolution was documented, or where
 nothing was positive for `disease_free_days` and that is more than silence: an alerting episode needs its signs
-documented as gone, since no data is not "no reaction"; anything less is only remembered and may be cut by the gap
-alone. What a span means (suspects, score, tier) is not known here: the caller says whether it alerts.
+documented as gone, or a watched drug begun since in a patient who was observed, for no data is not "no reaction".
+Anything less, and counts without a sign, may be cut by the gap alone. What a span means (suspects, score, tier) is
+not known here: the caller says whether it alerts.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from pv_stream.domain.assessment import Closing
-from pv_stream.domain.codes import FindingCode, Presence
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
+    MICROSECONDS_PER_MINUTE,
     Instant,
     Interval,
     after_days,
     local_day,
 )
+from pv_stream.rules.courses import Course, window_position
 from pv_stream.rules.items import is_positive
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.timeline import EosinophilCount, Sign, SignKind, Timeline
+
+Courses = Mapping[str, tuple[Course, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,24 @@ class Ending:
     closes_at: Instant
 
 
-def find_spans(timeline: Timeline, rulebook: Rulebook, alerts: Callable[[Span], bool]) -> list[Span]:
+def find_spans(
+    timeline: Timeline, courses: Courses, rulebook: Rulebook, alerts: Callable[[Span], bool]
+) -> list[Span]:
     """Cut a timeline into the spans of its episodes, in order of time."""
     spans: list[Span] = []
     current: list[Evidence] = []
+    start: Instant | None = None
     for evidence in _positive_evidence(timeline, rulebook):
-        if current and _begins_anew(evidence, current, timeline, rulebook, alerts):
-            spans.append(_span(current, timeline, evidence.at.earliest))
-            current = []
+        if current:
+            if _is_falling_after_resolution(evidence, current, timeline):
+                continue
+            if _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts):
+                spans.append(_span(current, timeline, start, evidence.at.earliest))
+                start = Instant(current[-1].at.earliest + 1)
+                current = []
         current.append(evidence)
     if current:
-        spans.append(_span(current, timeline, None))
+        spans.append(_span(current, timeline, start, None))
     return spans
 
 
@@ -88,13 +100,19 @@ def _positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]
     return sorted(positive, key=lambda evidence: (evidence.at, evidence.keys))
 
 
-def _span(evidence: list[Evidence], timeline: Timeline, end: Instant | None) -> Span:
-    return Span(tuple(evidence), _between(timeline, evidence[0].at.earliest, end))
+def _span(evidence: list[Evidence], timeline: Timeline, start: Instant | None, end: Instant | None) -> Span:
+    """Return a span that begins with its opening's day, so that the same morning's normal results belong to it."""
+    opening = evidence[0]
+    day = local_day(opening.at.earliest, opening.utc_offset_minutes)
+    morning = Instant(day * MICROSECONDS_PER_DAY - opening.utc_offset_minutes * MICROSECONDS_PER_MINUTE)
+    return Span(tuple(evidence), between(timeline, morning if start is None else max(morning, start), end))
 
 
-def _between(timeline: Timeline, start: Instant, end: Instant | None) -> Timeline:
+def between(timeline: Timeline, start: Instant | None, end: Instant | None) -> Timeline:
+    """Return the part of a timeline from an instant up to, not including, another; exposures and held stay whole."""
+
     def inside(at: Interval) -> bool:
-        return at.earliest >= start and (end is None or at.earliest < end)
+        return (start is None or at.earliest >= start) and (end is None or at.earliest < end)
 
     return replace(
         timeline,
@@ -102,13 +120,36 @@ def _between(timeline: Timeline, start: Instant, end: Instant | None) -> Timelin
         signs=tuple(sign for sign in timeline.signs if inside(sign.at)),
         temperatures=tuple(dated for dated in timeline.temperatures if inside(dated.at)),
         findings=tuple(dated for dated in timeline.findings if inside(dated.at)),
+        resolutions=tuple(at for at in timeline.resolutions if inside(at)),
     )
 
 
-def _begins_anew(
+def _is_falling_after_resolution(evidence: Evidence, current: list[Evidence], timeline: Timeline) -> bool:
+    """Tell whether a value after a documented resolution is only on its way down: not worsening, not persistence."""
+    last = current[-1]
+    if _documented_resolution(timeline, last.at.earliest, evidence.at.earliest) is None:
+        return False
+    value = _value(evidence)
+    before = next((_value(e) for e in reversed(current) if _measure(e) == _measure(evidence)), None)
+    return value is not None and before is not None and value <= before
+
+
+def _value(evidence: Evidence) -> Decimal | None:
+    if isinstance(evidence.source, Sign):
+        return evidence.source.value
+    return None if evidence.source.alert is None else evidence.source.alert.low
+
+
+def _measure(evidence: Evidence) -> str:
+    return evidence.source.label if isinstance(evidence.source, Sign) else "eosinophils"
+
+
+def _begins_anew(  # noqa: PLR0913 - the walk's whole state; a class would hide that it has none of its own
     evidence: Evidence,
     current: list[Evidence],
+    start: Instant | None,
     timeline: Timeline,
+    courses: Courses,
     rulebook: Rulebook,
     alerts: Callable[[Span], bool],
 ) -> bool:
@@ -120,13 +161,29 @@ def _begins_anew(
     free_days = rulebook.parameters.disease_free_days.value
     if _days_between(last.at.earliest, last.utc_offset_minutes, evidence) < free_days:
         return False
-    span = _span(current, timeline, evidence.at.earliest)
-    if not alerts(span):
+    span = _span(current, timeline, start, evidence.at.earliest)
+    if not alerts(span) or not any(isinstance(e.source, Sign) for e in current):
         return True
     quiet_since = _quiet_since(span, rulebook)
     if quiet_since is not None and _days_between(quiet_since, last.utc_offset_minutes, evidence) >= free_days:
         return True
+    if _is_under_new_course(evidence, last, timeline, courses, rulebook):
+        return True
     return _last_observed(timeline, last.at.earliest, rulebook) < evidence.at.earliest
+
+
+def _is_under_new_course(
+    evidence: Evidence, last: Evidence, timeline: Timeline, courses: Courses, rulebook: Rulebook
+) -> bool:
+    """Tell whether a watched drug was begun since the last evidence, the patient being observed meanwhile."""
+    begun = any(
+        last.at.earliest < course.first.earliest <= evidence.at.earliest
+        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
+        for drug in courses
+        for course in courses[drug]
+    )
+    after = bisect_right(timeline.data_times, last.at.earliest)
+    return begun and timeline.data_times[after] < evidence.at.earliest
 
 
 def _days_between(earlier: Instant, utc_offset_minutes: int, evidence: Evidence) -> int:
@@ -136,15 +193,13 @@ def _days_between(earlier: Instant, utc_offset_minutes: int, evidence: Evidence)
 
 
 def _documented_resolution(timeline: Timeline, after: Instant, before: Instant | None) -> Instant | None:
-    for dated in timeline.findings:
-        content, at = dated.content, dated.at.earliest
-        if (
-            content.code is FindingCode.REACTION_RESOLVED
-            and content.presence is Presence.PRESENT
-            and at >= after
-            and (before is None or at < before)
-        ):
-            return at
+    """Return the latest instant that the first documented resolution between two instants may mean, if there is one.
+
+    One known only by its day is after a sign of that day, and is not before another.
+    """
+    for at in timeline.resolutions:
+        if at.latest >= after and (before is None or at.latest < before):
+            return at.latest
     return None
 
 

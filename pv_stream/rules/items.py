@@ -252,37 +252,44 @@ class CountLevels:
 def count_levels(count: EosinophilCount, parameters: Parameters) -> CountLevels | None:
     """Return the levels that one specimen allows, or None when it says nothing.
 
-    Count and percentage are alternatives, never added; the percentage counts only below the leukocyte guard.
+    Count and percentage are alternatives, never added; the percentage counts only below the leukocyte guard, and
+    without leukocytes it may count, so only the best reading takes it.
     """
-    by_percent = _percent_level(count, parameters)
     if not count.counts:
         return None
-    bounds = (
-        parameters.eosinophils_low_per_ul.value,
-        parameters.eosinophils_high_per_ul.value,
-    )
+    bounds = (parameters.eosinophils_low_per_ul.value, parameters.eosinophils_high_per_ul.value)
     ranges = [_level_range(reading, bounds) for reading in count.counts]
+    guarded = _percent_levels(count, parameters)
     current = None
     if count.current is not None:
         low, high = _level_range(count.current, bounds)
-        current = max(low, by_percent) if low == high else None
+        current = max(low, *guarded) if low == high else None
     return CountLevels(
-        worst=max(min(low for low, _ in ranges), by_percent),
+        worst=max(min(low for low, _ in ranges), min(guarded)),
         current=current,
-        best=max(*(high for _, high in ranges), by_percent),
+        best=max(*(high for _, high in ranges), *guarded, *_unguarded_levels(count, parameters)),
     )
 
 
-def _percent_level(count: EosinophilCount, parameters: Parameters) -> int:
-    if count.percent is None or count.leukocytes is None:
-        return 0
-    if not _is_below(count.leukocytes, parameters.leukocytes_guard_per_ul.value):
-        return 0
-    bounds = (
-        parameters.eosinophils_low_percent.value,
-        parameters.eosinophils_high_percent.value,
-    )
-    return _level(count.percent.low, bounds)
+def _percent_levels(count: EosinophilCount, parameters: Parameters) -> tuple[int, ...]:
+    """Return the level of each percentage with its leukocytes; 0 where the guard does not let it count."""
+    guard = parameters.leukocytes_guard_per_ul.value
+    levels = [
+        _percent_level(differential.percent, parameters) if _is_below(differential.leukocytes, guard) else 0
+        for differential in count.differentials
+    ]
+    return tuple(levels) or (0,)
+
+
+def _unguarded_levels(count: EosinophilCount, parameters: Parameters) -> tuple[int, ...]:
+    if count.differentials:
+        return ()
+    return tuple(_percent_level(percent, parameters) for percent in count.percents)
+
+
+def _percent_level(percent: Reading, parameters: Parameters) -> int:
+    bounds = (parameters.eosinophils_low_percent.value, parameters.eosinophils_high_percent.value)
+    return _level(percent.low, bounds)
 
 
 def _level(value: Decimal, bounds: tuple[Decimal, Decimal]) -> int:
@@ -301,7 +308,7 @@ def is_positive(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a specimen shows eosinophilia at or above the lower bound of the table."""
     if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
         return True
-    return _percent_level(count, parameters) > 0
+    return max(_percent_levels(count, parameters)) > 0
 
 
 def has_sign(signs: Iterable[Sign], kind: SignKind) -> bool:

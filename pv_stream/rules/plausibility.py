@@ -5,11 +5,12 @@ nothing on either way. A value is never corrected here. What needs a second valu
 (eosinophils above leukocytes) is seen by ingest, which has the whole message.
 """
 
-from pv_stream.domain.codes import Analyte, HoldCode
-from pv_stream.domain.facts import Content, Measurement
-from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant, Interval
+from pv_stream.domain.codes import Analyte, ExposureKind, HoldCode
+from pv_stream.domain.facts import Content, Exposure, Measurement
+from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant, Interval, after_days
 from pv_stream.rules.rulebook import Rulebook
 
+_PLANNED = frozenset({ExposureKind.ORDER, ExposureKind.DISPENSE})
 _CELL_COUNTS = frozenset({Analyte.EOSINOPHILS, Analyte.LEUKOCYTES})
 
 
@@ -17,11 +18,19 @@ def why_held(
     content: Content, effective: Interval, received_at: Instant, rulebook: Rulebook
 ) -> HoldCode | None:
     """Return why a content must be held for review, or None when it may be believed."""
-    if effective.earliest > received_at + rulebook.parameters.future_hours.value * MICROSECONDS_PER_HOUR:
+    if effective.earliest > _latest_believed(content, received_at, rulebook):
         return HoldCode.TIME_IN_FUTURE
     if isinstance(content, Measurement):
         return _why_value_held(content, rulebook)
     return None
+
+
+def _latest_believed(content: Content, received_at: Instant, rulebook: Rulebook) -> Instant:
+    """Return the latest clinical time that may be meant: an order may be planned, a result may not."""
+    parameters = rulebook.parameters
+    if isinstance(content, Exposure) and content.kind in _PLANNED:
+        return after_days(received_at, parameters.order_ahead_days.value)
+    return Instant(received_at + parameters.future_hours.value * MICROSECONDS_PER_HOUR)
 
 
 def _why_value_held(measurement: Measurement, rulebook: Rulebook) -> HoldCode | None:

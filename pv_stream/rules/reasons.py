@@ -63,7 +63,8 @@ def episode_reason(episode: EpisodeAssessment) -> str:
 def _count(episode: EpisodeAssessment) -> list[str]:
     if episode.eosinophils_per_ul is None:
         return []
-    count = f"eosinophils {_number(episode.eosinophils_per_ul)}/µL"
+    more = "at least " if episode.eosinophils_are_more else ""
+    count = f"eosinophils {more}{_number(episode.eosinophils_per_ul)}/µL"
     if episode.threshold_per_ul is None:
         return [count]
     return [f"{count} (threshold {_number(Decimal(episode.threshold_per_ul))})"]
@@ -103,7 +104,7 @@ def restart_reason(restart: RestartAssessment) -> str:
 
 def review_reason(review: ReviewAssessment) -> str:
     """Say why a value waits for a person."""
-    return f"A value waits for review: {_HELD[review.code]}. The patient is under {_listed(review.drugs)}."
+    return f"A value waits for review: {_HELD[review.code]}. The patient is or was under {_listed(review.drugs)}."
 
 
 def closing_reason(closing: Closing) -> str:
@@ -111,6 +112,10 @@ def closing_reason(closing: Closing) -> str:
     return _CLOSING[closing]
 
 
-WITHDRAWN: Final = "The facts that this alert rested on were corrected or taken back."
+NO_RESTART: Final = "What is known now shows no such restart."
+UNDER_NO_DRUG: Final = "What is known now shows no watched drug at the time of this value."
+WITHDRAWN: Final = (
+    "What this alert rested on was corrected or taken back, or late facts show that it was not so."
+)
 SUPERSEDED: Final = "A late fact joined this episode with another, which goes on."
 REVIEWED: Final = "The value was settled: it was confirmed, corrected or discarded."

@@ -9,9 +9,9 @@ from typing import Final
 
 from pv_stream.domain.assessment import Relation, RestartAssessment, Tier
 from pv_stream.rules.courses import Course, window_position
+from pv_stream.rules.episodes import Courses
 from pv_stream.rules.recurrence import Draft
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.suspects import Courses
 
 _CLOSER_FIRST: Final = (Relation.SAME, Relation.CANDIDATE, Relation.CROSS_REACTIVE)
 
@@ -69,7 +69,8 @@ def _warnings(
                 started_at=course.first.earliest,
                 utc_offset_minutes=course.utc_offset_minutes,
                 course=course.records,
-                reacted=_has_reacted(course, drafts, rulebook),
+                given_until=course.covered_until,
+                reacted=_has_reacted(course, draft, drafts, rulebook),
             )
 
 
@@ -85,10 +86,12 @@ def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
     return None if draft.tier is None else (Relation.CROSS_REACTIVE, Tier.INFO)
 
 
-def _has_reacted(course: Course, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
+def _has_reacted(course: Course, prior: Draft, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
+    """Tell whether another episode began in the window of the course; one that goes on is not a reaction to it."""
     return any(
         evidence.at.earliest >= course.first.earliest
         and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
         for draft in drafts
+        if draft is not prior and draft.span.opening.at.earliest >= course.first.earliest
         for evidence in draft.span.evidence
     )

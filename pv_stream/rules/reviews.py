@@ -9,10 +9,11 @@ from typing import Final
 from pv_stream.domain.assessment import ReviewAssessment
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.facts import Held
+from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import local_day
 from pv_stream.rules.courses import Course
+from pv_stream.rules.episodes import Courses
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.suspects import Courses
 from pv_stream.rules.timeline import Dated
 
 #: The clinical time of these is itself not believed, so any course of a watched drug counts.
@@ -25,16 +26,19 @@ def find_reviews(
     held: Iterable[Dated[Held]], courses: Courses, rulebook: Rulebook
 ) -> tuple[ReviewAssessment, ...]:
     """Return the held values that were taken while the patient was under a watched drug, in order of time."""
-    reviews = []
+    reviews: dict[FactKey, ReviewAssessment] = {}
     for dated in held:
         drugs = tuple(
             drug
             for drug in sorted(courses)
             if any(_is_under(course, dated, rulebook) for course in courses[drug])
         )
-        if drugs:
-            reviews.append(ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs))
-    return tuple(reviews)
+        review = ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs)
+        known = reviews.get(dated.key)
+        # Versions of equal rank may be held for different reasons: one fact, one review.
+        if drugs and (known is None or review.code < known.code):
+            reviews[dated.key] = review
+    return tuple(reviews.values())
 
 
 def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:

@@ -63,6 +63,8 @@ class Parameters:
     latency_max_days: Count
     lag_days: Count
     course_gap_days: Count
+    course_record_gap_days: Count
+    order_ahead_days: Count
     disease_free_days: Count
     lost_to_observation_days: Count
     live_hours: Count
@@ -168,6 +170,18 @@ class Rulebook:
     def watched(self) -> Mapping[str, WatchedDrug]:
         """Return the watched drugs by ingredient name."""
         return {drug.name: drug for drug in self.drugs}
+
+    @cached_property
+    def _names(self) -> Mapping[str, WatchedDrug]:
+        return {
+            name: drug
+            for drug in self.drugs
+            for name in (drug.name, *drug.names, *(name for p in drug.prodrugs for name in p.names))
+        }
+
+    def drug_called(self, name: str) -> WatchedDrug | None:
+        """Return the watched drug of an exact listed name, brand or prodrug in lower case, or None."""
+        return self._names.get(name)
 
     @cached_property
     def class_partners(self) -> Mapping[str, frozenset[str]]:

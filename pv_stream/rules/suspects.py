@@ -16,7 +16,7 @@ from pv_stream.rules.courses import (
     exposure_state,
     window_position,
 )
-from pv_stream.rules.episodes import Evidence, Span
+from pv_stream.rules.episodes import Courses, Evidence, Span
 from pv_stream.rules.rulebook import Rulebook
 
 _LATENCY_ORDER: Mapping[Latency, int] = {
@@ -25,7 +25,6 @@ _LATENCY_ORDER: Mapping[Latency, int] = {
     Latency.SHOULDER: 1,
     Latency.UNKNOWN: 2,
 }
-Courses = Mapping[str, tuple[Course, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def _best_course(span: Span, courses: tuple[Course, ...], rulebook: Rulebook) ->
         course=course,
         position=position,
         evidence=tuple(explained),
-        began_after_onset=first.keys != span.opening.keys and course.start.earliest > span.opening.at.latest,
+        began_after_onset=first.keys != span.opening.keys and course.first.earliest > span.opening.at.latest,
     )
 
 

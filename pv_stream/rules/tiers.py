@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.domain.assessment import Score, Tier
-from pv_stream.rules.items import count_levels
+from pv_stream.rules.items import is_positive
 from pv_stream.rules.rulebook import Parameters, Rulebook
 from pv_stream.rules.suspects import Suspect
 from pv_stream.rules.timeline import EosinophilCount, Sign, SignKind
@@ -92,17 +92,9 @@ def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situatio
     kinds = {sign.kind for sign in signs}
     return Situation(
         count_at_threshold=any(count.alert is not None and count.alert.low >= threshold for count in counts),
-        count_raised=any(_is_raised(count, rulebook.parameters) for count in counts),
+        count_raised=any(is_positive(count, rulebook.parameters) for count in counts),
         sign=bool(kinds),
         skin=SignKind.RASH in kinds,
         organ=SignKind.ORGAN in kinds,
         score=score.total.current,
     )
-
-
-def _is_raised(count: EosinophilCount, parameters: Parameters) -> bool:
-    """Tell whether a count is at least at the lower bound of the table, by count or by guarded percentage."""
-    if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
-        return True
-    levels = count_levels(count, parameters)
-    return levels is not None and (levels.current or 0) > 0

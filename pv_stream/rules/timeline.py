@@ -5,6 +5,7 @@ present or absent, courses (in `rules.courses`). It knows nothing of messages, a
 Order is (time, fact key), so a timeline is the same in whatever order its facts arrived.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -81,12 +82,25 @@ class Dated(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Differential:
+    """Hold a percentage of eosinophils with the leukocytes that it is a share of."""
+
+    percent: Reading
+    leukocytes: Reading
+
+    @property
+    def count(self) -> Reading:
+        """Return the eosinophils per microlitre that follow."""
+        return _share(self.percent, self.leukocytes)
+
+
+@dataclass(frozen=True, slots=True)
 class EosinophilCount:
     """Hold what one specimen says about eosinophils: measured, percentage, leukocytes, and what follows.
 
-    `counts` are the readings per microlitre that may be true, `alert` the one that an alert uses (the higher where
-    two disagree), `current` the one that the score uses; both None when only a percentage without leukocytes is
-    known.
+    `counts` are the readings per microlitre that may be true, `alert` the one that an alert uses (the highest where
+    they disagree), `current` the one that the score uses: measured before derived. Both are None when only a
+    percentage without leukocytes is known.
     """
 
     at: Interval
@@ -95,8 +109,8 @@ class EosinophilCount:
     counts: tuple[Reading, ...]
     current: Reading | None
     alert: Reading | None
-    percent: Reading | None
-    leukocytes: Reading | None
+    percents: tuple[Reading, ...]
+    differentials: tuple[Differential, ...]
     is_conflicting: bool
     leukocytes_from_elsewhere: bool
     flags: tuple[EvidenceFlag, ...]
@@ -104,7 +118,7 @@ class EosinophilCount:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Hold one documented sign; `organ` names the organ of an organ sign; `by_finding` tells it from a value."""
+    """Hold one documented sign; `organ` names the organ of an organ sign; a sign by a value holds that value."""
 
     key: FactKey
     at: Interval
@@ -113,8 +127,13 @@ class Sign:
     label: str
     positive: bool
     organ: str | None = None
-    by_finding: bool = True
+    value: Decimal | None = None
     is_conflicting: bool = False
+
+    @property
+    def by_finding(self) -> bool:
+        """Tell whether somebody documented the sign, rather than a value showing it."""
+        return self.value is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +146,7 @@ class Timeline:
     findings: tuple[Dated[Finding], ...]
     exposures: tuple[Dated[Exposure], ...]
     held: tuple[Dated[Held], ...]
+    resolutions: tuple[Interval, ...]
     data_times: tuple[Instant, ...]
 
 
@@ -185,6 +205,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
         findings=tuple(findings),
         exposures=tuple(exposures),
         held=tuple(held),
+        resolutions=tuple(d.at for d in findings if _says_resolved(d.content)),
         data_times=tuple(
             sorted(
                 {
@@ -204,6 +225,10 @@ def _dated(key: FactKey, fact: Fact, statement: Statement, content: T) -> Dated[
         content,
         fact.is_conflicting,
     )
+
+
+def _says_resolved(finding: Finding) -> bool:
+    return finding.code is FindingCode.REACTION_RESOLVED and finding.presence is Presence.PRESENT
 
 
 def _order(dated: Dated[T]) -> tuple[Interval, FactKey, str]:
@@ -281,7 +306,7 @@ def _sign_by_value(
         label=label,
         positive=positive,
         organ=organ,
-        by_finding=False,
+        value=reading_of(dated.content).low,
         is_conflicting=dated.is_conflicting,
     )
 
@@ -300,26 +325,33 @@ def _kidney_by_creatinine(
     span = parameters.creatinine_baseline_days.value * MICROSECONDS_PER_DAY
     rise = parameters.creatinine_rise_mg_per_dl.value
     factor = _EXACT.divide(_EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT)
-    earlier: list[tuple[Instant, Decimal]] = []
+    # Rising values in order of time: the first that is still recent is the lowest, so each value costs one look.
+    lowest: deque[tuple[Instant, Decimal]] = deque()
+    same_time: list[tuple[Instant, Decimal]] = []
     for dated in measurements:
         if dated.content.analyte is not Analyte.CREATININE:
             continue
-        reading = reading_of(dated.content)
-        base = min(
-            (v for t, v in earlier if dated.at.earliest - t <= span and t < dated.at.earliest),
-            default=None,
-        )
-        if base is not None:
+        at, reading = dated.at.earliest, reading_of(dated.content)
+        if same_time and same_time[0][0] < at:
+            _remember(lowest, same_time)
+            same_time = []
+        while lowest and at - lowest[0][0] > span:
+            lowest.popleft()
+        if lowest:
+            base = lowest[0][1]
             positive = reading.low >= _EXACT.add(base, rise) or reading.low >= _EXACT.multiply(base, factor)
             yield _sign_by_value(
-                dated,
-                SignKind.ORGAN,
-                "raised creatinine",
-                positive=positive,
-                organ="kidney",
+                dated, SignKind.ORGAN, "raised creatinine", positive=positive, organ="kidney"
             )
         if reading.is_exact:
-            earlier.append((dated.at.earliest, reading.low))
+            same_time.append((at, reading.low))
+
+
+def _remember(lowest: deque[tuple[Instant, Decimal]], values: list[tuple[Instant, Decimal]]) -> None:
+    for at, value in values:
+        while lowest and lowest[-1][1] >= value:
+            lowest.pop()
+        lowest.append((at, value))
 
 
 # Eosinophils -----------------------------------------------------------------------------------------------------
@@ -330,26 +362,22 @@ _COUNT_ANALYTES: Final = frozenset({Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PER
 def _eosinophil_counts(
     measurements: Iterable[Dated[Measurement]], parameters: Parameters
 ) -> Iterable[EosinophilCount]:
-    specimens: dict[str, list[Dated[Measurement]]] = {}
+    # One specimen is one id at one time: an id that a laboratory uses again is another specimen.
+    specimens: dict[tuple[str, Interval], list[Dated[Measurement]]] = {}
     leukocytes: list[Dated[Measurement]] = []
     for dated in measurements:
         if dated.content.analyte in _COUNT_ANALYTES:
             # Without a specimen a value stands alone: equal times do not prove one tube.
             specimen = dated.content.specimen or f"\x1f{dated.key}"
-            specimens.setdefault(specimen, []).append(dated)
+            specimens.setdefault((specimen, dated.at), []).append(dated)
         if dated.content.analyte is Analyte.LEUKOCYTES:
             leukocytes.append(dated)
     counts = [_count_of(group, leukocytes, parameters) for group in specimens.values()]
-    return sorted(
-        (count for count in counts if count is not None),
-        key=lambda count: (count.at, count.keys),
-    )
+    return sorted((count for count in counts if count is not None), key=lambda count: (count.at, count.keys))
 
 
 def _count_of(
-    group: list[Dated[Measurement]],
-    leukocytes: list[Dated[Measurement]],
-    parameters: Parameters,
+    group: list[Dated[Measurement]], leukocytes: list[Dated[Measurement]], parameters: Parameters
 ) -> EosinophilCount | None:
     measured = [d for d in group if d.content.analyte is Analyte.EOSINOPHILS]
     percents = [d for d in group if d.content.analyte is Analyte.EOSINOPHILS_PERCENT]
@@ -358,26 +386,28 @@ def _count_of(
     first = min((*measured, *percents), key=_order)
     own = [d for d in group if d.content.analyte is Analyte.LEUKOCYTES]
     borrowed = [] if own or not percents else _nearest(leukocytes, first, parameters)
-    whites = own or borrowed
-    white = _hull([reading_of(d.content) for d in whites])
-    percent = _hull([reading_of(d.content) for d in percents])
-    derived = _derived(percent, white)
+    differentials = tuple(
+        Differential(reading_of(percent.content), reading_of(white.content))
+        for percent in percents
+        for white in (own or borrowed)
+    )
     readings = [reading_of(d.content) for d in measured]
-    disagree = any(d.is_conflicting for d in (*measured, *percents, *own))
-    counts = (*readings, *((derived,) if derived is not None else ()))
-    conflicting = disagree or _conflict(counts, parameters)
+    derived = [differential.count for differential in differentials]
+    said = (*measured, *percents, *(own or borrowed))
+    conflicting = any(d.is_conflicting for d in said) or _conflict([*readings, *derived], parameters)
+    preferred = readings or derived
     return EosinophilCount(
         at=first.at,
         utc_offset_minutes=first.utc_offset_minutes,
-        keys=tuple(sorted({d.key for d in (*measured, *percents, *whites)})),
-        counts=counts if conflicting else ((_highest(readings),) if readings else counts),
-        current=_highest(readings) if readings else derived,
-        alert=(_highest(counts) if conflicting or not readings else _highest(readings)) if counts else None,
-        percent=percent,
-        leukocytes=white,
+        keys=tuple(sorted({d.key for d in said})),
+        counts=tuple([*readings, *derived] if conflicting else sorted(preferred, key=_height)[-1:]),
+        current=_highest(preferred),
+        alert=_highest([*readings, *derived] if conflicting else preferred),
+        percents=tuple(reading_of(d.content) for d in percents),
+        differentials=differentials,
         is_conflicting=conflicting,
         leukocytes_from_elsewhere=bool(borrowed),
-        flags=tuple(sorted({flag for d in (*measured, *percents, *whites) for flag in d.content.flags})),
+        flags=tuple(sorted({flag for d in said for flag in d.content.flags})),
     )
 
 
@@ -389,49 +419,28 @@ def _nearest(
     return [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))] if near else []
 
 
-def _hull(readings: list[Reading]) -> Reading | None:
-    if not readings:
-        return None
-    if len(readings) == 1:
-        return readings[0]
-    highs = [reading.high for reading in readings]
-    high = None if None in highs else max(h for h in highs if h is not None)
-    return Reading(min(reading.low for reading in readings), high)
-
-
-def _derived(percent: Reading | None, leukocytes: Reading | None) -> Reading | None:
-    if percent is None or leukocytes is None:
-        return None
-    low = _share(percent.low, leukocytes.low)
+def _share(percent: Reading, leukocytes: Reading) -> Reading:
+    low = _EXACT.multiply(percent.low, leukocytes.low).scaleb(-2, _EXACT)
     if percent.high is None or leukocytes.high is None:
         return Reading(low, None)
-    return Reading(
-        low,
-        _share(percent.high, leukocytes.high),
-        high_open=percent.high_open or leukocytes.high_open,
-    )
+    high = _EXACT.multiply(percent.high, leukocytes.high).scaleb(-2, _EXACT)
+    return Reading(low, high, high_open=percent.high_open or leukocytes.high_open)
 
 
-def _share(percent: Decimal, leukocytes: Decimal) -> Decimal:
-    return _EXACT.multiply(percent, leukocytes).scaleb(-2, _EXACT)
+def _highest(readings: Iterable[Reading]) -> Reading | None:
+    return max(readings, key=_height, default=None)
 
 
-def _highest(readings: Iterable[Reading]) -> Reading:
-    return max(
-        readings,
-        key=lambda reading: (
-            reading.low,
-            reading.high is None,
-            reading.high or Decimal(0),
-        ),
-    )
+def _height(reading: Reading) -> tuple[Decimal, bool, Decimal]:
+    return (reading.low, reading.high is None, reading.high or Decimal(0))
 
 
-def _conflict(counts: tuple[Reading, ...], parameters: Parameters) -> bool:
-    """Tell whether exact readings differ beyond the factor, where the higher of them matters at all."""
-    exact = [reading.low for reading in counts if reading.is_exact]
-    if not exact:
+def _conflict(counts: list[Reading], parameters: Parameters) -> bool:
+    """Tell whether two readings differ beyond the factor, where the higher of them matters at all."""
+    highest = _highest(counts)
+    if highest is None or highest.low < parameters.eosinophils_low_per_ul.value:
         return False
-    low, high = min(exact), max(exact)
-    matters = high >= parameters.eosinophils_low_per_ul.value
-    return matters and high > _EXACT.multiply(low, parameters.conflict_factor.value)
+    factor = parameters.conflict_factor.value
+    return any(
+        reading.high is not None and highest.low > _EXACT.multiply(reading.high, factor) for reading in counts
+    )
