@@ -56,7 +56,27 @@ def encode_state(state: PatientState) -> bytes:
         "published": published,
         "facts": [[key, *_fact_row(state.facts[key])] for key in sorted(state.facts)],
     }
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    return _json(record)
+
+
+def fact_bytes(key: FactKey, fact: Fact) -> int:
+    """Return how many bytes of a state's record one fact takes."""
+    return len(_json([key, *_fact_row(fact)])) + 1
+
+
+def published_bytes(published: Published) -> int:
+    """Return how many bytes of a state's record go to what was told."""
+    return 0 if published == _EMPTY else len(_PUBLISHED.dump_json(published))
+
+
+def state_bytes(state: PatientState) -> int:
+    """Return how many bytes facts and what was told take in a state's record."""
+    facts = sum(fact_bytes(key, fact) for key, fact in state.facts.items())
+    return facts + published_bytes(state.published)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def decode_state(value: bytes) -> PatientState:

@@ -20,10 +20,10 @@ from pv_stream.codec.events import (
     decode_event,
     encode_event,
 )
-from pv_stream.codec.state import decode_state, encode_state
+from pv_stream.codec.state import decode_state, encode_state, fact_bytes, published_bytes, state_bytes
 from pv_stream.domain.codes import DeadLetterCode
 from pv_stream.domain.events import ClockTicked, FactArrived
-from pv_stream.domain.ids import PatientId, shard_of
+from pv_stream.domain.ids import FactKey, PatientId, shard_of
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
     Alert,
@@ -87,7 +87,7 @@ class _Overlay:
 
     clock: Instant | None
     states: dict[PatientId, PatientState] = field(default_factory=dict)
-    encoded: dict[PatientId, bytes] = field(default_factory=dict)
+    sizes: dict[PatientId, int] = field(default_factory=dict)
     due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
     due_taken: list[tuple[Instant, PatientId]] = field(default_factory=list)
 
@@ -122,6 +122,7 @@ class ShardFold:
         self._rulebook, self._limits = rulebook, limits
         self._clock: Instant | None = None
         self._states: dict[PatientId, PatientState] = {}
+        self._sizes: dict[PatientId, int] = {}
         self._due: list[tuple[Instant, PatientId]] = []
         self._open: _Overlay | None = None
 
@@ -159,7 +160,7 @@ class ShardFold:
         for record in records:
             told = self._record(record, overlay)
             outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
-        states = [(patient_id.encode(), self._encoded(patient_id, overlay)) for patient_id in overlay.states]
+        states = [(patient_id.encode(), encode_state(state)) for patient_id, state in overlay.states.items()]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
         return Run(tuple(outputs), tuple(states), overlay)
@@ -172,6 +173,7 @@ class ShardFold:
         self._open = None
         self._clock = run.overlay.clock
         self._states.update(run.overlay.states)
+        self._sizes.update(run.overlay.sizes)
         for entry in run.overlay.due_added:
             heapq.heappush(self._due, entry)
 
@@ -208,12 +210,12 @@ class ShardFold:
             )
         if advanced is state:
             return ()
-        encoded = encode_state(advanced)
-        if len(encoded) > self._limits.state_bytes_max:
+        size = self._size_after(event.version.key, state, advanced, patient_id, overlay)
+        if size > self._limits.state_bytes_max:
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
             )
-        self._keep(patient_id, advanced, overlay, encoded)
+        self._keep(patient_id, advanced, size, overlay)
         return outputs
 
     def _incomplete(
@@ -226,7 +228,7 @@ class ShardFold:
             patient_id, state, Instant(max(instants)), self._rulebook, _INCOMPLETE_REASON[code]
         )
         if marked is not state:
-            self._keep(patient_id, marked, overlay, None)
+            self._keep(patient_id, marked, state_bytes(marked), overlay)
         return (_dead_letter(record, code, patient_id), *outputs)
 
     def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
@@ -247,9 +249,9 @@ class ShardFold:
             fired, outputs = fire_due(patient_id, state, now, self._rulebook)
         except Exception:  # noqa: BLE001 - law 7: one patient's failure must not stop the shard's clock
             # What cannot fire is not due any more, or every later clock record would fail on it again.
-            self._keep(patient_id, replace(state, due=None), overlay, None)
+            self._keep(patient_id, replace(state, due=None), state_bytes(state), overlay)
             return self._incomplete(record, patient_id, now, DeadLetterCode.ENGINE_FAILED, overlay)
-        self._keep(patient_id, fired, overlay, None)
+        self._keep(patient_id, fired, state_bytes(fired), overlay)
         return outputs
 
     def _take_due(self, now: Instant, overlay: _Overlay) -> PatientId | None:
@@ -274,23 +276,30 @@ class ShardFold:
     def _state(self, patient_id: PatientId, overlay: _Overlay) -> PatientState:
         return overlay.states.get(patient_id) or self.state_of(patient_id)
 
-    def _keep(
-        self,
-        patient_id: PatientId,
-        state: PatientState,
-        overlay: _Overlay,
-        encoded: bytes | None,
-    ) -> None:
+    def _keep(self, patient_id: PatientId, state: PatientState, size: int, overlay: _Overlay) -> None:
         if state.due is not None and state.due != self._state(patient_id, overlay).due:
             heapq.heappush(overlay.due_added, (state.due, patient_id))
         overlay.states[patient_id] = state
-        if encoded is None:
-            overlay.encoded.pop(patient_id, None)
-        else:
-            overlay.encoded[patient_id] = encoded
+        overlay.sizes[patient_id] = size
 
-    def _encoded(self, patient_id: PatientId, overlay: _Overlay) -> bytes:
-        return overlay.encoded.get(patient_id) or encode_state(overlay.states[patient_id])
+    def _size_after(
+        self,
+        key: FactKey,
+        before: PatientState,
+        after: PatientState,
+        patient_id: PatientId,
+        overlay: _Overlay,
+    ) -> int:
+        """Return the bytes of a state after one fact joined, counting only what changed."""
+        size = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
+        if size is None:
+            return state_bytes(after)
+        size += fact_bytes(key, after.facts[key])
+        if key in before.facts:
+            size -= fact_bytes(key, before.facts[key])
+        if after.published is not before.published:
+            size += published_bytes(after.published) - published_bytes(before.published)
+        return size
 
 
 _INCOMPLETE_REASON: Final = {
