@@ -102,6 +102,8 @@ class _Builder:
     record_gap_days: int
     done: list[Course] = field(default_factory=list)
     current: Course | None = None
+    #: When a running course was stopped exactly: an order of that same instant only changes it.
+    changed_at: Instant | None = None
 
     def add(self, dated: Dated[Exposure]) -> None:
         if dated.content.is_stop:
@@ -116,13 +118,15 @@ class _Builder:
                 utc_offset_minutes=dated.utc_offset_minutes,
                 last_record=dated.at.earliest,
             )
-        if self.current.stopped_at == dated.at.earliest:
+        if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
         self.current = _extended(self.current, dated)
 
     def _stop(self, dated: Dated[Exposure]) -> None:
         """Record a stop, at the latest instant it may mean; a later one replaces nothing."""
         if self.current is not None and self.current.stopped_at is None:
+            running = not self._is_new_course(self.current, dated)
+            self.changed_at = dated.at.earliest if running and dated.at.is_exact else None
             self.current = replace(
                 self.current,
                 stopped_at=dated.at.latest,
@@ -132,7 +136,9 @@ class _Builder:
 
     def _is_new_course(self, course: Course, dated: Dated[Exposure]) -> bool:
         if course.stopped_at is not None:
-            return dated.at.earliest > course.stopped_at
+            return dated.at.earliest > course.stopped_at or (
+                dated.at.earliest == course.stopped_at and self.changed_at is None
+            )
         until, gap_days = course.given_until, self.gap_days
         if until is None:
             until, gap_days = course.last_record, self.record_gap_days

@@ -54,9 +54,10 @@ def _warnings(
             None,
         )
         judged: tuple[Relation, Tier] | None = None
-        if own is not None:
-            judged = _same_drug(draft, ranks[index][course.drug]) if course.index > own else None
+        if own is not None and course.index > own:
+            judged = _same_drug(draft, ranks[index][course.drug])
         elif partners & draft.drugs:
+            # A partner begun during the episode may itself have become a suspect of it: the warning stands.
             judged = _partner(draft)
         if judged is not None:
             relation, tier = judged
