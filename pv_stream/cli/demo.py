@@ -25,7 +25,7 @@ from pv_stream.audit.demo import (
 from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.scenario import Given, say_when
 from pv_stream.audit.tally import OFF_THE_LIST
-from pv_stream.cli.terminal import moment, plural, program, short_id, stdout, tier_text
+from pv_stream.cli.terminal import kind_text, moment, plural, program, short_id, stdout, tier_text
 from pv_stream.domain.times import parse_instant
 from pv_stream.rulebooks import load_default
 from pv_stream.rules.regiscar import TABLE
@@ -153,8 +153,8 @@ def _said(demo: Demonstration) -> Iterator[tuple[str, str]]:
     for stream, value in demo.imatinib:
         when = _hour(say_when(parse_instant(value["as_of"])))
         if stream is OutputStream.ALERTS:
-            kind = value["kind"].replace("_", " ")
-            yield when, f"{tier_text(value['tier'])} {kind}: {escape(value['reason'])}"
+            kind = kind_text(value["kind"])
+            yield when, f"{tier_text(value['tier'])} - {kind}: {escape(value['reason'])}"
         elif value["state"] == "candidate" and value["revision"] == 1:
             yield when, "[dim]no alert: a skin reaction alone is remembered as a candidate[/]"
 
@@ -211,7 +211,7 @@ def _varied(alerts: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _print_alert(console: Console, demo: Demonstration, alert: Mapping[str, Any]) -> None:
-    kind = alert["kind"].replace("_", " ")
+    kind = kind_text(alert["kind"])
     named = f"[bold]{kind}[/], {alert['patient_id']}, {moment(alert['as_of'])}"
     console.print(Padding(f"{named} [dim]{short_id(alert['alert_id'])}[/]", (0, 0, 0, 2)))
     console.print(Padding(escape(alert["reason"]), (0, 0, 0, 4)))

@@ -20,7 +20,7 @@ from pv_stream.audit.next_steps import next_steps
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan
 from pv_stream.audit.tally import OFF_THE_LIST
-from pv_stream.cli.terminal import bullets, moment, stdout, tier_text
+from pv_stream.cli.terminal import bullets, kind_text, moment, stdout, tier_text
 from pv_stream.errors import DataError
 from pv_stream.rulebooks import load_default, load_file
 from pv_stream.shard.fold import OutputStream
@@ -86,8 +86,8 @@ def _alerts_of_folder(out: Path) -> dict[str, str]:
 
 def _print_head(console: Console, explanation: Explanation) -> None:
     alert = explanation.alert
-    kind = alert["kind"].replace("_", " ")
-    console.print(f"[bold]{kind}[/] - {tier_text(alert['tier'])} - {alert['status']}")
+    kind = kind_text(alert["kind"])
+    console.print(f"{tier_text(alert['tier'])} - [bold]{kind}[/] - {alert['status']}")
     console.print(f"[bold]{escape(alert['reason'])}[/]\n")
     table = _pairs()
     table.add_row("patient", alert["patient_id"])

@@ -81,9 +81,14 @@ def moment(instant: str) -> str:
 
 
 def tier_text(tier: Any) -> str:
-    """Write a tier with its colour."""
+    """Write a tier with its colour, and in capitals for where there is no colour."""
     style = TIER_STYLE.get(tier, "")
-    return f"[{style}]{tier}[/]" if style else str(tier)
+    return f"[{style}]{str(tier).upper()}[/]" if style else str(tier).upper()
+
+
+def kind_text(kind: str) -> str:
+    """Write the kind of an alert for a person."""
+    return kind.replace("_", " ").replace("dress", "DRESS")
 
 
 def program() -> str:

@@ -112,7 +112,7 @@ def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -
 
     assert said.returncode == 0, said.stderr
     for words in (
-        "suspected dress - critical - raised",
+        "CRITICAL - suspected DRESS - raised",
         str(PATIENT),
         "rechallenge",
         "imatinib (RxNorm 282388)",
