@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pv_stream.audit.clock import ClockMode
@@ -55,10 +56,10 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     if as_json:
         typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
     _summarise(manifest, out)
-    _point_on(manifest, source, out, rulebook)
+    _point_on(out, ["--log", str(source), "--out", str(out), *_options(manifest, rulebook, shards)])
     if _nothing_was_read(manifest):
         stderr().print(
-            f"No line of {source} is a canonical event. If it is a feed, `{program()} ingest` it first."
+            f"No line of {escape(str(source))} is a canonical event. If it is a feed, `{program()} ingest` it first."
         )
         raise typer.Exit(1)
 
@@ -70,7 +71,7 @@ def _nothing_was_read(manifest: dict[str, Any]) -> bool:
 
 def _summarise(manifest: dict[str, Any], out: Path) -> None:
     counts, source = manifest["counts"], manifest["input"]
-    stderr().print(f"[bold]Replay into {out}[/]", soft_wrap=True)
+    stderr().print(f"[bold]Replay into {escape(str(out))}[/]", soft_wrap=True)
     table = Table(show_header=False, box=None)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -95,15 +96,19 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
 
 
-def _point_on(manifest: dict[str, Any], source: Path, out: Path, rulebook: Path | None) -> None:
+def _options(manifest: dict[str, Any], rulebook: Path | None, shards: int | None) -> list[str]:
+    """Return the options that another command needs to see the log as this replay saw it."""
+    words = [] if rulebook is None else ["--rulebook", str(rulebook)]
+    words += [] if shards is None else ["--shards", str(shards)]
+    return words + (["--clock", "none"] if manifest["clock"]["mode"] == ClockMode.NONE else [])
+
+
+def _point_on(out: Path, options: list[str]) -> None:
     alerts = out / FILE_OF[OutputStream.ALERTS]
     with alerts.open("rb") as lines:
         first = lines.readline()
     say = stderr()
-    say.print(f"Digests of everything: {out / MANIFEST}", soft_wrap=True)
+    say.print(escape(f"Digests of everything: {out / MANIFEST}"), soft_wrap=True)
     if first:
-        words = ["explain", json.loads(first)["alert_id"], "--log", str(source), "--out", str(out)]
-        words += [] if rulebook is None else ["--rulebook", str(rulebook)]
-        mode = manifest["clock"]["mode"]
-        words += ["--clock", "none"] if mode == "none" else []
-        say.print(f"Next: {program()} {shlex.join(words)}", soft_wrap=True)
+        words = ["explain", json.loads(first)["alert_id"], *options]
+        say.print(escape(f"Next: {program()} {shlex.join(words)}"), soft_wrap=True)
