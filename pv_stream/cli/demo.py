@@ -282,4 +282,4 @@ def _print_next(console: Console, demo: Demonstration) -> None:
     for why, command_line in _commands(demo):
         console.print(f"[dim]# {why}[/]")
         console.print(f"{escape(command_line)}", soft_wrap=True)
-    console.print(escape(f"\nThe log and all outputs are in {demo.directory}."), soft_wrap=True)
+    console.print(escape(f"\nThe log and all outputs are in {demo.directory}."))
