@@ -6,6 +6,7 @@ every machine, live and in a replay made years later.
 
 import hashlib
 import re
+from collections.abc import Collection
 from typing import Final, NewType
 
 PatientId = NewType("PatientId", str)
@@ -29,6 +30,14 @@ def derive_id(prefix: str, *parts: str) -> str:
     """
     digest = hashlib.sha256(_UNIT_SEPARATOR.join((prefix, *parts)).encode()).hexdigest()
     return f"{prefix}_{digest[:_ID_HEX_DIGITS]}"
+
+
+def derive_new_id(prefix: str, parts: tuple[str, ...], used: Collection[str]) -> str:
+    """Derive an id from content; a number tells it from one already used for the same content."""
+    new, number = derive_id(prefix, *parts), 1
+    while new in used:
+        new, number = derive_id(prefix, *parts, str(number)), number + 1
+    return new
 
 
 def shard_of(patient_id: str, shard_count: int) -> int:

@@ -5,11 +5,12 @@ that was already past when it became due waits for the next clock record, so tha
 itself. Time is only ever taken from the log: the shard's clock and the record's own `received_at`.
 """
 
+import hashlib
 from dataclasses import replace
 
 from pv_stream.domain.codes import Status
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Fact, FactVersion, Held, Retracted, Statement
+from pv_stream.domain.facts import Fact, FactVersion, Held, Measurement, Retracted, Statement
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.outputs import Cause, Output
 from pv_stream.domain.published import PatientState
@@ -114,12 +115,17 @@ def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
     code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
     if code is None or isinstance(statement.content, Held | Retracted):
         return version
-    held = Held(
-        code,
-        version.provenance.message_digest,
-        getattr(statement.content, "analyte", None),
-    )
+    analyte = statement.content.analyte if isinstance(statement.content, Measurement) else None
+    held = Held(code, _digest_of(statement), analyte)
     return replace(version, statement=replace(statement, content=held))
+
+
+def _digest_of(statement: Statement) -> str:
+    """Return a digest of what was said, the same whichever message said it."""
+    content = statement.content
+    value = format(content.value, "f") if isinstance(content, Measurement) else type(content).__name__
+    said = f"{value} {statement.effective.earliest} {statement.effective.latest}"
+    return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 def _fire_due_before(

@@ -7,10 +7,9 @@ id where most of its evidence went.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from pv_stream.domain.assessment import EpisodeAssessment, RestartAssessment
-from pv_stream.domain.ids import EpisodeId, PatientId, derive_id
+from pv_stream.domain.ids import EpisodeId, PatientId, derive_new_id
 from pv_stream.domain.published import EpisodeState, PublishedEpisode, PublishedRestart
 
 
@@ -70,13 +69,8 @@ def _overlaps(
 
 
 def _new_id(patient_id: PatientId, episode: EpisodeAssessment, used: set[EpisodeId]) -> EpisodeId:
-    """Give an id from the opening evidence; a number tells it from an earlier episode opened by the same fact."""
-    for number in count():
-        parts = (patient_id, episode.members[0], *((str(number),) if number else ()))
-        episode_id = EpisodeId(derive_id("ep", *parts))
-        if episode_id not in used:
-            return episode_id
-    raise AssertionError
+    """Give an id from the opening evidence."""
+    return EpisodeId(derive_new_id("ep", (patient_id, episode.members[0]), used))
 
 
 def match_restarts(

@@ -6,7 +6,7 @@ A warning comes before any reaction in the new course and is not revised after o
 from dataclasses import replace
 
 from pv_stream.domain.assessment import Assessment, RestartAssessment
-from pv_stream.domain.ids import AlertId, EpisodeId, derive_id
+from pv_stream.domain.ids import AlertId, EpisodeId, derive_new_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
 from pv_stream.domain.published import LIVE, AlertLine, PublishedRestart
 from pv_stream.engine import telling
@@ -30,7 +30,8 @@ def tell_restarts(
         if known is not None:
             restarts[known] = _tell_known_restart(told[known], assessed, of_episode, occasion, outputs)
         elif not assessed.reacted:
-            restarts.append(_tell_new_restart(assessed, of_episode, occasion, outputs))
+            used = frozenset(restart.alert.alert_id for restart in restarts)
+            restarts.append(_tell_new_restart(assessed, of_episode, used, occasion, outputs))
     for index, old in enumerate(told):
         if index not in matches and old.alert.status in LIVE:
             restarts[index] = _withdraw_restart(old, occasion, outputs)
@@ -40,11 +41,13 @@ def tell_restarts(
 def _tell_new_restart(
     assessed: RestartAssessment,
     of_episode: EpisodeId,
+    used: frozenset[AlertId],
     occasion: Occasion,
     outputs: list[Output],
 ) -> PublishedRestart:
-    subject = (of_episode, assessed.drug, assessed.course[0])
-    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.CULPRIT_RESTART, *subject))
+    subject = (occasion.patient_id, AlertKind.CULPRIT_RESTART, of_episode, assessed.drug, assessed.course[0])
+    # A late stop may cut a course in two: the part that kept the first record may not have kept the alert.
+    alert_id = AlertId(derive_new_id("al", subject, used))
     line = AlertLine(alert_id, 1, AlertStatus.RAISED, assessed.tier)
     outputs.append(
         telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed))
