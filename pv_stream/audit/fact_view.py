@@ -11,7 +11,6 @@ from pv_stream.domain.facts import (
     Content,
     Exposure,
     Fact,
-    FactVersion,
     Finding,
     Held,
     Measurement,
@@ -21,9 +20,9 @@ from pv_stream.domain.facts import (
 )
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, Interval, format_instant
+from pv_stream.engine.believe import believe
 from pv_stream.engine.join import join_fact
 from pv_stream.errors import DataError
-from pv_stream.rules.plausibility import why_held
 from pv_stream.rules.rulebook import Rulebook
 
 _DIGEST_PREFIX: Final = "sha256:"
@@ -93,17 +92,8 @@ def chart_of(events: Iterable[FactArrived], rulebook: Rulebook) -> Chart:
         version = event.version
         if not isinstance(version.statement.content, Retracted):
             said[version.key] = version.statement
-        facts[version.key] = join_fact(facts.get(version.key), _believed(version, rulebook))
+        facts[version.key] = join_fact(facts.get(version.key), believe(version, rulebook))
     return Chart(facts, said)
-
-
-def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
-    content, effective = version.statement.content, version.statement.effective
-    code = why_held(content, effective, version.provenance.received_at, rulebook)
-    if code is None or isinstance(content, Held | Retracted):
-        return version
-    held = Held(code, version.provenance.message_digest, getattr(content, "analyte", None))
-    return replace(version, statement=replace(version.statement, content=held))
 
 
 def view_of(key: FactKey, fact: Fact, statement: Statement, provenance: Provenance) -> FactView:

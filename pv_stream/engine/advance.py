@@ -5,23 +5,21 @@ that was already past when it became due waits for the next clock record, so tha
 itself. Time is only ever taken from the log: the shard's clock and the record's own `received_at`.
 """
 
-import hashlib
 from dataclasses import replace
 
-from pv_stream.domain.codes import Status
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Fact, FactVersion, Held, Measurement, Retracted, Statement
+from pv_stream.domain.facts import Fact, FactVersion, Retracted, Statement
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.outputs import Cause, Output
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.engine import diff as telling_diff
 from pv_stream.engine.assess import assess
+from pv_stream.engine.believe import believe
 from pv_stream.engine.diff import close_due, next_due
 from pv_stream.engine.join import join
 from pv_stream.engine.relevance import must_assess, relevance_after
 from pv_stream.engine.telling import Occasion
-from pv_stream.rules.plausibility import why_held
 from pv_stream.rules.rulebook import Rulebook
 
 Advanced = tuple[PatientState, tuple[Output, ...]]
@@ -39,7 +37,7 @@ def advance(
 
     `facts` of the given state is not changed. `use_relevance=False` assesses always: same outputs, slower.
     """
-    version = _believed(event.version, rulebook)
+    version = believe(event.version, rulebook)
     joined = join(state.facts, version)
     if joined is None:
         return state, ()
@@ -105,27 +103,6 @@ def mark_incomplete(
     )
     published, outputs = telling_diff.tell_incomplete(state.published, occasion, reason)
     return replace(state, published=published), outputs
-
-
-def _believed(version: FactVersion, rulebook: Rulebook) -> FactVersion:
-    """Hold what ingest should have held, since a log may have been written by others; a review settles it."""
-    statement = version.statement
-    if version.order.status is Status.REVIEWED:
-        return version
-    code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
-    if code is None or isinstance(statement.content, Held | Retracted):
-        return version
-    analyte = statement.content.analyte if isinstance(statement.content, Measurement) else None
-    held = Held(code, _digest_of(statement), analyte)
-    return replace(version, statement=replace(statement, content=held))
-
-
-def _digest_of(statement: Statement) -> str:
-    """Return a digest of what was said, the same whichever message said it."""
-    content = statement.content
-    value = format(content.value, "f") if isinstance(content, Measurement) else type(content).__name__
-    said = f"{value} {statement.effective.earliest} {statement.effective.latest}"
-    return f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
 def _fire_due_before(
