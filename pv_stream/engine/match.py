@@ -47,11 +47,8 @@ def match_episodes(
             continue
         ids.append(_new_id(patient_id, episode, used))
         used.add(ids[-1])
-    absorbed = {
-        old: ids[new]
-        for _, old, new in sorted(overlaps, reverse=True)
-        if old not in taken and known[new] != old
-    }
+    # Of several the last stands: the one that took most.
+    absorbed = {old: ids[new] for _, old, new in sorted(overlaps) if old not in taken}
     return Matched(tuple(ids), tuple(known), absorbed)
 
 

@@ -76,7 +76,7 @@ def find_spans(
     start: Instant | None = None
     for evidence in _positive_evidence(timeline, rulebook):
         if current:
-            if _is_falling_after_resolution(evidence, current, timeline):
+            if _is_falling_after_resolution(evidence, current, timeline, courses, rulebook):
                 continue
             if _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts):
                 spans.append(_span(current, timeline, start, evidence.at.earliest))
@@ -124,14 +124,32 @@ def between(timeline: Timeline, start: Instant | None, end: Instant | None) -> T
     )
 
 
-def _is_falling_after_resolution(evidence: Evidence, current: list[Evidence], timeline: Timeline) -> bool:
-    """Tell whether a value after a documented resolution is only on its way down: not worsening, not persistence."""
+def _is_falling_after_resolution(
+    evidence: Evidence, current: list[Evidence], timeline: Timeline, courses: Courses, rulebook: Rulebook
+) -> bool:
+    """Tell whether a value after a documented resolution is only on its way down: not worsening, not persistence.
+
+    What was normal meanwhile has risen again, and what is seen under a drug begun since is news.
+    """
     last = current[-1]
     if _documented_resolution(timeline, last.at.earliest, evidence.at.earliest) is None:
         return False
     value = _value(evidence)
     before = next((_value(e) for e in reversed(current) if _measure(e) == _measure(evidence)), None)
-    return value is not None and before is not None and value <= before
+    if value is None or before is None or value > before:
+        return False
+    return not (
+        _was_normal_between(last, evidence, timeline, rulebook)
+        or _is_under_new_course(evidence, last, timeline, courses, rulebook)
+    )
+
+
+def _was_normal_between(last: Evidence, evidence: Evidence, timeline: Timeline, rulebook: Rulebook) -> bool:
+    if isinstance(evidence.source, Sign):
+        normal = [s.at for s in timeline.signs if s.label == evidence.source.label and not s.positive]
+    else:
+        normal = [c.at for c in timeline.counts if c.counts and not is_positive(c, rulebook.parameters)]
+    return any(last.at.earliest < at.earliest < evidence.at.earliest for at in normal)
 
 
 def _value(evidence: Evidence) -> Decimal | None:

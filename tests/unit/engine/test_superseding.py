@@ -1,0 +1,52 @@
+"""Superseding: two episodes that turn out to be one leave one survivor, and the other stays where it ended."""
+
+from typing import Any
+
+from pv_stream.domain.codes import FindingCode
+from tests.builders import at, corrected, eosinophils, present, resent, retracted, statement, temperature
+from tests.ledger import Ledger
+from tests.shards import told
+
+COUNT = eosinophils(1690, at(40))
+#: A reaction, gone by day 22, and another on day 40: two episodes ...
+APART = (
+    statement("imatinib", at(0)),
+    eosinophils(1700, at(20)),
+    temperature("39", at(20)),
+    eosinophils(100, at(22)),
+    temperature("36.5", at(22)),
+    COUNT,
+)
+#: ... that a late fever between them makes one.
+BETWEEN = (resent(temperature("39", at(30)), received_at=at(41)),)
+
+
+def _last_alerts(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {value["alert_id"]: value for value in values if value.get("kind") == "suspected_dress"}
+
+
+def test_a_late_fact_that_joins_two_episodes_leaves_one_survivor_that_the_other_names() -> None:
+    alerts = _last_alerts(told([*APART, *BETWEEN]))
+    one, other = sorted(alerts.values(), key=lambda alert: str(alert["status"]))
+    assert (one["status"], other["status"]) == ("revised", "superseded")
+    assert other["superseded_by"] == one["episode_id"]
+
+
+def test_a_superseded_episode_is_not_withdrawn_or_raised_when_its_evidence_changes() -> None:
+    changes = (
+        corrected(COUNT, eosinophils(1800, at(40)).version.statement.content, received_at=at(42)),
+        resent(present(FindingCode.RASH, at(40)), received_at=at(42)),
+    )
+    values = told([*APART, *BETWEEN, *changes])
+    ledger = Ledger()
+    ledger.enter_all(values)
+    ledger.settle()
+    assert sorted(alert["status"] for alert in ledger.alerts.values()) == ["revised", "superseded"]
+
+
+def test_a_superseded_episode_stays_so_when_all_of_its_evidence_is_taken_back() -> None:
+    gone = retracted(COUNT, received_at=at(43))
+    ledger = Ledger()
+    ledger.enter_all(told([*APART, *BETWEEN, gone, temperature("39", at(43))]))
+    ledger.settle()
+    assert "superseded" in {alert["status"] for alert in ledger.alerts.values()}

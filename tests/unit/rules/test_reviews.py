@@ -1,0 +1,62 @@
+"""Reviews: held values of a patient under a watched drug."""
+
+from dataclasses import replace
+
+import pytest
+
+from pv_stream.domain.assessment import ReviewAssessment
+from pv_stream.domain.codes import Analyte, HoldCode, Route
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Held
+from tests.builders import assessed, at, dose, held, order, sha256, stop
+
+
+def _reviews(*events: FactArrived) -> tuple[ReviewAssessment, ...]:
+    return assessed(*events).reviews
+
+
+def test_a_held_value_under_a_watched_drug_waits_for_a_person() -> None:
+    (review,) = _reviews(dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(20)))
+    assert (review.code, review.effective, review.drugs) == (HoldCode.MISSING_UNIT, at(20), ("imatinib",))
+
+
+def test_every_watched_drug_of_that_day_is_named_in_order_of_name() -> None:
+    (review,) = _reviews(
+        dose("vancomycin", at(1), route=Route.INTRAVENOUS),
+        dose("imatinib", at(0)),
+        held(HoldCode.UNKNOWN_UNIT, at(10)),
+    )
+    assert review.drugs == ("imatinib", "vancomycin")
+
+
+def test_without_a_watched_drug_nobody_is_asked() -> None:
+    assert _reviews(dose("paracetamol", at(0)), held(HoldCode.MISSING_UNIT, at(2))) == ()
+
+
+def test_a_value_from_before_the_drug_asks_for_nothing() -> None:
+    assert _reviews(dose("imatinib", at(5)), held(HoldCode.MISSING_UNIT, at(4))) == ()
+
+
+@pytest.mark.parametrize(("day", "asks"), [(27, True), (28, True), (29, False)])
+def test_a_drug_counts_until_its_lag_after_the_last_dose(day: int, asks: bool) -> None:  # noqa: FBT001
+    events = (dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(day)))
+    assert bool(_reviews(*events)) is asks
+
+
+def test_an_order_without_an_end_counts_until_it_is_stopped() -> None:
+    late = held(HoldCode.MISSING_UNIT, at(200))
+    assert _reviews(order("imatinib", at(0)), late)
+    assert _reviews(order("imatinib", at(0)), stop("imatinib", at(10)), late) == ()
+
+
+@pytest.mark.parametrize("code", [HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE])
+def test_a_value_whose_time_is_not_believed_counts_under_any_course(code: HoldCode) -> None:
+    assert _reviews(dose("imatinib", at(0)), held(code, at(9000)))
+    assert _reviews(dose("imatinib", at(50)), held(code, at(-9000)))
+
+
+def test_two_versions_held_for_different_reasons_wait_as_one() -> None:
+    one = held(HoldCode.MISSING_UNIT, at(2))
+    statement = replace(one.version.statement, content=Held(HoldCode.OUT_OF_RANGE, sha256("y"), Analyte.ALT))
+    other = replace(one, version=replace(one.version, statement=statement))
+    assert len(_reviews(dose("imatinib", at(0)), one, other)) == 1
