@@ -259,37 +259,37 @@ def count_levels(count: EosinophilCount, parameters: Parameters) -> CountLevels 
         return None
     bounds = (parameters.eosinophils_low_per_ul.value, parameters.eosinophils_high_per_ul.value)
     ranges = [_level_range(reading, bounds) for reading in count.counts]
-    guarded = _percent_levels(count, parameters)
+    guarded = _guarded_ranges(count, parameters)
     current = None
     if count.current is not None:
-        low, high = _level_range(count.current, bounds)
-        current = max(low, *guarded) if low == high else None
+        lows, highs = zip(_level_range(count.current, bounds), *guarded, strict=True)
+        current = max(lows) if max(lows) == max(highs) else None
     return CountLevels(
-        worst=max(min(low for low, _ in ranges), min(guarded)),
+        worst=max(min(low for low, _ in ranges), min((low for low, _ in guarded), default=0)),
         current=current,
-        best=max(*(high for _, high in ranges), *guarded, *_unguarded_levels(count, parameters)),
+        best=max(high for _, high in (*ranges, *guarded, *_unguarded_ranges(count, parameters))),
     )
 
 
-def _percent_levels(count: EosinophilCount, parameters: Parameters) -> tuple[int, ...]:
-    """Return the level of each percentage with its leukocytes; 0 where the guard does not let it count."""
+def _guarded_ranges(count: EosinophilCount, parameters: Parameters) -> list[tuple[int, int]]:
+    """Return the levels that each percentage with its leukocytes may have; 0 where the guard stops it from counting."""
     guard = parameters.leukocytes_guard_per_ul.value
-    levels = [
-        _percent_level(differential.percent, parameters) if _is_below(differential.leukocytes, guard) else 0
-        for differential in count.differentials
-    ]
-    return tuple(levels) or (0,)
+    ranges = []
+    for differential in count.differentials:
+        low, high = _percent_range(differential.percent, parameters)
+        counts, may_count = _is_below(differential.leukocytes, guard), differential.leukocytes.low < guard
+        ranges.append((low if counts else 0, high if may_count else 0))
+    return ranges
 
 
-def _unguarded_levels(count: EosinophilCount, parameters: Parameters) -> tuple[int, ...]:
-    if count.differentials:
-        return ()
-    return tuple(_percent_level(percent, parameters) for percent in count.percents)
+def _unguarded_ranges(count: EosinophilCount, parameters: Parameters) -> list[tuple[int, int]]:
+    return [] if count.differentials else [_percent_range(percent, parameters) for percent in count.percents]
 
 
-def _percent_level(percent: Reading, parameters: Parameters) -> int:
-    bounds = (parameters.eosinophils_low_percent.value, parameters.eosinophils_high_percent.value)
-    return _level(percent.low, bounds)
+def _percent_range(percent: Reading, parameters: Parameters) -> tuple[int, int]:
+    return _level_range(
+        percent, (parameters.eosinophils_low_percent.value, parameters.eosinophils_high_percent.value)
+    )
 
 
 def _level(value: Decimal, bounds: tuple[Decimal, Decimal]) -> int:
@@ -308,7 +308,7 @@ def is_positive(count: EosinophilCount, parameters: Parameters) -> bool:
     """Tell whether a specimen shows eosinophilia at or above the lower bound of the table."""
     if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
         return True
-    return max(_percent_levels(count, parameters)) > 0
+    return any(low > 0 for low, _ in _guarded_ranges(count, parameters))
 
 
 def has_sign(signs: Iterable[Sign], kind: SignKind) -> bool:

@@ -131,10 +131,9 @@ def score(documented: Mapping[str, Documented]) -> Score:
 def _score_item(item: Item, documented: Documented) -> ItemScore:
     levels = tuple(level for level in item.levels if level in documented.possible)
     points = [item.points[level] for level in levels]
+    worst, best = min(points), max(points)
     current = item.unknown if documented.current is None else item.points[documented.current]
+    # A bound such as ">800" settles no level but proves the lower ones: current is never outside the interval.
     return ItemScore(
-        item.name,
-        levels,
-        Points(min(points), current, max(points)),
-        documented.evidence,
+        item.name, levels, Points(worst, min(max(current, worst), best), best), documented.evidence
     )

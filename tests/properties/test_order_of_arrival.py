@@ -80,3 +80,12 @@ def test_assessing_changes_no_fact(told: list[FactArrived]) -> None:
     before = dict(facts)
     assess(facts, RULEBOOK)
     assert facts == before
+
+
+@unhurried
+@given(stories())
+def test_the_score_stands_inside_its_interval(told: list[FactArrived]) -> None:
+    for episode in assess(facts_of(told), RULEBOOK).episodes:
+        totals = [(item.points.worst, item.points.current, item.points.best) for item in episode.score.items]
+        assert all(worst <= current <= best for worst, current, best in totals)
+        assert -4 <= episode.score.total.worst <= episode.score.total.best <= 9

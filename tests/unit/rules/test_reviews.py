@@ -38,7 +38,7 @@ def test_a_value_from_before_the_drug_asks_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(("day", "asks"), [(27, True), (28, True), (29, False)])
-def test_a_drug_counts_until_its_lag_after_the_last_dose(day: int, asks: bool) -> None:  # noqa: FBT001
+def test_a_drug_counts_until_its_lag_after_the_last_dose(day: int, *, asks: bool) -> None:
     events = (dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(day)))
     assert bool(_reviews(*events)) is asks
 
