@@ -24,6 +24,9 @@ def canonical_json(value: object) -> bytes:
 
 def decimal_text(value: Decimal) -> str:
     """Write an exact decimal in plain notation without trailing zeros: 1690, 0.92, -5."""
+    if not value.is_finite():
+        msg = f"{value} has no canonical spelling"
+        raise TypeError(msg)
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

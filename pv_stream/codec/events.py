@@ -54,8 +54,10 @@ RECORD_BYTES_MAX: Final = 1_048_576
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}$")]
-InstantText = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
-DecimalText = Annotated[str, Field(pattern=r"^-?\d{1,12}(\.\d{1,9})?$")]
+InstantText = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$")
+]
+DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 SourcePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]/^-]{1,120}$")]
 Ingredient = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{1,60}$")]

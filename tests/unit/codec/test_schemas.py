@@ -1,0 +1,73 @@
+"""Schemas: the files in schemas/ are those of the models, and everything that is written fits them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pv_stream.codec.events import encode_event
+from pv_stream.codec.schemas import schema_documents
+from pv_stream.domain.events import Event
+from pv_stream.shard.fold import OutputStream
+from tests.shards import clock_at, fold, raw
+from tests.stories import SeededNarrator, tell_story
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+DOCUMENT_OF = {
+    OutputStream.ALERTS: "alert.v1.json",
+    OutputStream.CASES: "case.v1.json",
+    OutputStream.RECURRENCES: "recurrence.v1.json",
+    OutputStream.DEAD_LETTERS: "dead-letter.v1.json",
+}
+
+
+@pytest.mark.parametrize("name", sorted(schema_documents()))
+def test_a_schema_on_disk_is_that_of_the_model(name: str) -> None:
+    assert (SCHEMAS / name).read_bytes() == schema_documents()[name], "run `make schemas`"
+
+
+def test_every_output_stream_and_the_input_have_a_schema() -> None:
+    assert set(schema_documents()) == {*DOCUMENT_OF.values(), "clinical-event.v1.json"}
+    assert {path.name for path in SCHEMAS.glob("*.v1.json")} == set(schema_documents())
+
+
+@pytest.mark.parametrize("name", sorted(schema_documents()))
+def test_a_schema_is_valid_and_lets_no_unknown_field_through(name: str) -> None:
+    schema = json.loads(schema_documents()[name])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors({"anything": 1}))
+
+
+@pytest.fixture(scope="module")
+def log() -> list[Event | bytes]:
+    events: list[Event | bytes] = []
+    for number in range(60):
+        story = tell_story(SeededNarrator(f"schemas/{number}"), f"patient-{number}")
+        events += [*story, *(clock_at(sent.received_at) for sent in story[-1:])]
+    return [*events, b"poison"]
+
+
+def _validators() -> dict[str, jsonschema.Draft202012Validator]:
+    return {
+        name: jsonschema.Draft202012Validator(json.loads(text)) for name, text in schema_documents().items()
+    }
+
+
+def test_every_output_of_a_log_fits_its_schema(log: list[Event | bytes]) -> None:
+    validators, seen = _validators(), set()
+    for out in fold(raw(log)):
+        validators[DOCUMENT_OF[out.stream]].validate(json.loads(out.value))
+        seen.add(out.stream)
+    assert seen == set(OutputStream)
+
+
+def test_every_event_of_a_log_fits_the_schema(log: list[Event | bytes]) -> None:
+    validator, seen = _validators()["clinical-event.v1.json"], set()
+    for sent in log:
+        if not isinstance(sent, bytes):
+            value: dict[str, Any] = json.loads(encode_event(sent))
+            validator.validate(value)
+            seen.add(value["type"])
+    assert len(seen) == 7
