@@ -2,6 +2,8 @@
 # Stamps in .venv/ remember what is installed, so that a second run starts at once.
 
 PYTHON ?= python3
+# Random tests repeat with this seed, so that a check of one change is not undone by chance; SEED=$$RANDOM searches on.
+SEED ?= 20261121
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.stamp-core
@@ -21,7 +23,7 @@ demo: $(PACKAGE) ## Set up what the demo needs (no broker, no network after that
 	@$(BIN)/pv-stream demo
 
 test: install lint ## Set up everything, then run every check and every test, with a real Kafka broker
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --seed=$(SEED) --cov --cov-report=term:skip-covered
 
 install: $(ALL) $(PACKAGE) ## Set up everything a developer needs in .venv
 
