@@ -11,14 +11,21 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pv_stream.domain.codes import Analyte, Route
 from pv_stream.errors import RulebookError
 
 
+class _Entry:
+    """Refuse a word that no rule reads: a misspelled threshold must not be ignored."""
+
+    __slots__ = ()
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(_Entry):
     """Hold one clinical number and the name of its source."""
 
     value: Decimal
@@ -26,7 +33,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class Count(_Entry):
     """Hold one whole clinical number and the name of its source."""
 
     value: Annotated[int, Field(ge=0)]
@@ -34,7 +41,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(_Entry):
     """Hold the numbers of the criteria, windows and life of an episode; units are last in the names."""
 
     eosinophils_low_per_ul: Number
@@ -73,7 +80,7 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(_Entry):
     """Hold the plausible range of an analyte, both ends included, in the unit of the analyte."""
 
     minimum: Decimal
@@ -82,21 +89,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class PlausibilityOfCounts:
+class PlausibilityOfCounts(_Entry):
     """Hold what makes a cell count implausible whatever its range."""
 
     fraction_below_per_ul: Number
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(_Entry):
     """Hold what counts for a drug that says nothing else."""
 
     threshold_per_ul: Count
 
 
 @dataclass(frozen=True, slots=True)
-class Prodrug:
+class Prodrug(_Entry):
     """Name a prodrug: exposure to it is exposure to the drug."""
 
     name: str
@@ -105,7 +112,7 @@ class Prodrug:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedDrug:
+class WatchedDrug(_Entry):
     """Hold one watched ingredient: codes, exact names, and where it differs from the defaults."""
 
     name: str
@@ -123,7 +130,7 @@ class WatchedDrug:
 
 
 @dataclass(frozen=True, slots=True)
-class Combination:
+class Combination(_Entry):
     """Name a product of several ingredients."""
 
     names: tuple[str, ...]
@@ -132,7 +139,7 @@ class Combination:
 
 
 @dataclass(frozen=True, slots=True)
-class CrossReactiveClass:
+class CrossReactiveClass(_Entry):
     """Name drugs of which a reaction to one warns of the others."""
 
     name: str
@@ -141,7 +148,7 @@ class CrossReactiveClass:
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class Treatment(_Entry):
     """Name a drug that treats or masks a reaction and is never blamed."""
 
     name: str
@@ -150,7 +157,7 @@ class Treatment:
 
 
 @dataclass(frozen=True)
-class Rulebook:
+class Rulebook(_Entry):
     """Hold one version of the clinical rules; `digest` is SHA-256 over the bytes of its file."""
 
     version: str

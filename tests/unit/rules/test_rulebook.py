@@ -1,0 +1,213 @@
+"""The rulebook: what it says is typed, sourced and unique, or it is refused by a sentence that names the entry."""
+
+import copy
+import tomllib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pv_stream import rulebooks
+from pv_stream.errors import RulebookError
+from pv_stream.rules.rulebook import Rulebook, parse_rulebook
+from tests.builders import RULEBOOK
+
+TABLES = tomllib.loads(
+    resources.files("pv_stream.rules")
+    .joinpath("rulebooks", f"{rulebooks.DEFAULT_VERSION}.toml")
+    .read_text("utf-8")
+)
+Tables = dict[str, Any]
+
+
+def _parsed(change: Callable[[Tables], object]) -> Rulebook:
+    tables = copy.deepcopy(TABLES)
+    change(tables)
+    return parse_rulebook(tables, digest="sha256:x")
+
+
+def _drug(tables: Tables, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(drug for drug in tables["drugs"] if drug["name"] == name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda t: t["parameters"]["lag_days"].update(source="hearsay"),
+            "source 'hearsay'",
+            id="parameter source",
+        ),
+        pytest.param(
+            lambda t: t["plausibility"]["alt"].update(source="hearsay"), "source 'hearsay'", id="limit source"
+        ),
+        pytest.param(
+            lambda t: _drug(t, "imatinib")["threshold_per_ul"].update(source="hearsay"),
+            "'hearsay'",
+            id="drug source",
+        ),
+        pytest.param(
+            lambda t: t["classes"][0].update(source="hearsay"), "source 'hearsay'", id="class source"
+        ),
+        pytest.param(
+            lambda t: t["combinations"][0].update(source="hearsay"),
+            "source 'hearsay'",
+            id="combination source",
+        ),
+        pytest.param(
+            lambda t: t["defaults"]["threshold_per_ul"].update(source="hearsay"),
+            "'hearsay'",
+            id="default source",
+        ),
+        pytest.param(
+            lambda t: t["plausibility_of_counts"]["fraction_below_per_ul"].update(source="hearsay"),
+            "source 'hearsay'",
+            id="count source",
+        ),
+        pytest.param(
+            lambda t: t["plausibility"].pop("alt"), "has no limits for alt", id="an analyte without limits"
+        ),
+        pytest.param(
+            lambda t: t["parameters"].pop("lag_days"), "parameters.lag_days", id="a parameter is missing"
+        ),
+        pytest.param(
+            lambda t: t["parameters"]["lag_days"].update(value="long"),
+            "parameters.lag_days.value",
+            id="no number",
+        ),
+        pytest.param(
+            lambda t: t["parameters"]["lag_days"].update(value="28.5"),
+            "parameters.lag_days.value",
+            id="no whole number",
+        ),
+        pytest.param(
+            lambda t: t["parameters"]["lag_days"].update(value=-1),
+            "parameters.lag_days.value",
+            id="negative days",
+        ),
+        pytest.param(
+            lambda t: t["plausibility"].update(basophils={}), "plausibility.basophils", id="unknown analyte"
+        ),
+        pytest.param(
+            lambda t: _drug(t, "vancomycin").update(routes_outside=["nasal"]),
+            "routes_outside",
+            id="unknown route",
+        ),
+        pytest.param(
+            lambda t: _drug(t, "imatinib")["names"].append("tegretol"),
+            "name 'tegretol' stands twice",
+            id="two drugs",
+        ),
+        pytest.param(
+            lambda t: _drug(t, "phenytoin")["prodrugs"][0]["names"].append("imatinib"),
+            "name 'imatinib' stands twice",
+            id="a prodrug's name",
+        ),
+        pytest.param(
+            lambda t: t["treatments"][0]["names"].append("imatinib"),
+            "'imatinib' stands twice",
+            id="a treatment's name",
+        ),
+        pytest.param(
+            lambda t: t["combinations"][0]["names"].append("imatinib"),
+            "'imatinib' stands",
+            id="a combination's name",
+        ),
+        pytest.param(
+            lambda t: _drug(t, "imatinib").update(rxnorm="519"),
+            "RxNorm code '519' stands twice",
+            id="two codes",
+        ),
+        pytest.param(
+            lambda t: t["classes"][0]["members"].append("aspirin"),
+            "class 'aromatic antiepileptics' names 'aspirin'",
+            id="unknown member",
+        ),
+        pytest.param(
+            lambda t: t["combinations"][0]["ingredients"].append("aspirin"),
+            "names 'aspirin'",
+            id="unknown ingredient",
+        ),
+    ],
+)
+def test_a_rulebook_that_is_wrong_is_refused_with_the_entry(
+    change: Callable[[Tables], object], message: str
+) -> None:
+    with pytest.raises(RulebookError) as refused:
+        _parsed(change)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda t: t["parameters"].update(lag_dayz={"value": 1, "source": "UNCONFIRMED"}), id="parameter"
+        ),
+        pytest.param(lambda t: _drug(t, "imatinib").update(treshold_per_ul={"value": 1}), id="drug"),
+        pytest.param(lambda t: t.update(druggs=[]), id="table"),
+    ],
+)
+def test_a_word_that_no_rule_reads_is_refused(change: Callable[[Tables], object]) -> None:
+    with pytest.raises(RulebookError):
+        _parsed(change)
+
+
+def test_the_shipped_rulebook_is_read_with_the_digest_of_its_bytes() -> None:
+    assert RULEBOOK.version == rulebooks.DEFAULT_VERSION
+    assert RULEBOOK.digest.startswith("sha256:")
+    assert len(RULEBOOK.digest) == len("sha256:") + 64
+
+
+def test_numbers_are_exact() -> None:
+    assert str(RULEBOOK.parameters.fever_score_celsius.value) == "38.5"
+    assert str(RULEBOOK.parameters.creatinine_rise_mg_per_dl.value) == "0.5"
+
+
+def test_the_drug_s_own_number_goes_before_the_default() -> None:
+    lower = _parsed(lambda t: _drug(t, "imatinib")["threshold_per_ul"].update(value=1000))
+    assert lower.threshold_per_ul(lower.watched["imatinib"]) == 1000
+    assert lower.threshold_per_ul(lower.watched["allopurinol"]) == 1500
+
+
+def test_a_class_names_its_other_members_and_zonisamide_is_in_none() -> None:
+    partners = RULEBOOK.class_partners
+    assert "phenytoin" in partners["carbamazepine"]
+    assert "carbamazepine" not in partners["carbamazepine"]
+    assert "zonisamide" not in partners
+    assert "zonisamide" in RULEBOOK.watched
+
+
+@pytest.mark.parametrize(
+    ("name", "drug"),
+    [
+        ("imatinib", "imatinib"),
+        ("gleevec", "imatinib"),
+        ("fosphenytoin", "phenytoin"),
+        ("cerebyx", "phenytoin"),
+    ],
+)
+def test_a_drug_is_called_by_name_brand_or_prodrug(name: str, drug: str) -> None:
+    called = RULEBOOK.drug_called(name)
+    assert called is not None
+    assert called.name == drug
+
+
+@pytest.mark.parametrize("name", ["imatini", "imatinib 400", "Imatinib", "prednisone", ""])
+def test_a_name_is_never_part_of_another(name: str) -> None:
+    assert RULEBOOK.drug_called(name) is None
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RulebookError, match=r"none\.toml: .+Name a readable TOML file"):
+        rulebooks.load_file(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[")
+    with pytest.raises(RulebookError, match=r"broken\.toml"):
+        rulebooks.load_file(broken)
+    broken.write_bytes(b"\xff")
+    with pytest.raises(RulebookError, match=r"broken\.toml"):
+        rulebooks.load_file(broken)
