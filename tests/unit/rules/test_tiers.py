@@ -140,9 +140,9 @@ def test_the_rows_stand_from_the_highest_tier_down() -> None:
 
 def test_the_first_row_that_holds_wins_in_every_situation() -> None:
     """The table once more, row by row, as clinical.md orders it."""
-    for at_threshold, raised, sign, skin, organ, score in itertools.product(
-        *([(False, True)] * 5), range(-4, 10)
-    ):
+    either = (False, True)
+    flags = itertools.product(either, either, either, either, either)
+    for (at_threshold, raised, sign, skin, organ), score in itertools.product(flags, range(-4, 10)):
         situation = Situation(at_threshold, raised, sign, skin, organ, score)
         first = next((row.name for row in ROWS if row.holds(situation, RULEBOOK.parameters)), None)
         if score >= 4:

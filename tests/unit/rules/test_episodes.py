@@ -1,0 +1,170 @@
+"""Episodes: what belongs together, when it resolves, and when it closes and why."""
+
+import pytest
+
+from pv_stream.domain.assessment import Closing, EpisodeAssessment
+from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.times import Interval
+from tests.builders import (
+    absent,
+    alt,
+    assessed,
+    at,
+    dose,
+    eosinophils,
+    only_episode,
+    present,
+    statement,
+    stop,
+    temperature,
+)
+
+DRUG = statement("imatinib", at(0))
+RASH, GONE, RESOLVED = FindingCode.RASH, FindingCode.RASH, FindingCode.REACTION_RESOLVED
+
+
+def _episodes(*events: FactArrived) -> tuple[EpisodeAssessment, ...]:
+    return assessed(DRUG, *events).episodes
+
+
+def _onsets(*events: FactArrived) -> list[int]:
+    return [(episode.onset - at(0)) // (at(1) - at(0)) for episode in _episodes(*events)]
+
+
+# What belongs together ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("day", "onsets"), [(33, [20]), (34, [20, 34])])
+def test_candidates_are_cut_by_a_gap_of_fourteen_days_alone(day: int, onsets: list[int]) -> None:
+    assert _onsets(present(RASH, at(20)), present(RASH, at(day))) == onsets
+
+
+@pytest.mark.parametrize("day", [34, 60, 130])
+def test_silence_does_not_cut_an_alerting_episode(day: int) -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    data = [eosinophils(100, at(between)) for between in range(25, day, 30)]
+    assert _onsets(*alerting, *data, present(RASH, at(day))) == [20]
+
+
+def test_signs_documented_as_gone_for_fourteen_days_cut_an_alerting_episode() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    quiet = (absent(GONE, at(24)), eosinophils(100, at(25)))
+    assert _onsets(*alerting, *quiet, present(RASH, at(38))) == [20]
+    assert _onsets(*alerting, *quiet, present(RASH, at(39))) == [20, 39]
+
+
+def test_a_sign_that_was_not_documented_as_gone_goes_on() -> None:
+    alerting = (present(RASH, at(20)), temperature("39", at(20)), eosinophils(1600, at(20)))
+    quiet = (absent(GONE, at(24)), eosinophils(100, at(25)))
+    assert _onsets(*alerting, *quiet, present(RASH, at(45))) == [20]
+    assert _onsets(*alerting, *quiet, temperature("36.6", at(26)), present(RASH, at(45))) == [20, 45]
+
+
+def test_a_raised_count_that_was_not_measured_again_goes_on() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    assert _onsets(*alerting, absent(GONE, at(24)), present(RASH, at(60))) == [20]
+
+
+def test_a_skin_without_rash_ends_every_sign_of_the_skin() -> None:
+    skin = (present(FindingCode.FACIAL_OEDEMA, at(20)), present(FindingCode.LIVER_INVOLVEMENT, at(20)))
+    quiet = (absent(RASH, at(24)), absent(FindingCode.LIVER_INVOLVEMENT, at(24)))
+    assert _onsets(*skin, *quiet, present(RASH, at(40))) == [20, 40]
+
+
+def test_a_normal_value_ends_the_organ_sign_of_its_organ() -> None:
+    skin = (present(RASH, at(20)), present(FindingCode.LIVER_INVOLVEMENT, at(20)))
+    assert _onsets(*skin, absent(RASH, at(24)), alt(20, at(24)), present(RASH, at(40))) == [20, 40]
+
+
+@pytest.mark.parametrize("day", [22, 60])
+def test_a_documented_resolution_cuts_at_any_interval(day: int) -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    assert _onsets(*alerting, present(RESOLVED, at(21)), present(RASH, at(day))) == [20, day]
+
+
+def test_a_resolution_that_was_denied_cuts_nothing() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    assert _onsets(*alerting, absent(RESOLVED, at(21)), present(RASH, at(22))) == [20]
+
+
+def test_a_resolution_before_the_last_sign_cuts_nothing_after_it() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), present(RASH, at(23)))
+    assert _onsets(*alerting, present(RESOLVED, at(19)), present(RASH, at(25))) == [20]
+
+
+def test_a_resolution_known_by_its_day_comes_after_a_sign_of_that_day() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    day = present(RESOLVED, Interval(at(20, 0), at(20, 23, 59)))
+    assert only_episode(DRUG, *alerting, day).resolved_at == at(20, 23, 59)
+
+
+@pytest.mark.parametrize(("day", "episodes"), [(140, 1), (141, 2)])
+def test_a_silence_too_long_to_reopen_after_cuts(day: int, episodes: int) -> None:
+    drug = dose("imatinib", at(139))
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    again = (present(RASH, at(day)), eosinophils(1600, at(day)))
+    assert len(assessed(DRUG, drug, *alerting, *again).episodes) == episodes
+
+
+def test_evidence_of_one_instant_is_one_episode_whatever_else_is_known() -> None:
+    together = (present(RASH, at(20)), present(RESOLVED, at(20)), eosinophils(1600, at(20)))
+    assert _onsets(*together) == [20]
+
+
+# Onset ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_onset_is_the_first_sign_and_without_one_the_first_count() -> None:
+    assert _onsets(eosinophils(1600, at(18)), temperature("38", at(20))) == [20]
+    assert _onsets(eosinophils(1600, at(18)), eosinophils(1700, at(20))) == [18]
+
+
+# Endings --------------------------------------------------------------------------------------------------------
+
+
+def test_a_documented_resolution_closes_fourteen_days_later() -> None:
+    episode = only_episode(DRUG, present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(30)))
+    assert (episode.resolved_at, episode.closing, episode.closes_at) == (at(30), Closing.RESOLVED, at(44))
+
+
+def test_all_signs_and_counts_documented_as_gone_are_a_resolution() -> None:
+    events = (
+        present(RASH, at(20)),
+        eosinophils(1600, at(20)),
+        absent(GONE, at(24)),
+        eosinophils(100, at(26)),
+    )
+    assert only_episode(DRUG, *events).resolved_at == at(26)
+    assert only_episode(DRUG, *events[:-1]).resolved_at is None
+
+
+def test_counts_alone_are_never_a_resolution() -> None:
+    episode = only_episode(DRUG, eosinophils(1600, at(20)), eosinophils(100, at(26)))
+    assert (episode.resolved_at, episode.closing) == (None, Closing.LOST_TO_OBSERVATION)
+
+
+def test_without_data_it_is_lost_sixty_days_after_the_last() -> None:
+    episode = only_episode(
+        DRUG, present(RASH, at(20)), eosinophils(1600, at(20)), temperature("36.6", at(25))
+    )
+    assert (episode.closing, episode.closes_at) == (Closing.LOST_TO_OBSERVATION, at(85))
+
+
+@pytest.mark.parametrize(("day", "closes"), [(139, 199), (140, 200), (141, 80)])
+def test_data_within_sixty_days_of_the_loss_goes_on(day: int, closes: int) -> None:
+    events = (present(RASH, at(20)), eosinophils(1600, at(20)), temperature("36.6", at(day)))
+    assert only_episode(DRUG, *events).closes_at == at(closes)
+
+
+def test_what_is_recorded_after_the_closing_scores_nothing() -> None:
+    events = (present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(21)))
+    late = present(FindingCode.ATYPICAL_LYMPHOCYTES, at(36))
+    early = present(FindingCode.ATYPICAL_LYMPHOCYTES, at(35))
+    assert only_episode(DRUG, *events, late).score.total.current + 1 == (
+        only_episode(DRUG, *events, early).score.total.current
+    )
+
+
+def test_a_drug_that_was_stopped_is_not_what_resolves() -> None:
+    assert only_episode(DRUG, eosinophils(1600, at(20)), stop("imatinib", at(21))).resolved_at is None

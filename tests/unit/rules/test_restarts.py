@@ -1,0 +1,129 @@
+"""Restarts: each row of the table for a drug that was ordered or given again, and what warns of nothing."""
+
+import pytest
+
+from pv_stream.domain.assessment import Relation, RestartAssessment, Tier
+from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.events import FactArrived
+from tests.builders import assessed, at, dose, eosinophils, order, present, statement, stop, temperature
+
+
+def _given(drug: str, day: int = 0) -> list[FactArrived]:
+    return [statement(drug, at(day)), stop(drug, at(day + 25))]
+
+
+ESTABLISHED = [
+    eosinophils(2000, at(20)),
+    temperature("39", at(20)),
+    present(FindingCode.RASH, at(20), surface=60),
+    present(FindingCode.REACTION_RESOLVED, at(30)),
+]
+PUBLISHED = [eosinophils(1600, at(20)), present(FindingCode.REACTION_RESOLVED, at(30))]
+CANDIDATE = [present(FindingCode.RASH, at(20)), present(FindingCode.REACTION_RESOLVED, at(30))]
+
+
+def _restarts(*parts: list[FactArrived] | FactArrived) -> tuple[RestartAssessment, ...]:
+    events = [sent for part in parts for sent in (part if isinstance(part, list) else [part])]
+    return assessed(*events).restarts
+
+
+def _judged(*parts: list[FactArrived] | FactArrived) -> tuple[Relation, Tier] | None:
+    restarts = _restarts(*parts)
+    return None if not restarts else (restarts[-1].relation, restarts[-1].tier)
+
+
+SAME, UNSETTLED, CROSS = Relation.SAME, Relation.CANDIDATE, Relation.CROSS_REACTIVE
+
+
+@pytest.mark.parametrize(
+    ("reaction", "expected"),
+    [
+        pytest.param(ESTABLISHED, (SAME, Tier.CRITICAL), id="established"),
+        pytest.param(PUBLISHED, (SAME, Tier.WARNING), id="published"),
+        pytest.param(CANDIDATE, (UNSETTLED, Tier.WARNING), id="candidate"),
+    ],
+)
+@pytest.mark.parametrize(
+    "again", [order("phenytoin", at(60)), dose("phenytoin", at(60))], ids=["order", "dose"]
+)
+def test_the_culprit_again(
+    reaction: list[FactArrived], again: FactArrived, expected: tuple[Relation, Tier]
+) -> None:
+    assert _judged(_given("phenytoin"), reaction, again) == expected
+
+
+@pytest.mark.parametrize(
+    ("reaction", "expected"),
+    [
+        pytest.param(ESTABLISHED, (CROSS, Tier.WARNING), id="established"),
+        pytest.param(PUBLISHED, (CROSS, Tier.INFO), id="published"),
+        pytest.param(CANDIDATE, None, id="candidate"),
+    ],
+)
+def test_a_cross_reactive_drug_started(
+    reaction: list[FactArrived], expected: tuple[Relation, Tier] | None
+) -> None:
+    assert _judged(_given("phenytoin"), reaction, order("carbamazepine", at(60))) == expected
+
+
+def test_zonisamide_and_drugs_of_no_class_warn_of_nothing() -> None:
+    for drug in ("zonisamide", "allopurinol"):
+        assert _restarts(_given("phenytoin"), ESTABLISHED, order(drug, at(60))) == ()
+
+
+def test_a_less_likely_suspect_of_an_established_episode_warns() -> None:
+    both = [*_given("phenytoin"), order("allopurinol", at(0)), stop("allopurinol", at(25))]
+    assert _judged(both, ESTABLISHED, order("allopurinol", at(60))) == (SAME, Tier.WARNING)
+
+
+def test_equals_of_the_first_rank_are_both_critical() -> None:
+    both = [*_given("phenytoin"), *_given("allopurinol", 5)]
+    assert _judged(both, ESTABLISHED, order("allopurinol", at(60))) == (SAME, Tier.CRITICAL)
+
+
+def test_one_warning_for_each_course_of_the_most_urgent_episode() -> None:
+    later = [
+        *_given("phenytoin", 100),
+        present(FindingCode.RASH, at(120)),
+        present(FindingCode.REACTION_RESOLVED, at(130)),
+    ]
+    restarts = _restarts(_given("phenytoin"), ESTABLISHED, later, order("phenytoin", at(200)))
+    assert [(r.started_at, r.tier, r.prior) for r in restarts] == [
+        (at(100), Tier.CRITICAL, 0),
+        (at(200), Tier.CRITICAL, 0),
+    ]
+
+
+def test_a_drug_that_merely_goes_on_is_not_restarted() -> None:
+    goes_on = [dose("phenytoin", at(day)) for day in range(0, 60, 7)]
+    assert _restarts(goes_on, ESTABLISHED) == ()
+
+
+@pytest.mark.parametrize(("day", "restarts"), [(27, 0), (28, 1)])
+def test_a_gap_longer_than_a_week_is_a_new_course(day: int, restarts: int) -> None:
+    doses = [dose("phenytoin", at(6)), dose("phenytoin", at(13)), dose("phenytoin", at(20))]
+    assert len(_restarts(doses, ESTABLISHED[:-1], dose("phenytoin", at(day)))) == restarts
+
+
+def test_a_course_from_before_the_reaction_warns_of_nothing() -> None:
+    assert _restarts(_given("phenytoin"), statement("carbamazepine", at(10)), ESTABLISHED) == ()
+
+
+def test_the_warning_names_drug_code_start_and_records() -> None:
+    again = order("imatinib", at(60), end=at(70))
+    (restart,) = _restarts(_given("imatinib"), ESTABLISHED, again)
+    assert (restart.drug, restart.rxnorm, restart.started_at) == ("imatinib", "282388", at(60))
+    assert (restart.course, restart.given_until, restart.reacted) == ((again.version.key,), at(70), False)
+
+
+def test_a_reaction_in_the_new_course_is_known() -> None:
+    again = [statement("imatinib", at(60)), eosinophils(2500, at(80))]
+    (restart,) = _restarts(_given("imatinib"), ESTABLISHED, again)
+    assert restart.reacted
+
+
+def test_a_cross_reactive_drug_started_during_the_episode_warns() -> None:
+    assert _judged(_given("phenytoin"), ESTABLISHED[:-1], order("carbamazepine", at(22))) == (
+        CROSS,
+        Tier.WARNING,
+    )
