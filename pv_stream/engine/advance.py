@@ -67,18 +67,31 @@ def fire_due(patient_id: PatientId, state: PatientState, now: Instant, rulebook:
     """Return the state and the outputs after the first thing due, at its own instant or the patient's clock."""
     assert state.due is not None
     as_of = state.due if state.clock is None else Instant(max(state.due, state.clock))
+    return _fire(patient_id, state, state.due, as_of, now, rulebook, after=None)
+
+
+def _fire(  # noqa: PLR0913 - three instants that must not be mistaken for each other
+    patient_id: PatientId,
+    state: PatientState,
+    due: Instant,
+    as_of: Instant,
+    now: Instant,
+    rulebook: Rulebook,
+    *,
+    after: Instant | None,
+) -> Advanced:
     occasion = Occasion(
         patient_id=patient_id,
         as_of=as_of,
         cause=Cause.CLOCK,
-        effective=state.due,
+        effective=due,
         known_at=now,
         facts=state.facts,
         replaced=frozenset(),
         rulebook=rulebook,
         incomplete=state.published.incomplete is not None,
     )
-    published, outputs = close_due(state.published, occasion)
+    published, outputs = close_due(state.published, occasion, after=after)
     return replace(state, published=published, clock=as_of, due=next_due(published)), outputs
 
 
@@ -108,9 +121,14 @@ def mark_incomplete(
 def _fire_due_before(
     patient_id: PatientId, state: PatientState, as_of: Instant, rulebook: Rulebook
 ) -> tuple[PatientState, tuple[Output, ...]]:
+    """Fire what fell due since the patient was last heard of; what was past before that waits for the clock."""
     outputs: tuple[Output, ...] = ()
-    while state.due is not None and state.clock is not None and state.clock < state.due <= as_of:
-        state, fired = fire_due(patient_id, state, as_of, rulebook)
+    while state.due is not None and state.clock is not None:
+        clock = state.clock
+        due = next_due(state.published, after=clock)
+        if due is None or due > as_of:
+            break
+        state, fired = _fire(patient_id, state, due, due, as_of, rulebook, after=clock)
         outputs += fired
     return state, outputs
 

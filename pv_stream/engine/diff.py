@@ -8,7 +8,7 @@ from dataclasses import replace
 from pv_stream.domain.assessment import Assessment, Tier
 from pv_stream.domain.ids import AlertId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import AlertLine, EpisodeState, Published
+from pv_stream.domain.published import AlertLine, EpisodeState, Published, PublishedEpisode
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.episode_alerts import close, tell_episodes
@@ -30,24 +30,28 @@ def diff(told: Published, assessment: Assessment, occasion: Occasion) -> Told:
     return Published(episodes, restarts, reviews, told.incomplete), tuple(outputs)
 
 
-def close_due(told: Published, occasion: Occasion) -> Told:
-    """Close the open episodes whose closing instant has come; nothing else changes by time alone."""
+def close_due(told: Published, occasion: Occasion, *, after: Instant | None = None) -> Told:
+    """Close the open episodes whose closing instant has come; nothing else changes by time alone.
+
+    With `after` only those whose instant lies after it.
+    """
     outputs: list[Output] = []
     episodes = tuple(
         close(episode, occasion, outputs)
-        if episode.state is EpisodeState.OPEN and episode.last.closes_at <= occasion.as_of
+        if _is_due(episode, after) and episode.last.closes_at <= occasion.as_of
         else episode
         for episode in told.episodes
     )
     return replace(told, episodes=episodes), tuple(outputs)
 
 
-def next_due(told: Published) -> Instant | None:
-    """Return the next instant at which time alone changes something."""
-    return min(
-        (e.last.closes_at for e in told.episodes if e.state is EpisodeState.OPEN),
-        default=None,
-    )
+def next_due(told: Published, *, after: Instant | None = None) -> Instant | None:
+    """Return the next instant, of those after another, at which time alone changes something."""
+    return min((e.last.closes_at for e in told.episodes if _is_due(e, after)), default=None)
+
+
+def _is_due(episode: PublishedEpisode, after: Instant | None) -> bool:
+    return episode.state is EpisodeState.OPEN and (after is None or episode.last.closes_at > after)
 
 
 def tell_incomplete(told: Published, occasion: Occasion, reason: str) -> Told:

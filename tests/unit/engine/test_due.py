@@ -1,0 +1,81 @@
+"""What is due: closings fire at their instant, before what reveals it, and what was past waits for the clock."""
+
+from typing import Any
+
+from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.events import Event, FactArrived
+from tests.builders import at, dose, eosinophils, present, resent, statement, temperature
+from tests.shards import clock, told
+
+DRUG = statement("imatinib", at(0))
+REACTION = (
+    eosinophils(1690, at(20)),
+    temperature("39", at(20)),
+    present(FindingCode.REACTION_RESOLVED, at(25)),
+)
+#: Resolved on day 25, so it closes on day 39 at 08:00.
+CLOSES = at(39)
+
+
+def _closed(*log: Event) -> list[tuple[str, str]]:
+    return [(a["as_of"], a["timeliness"]) for a in _alerts(*log) if a["status"] == "closed"]
+
+
+def _alerts(*log: Event) -> list[dict[str, Any]]:
+    return [value for value in told(log) if value.get("kind") == "suspected_dress"]
+
+
+def _late(sent: FactArrived, day: int) -> FactArrived:
+    return resent(sent, received_at=at(day))
+
+
+def test_the_clock_closes_at_the_instant_that_was_due_and_not_before() -> None:
+    assert _closed(DRUG, *REACTION, clock(39, 7)) == []
+    assert _closed(DRUG, *REACTION, clock(39, 8)) == [("2026-02-09T08:00:00Z", "live")]
+    assert _closed(DRUG, *REACTION, clock(60)) == [("2026-02-09T08:00:00Z", "late")]
+
+
+def test_an_event_of_the_patient_reveals_what_was_due_before_it() -> None:
+    alerts = _alerts(DRUG, *REACTION, eosinophils(1800, at(45)))
+    assert [(a["status"], a["cause"]) for a in alerts[-2:]] == [("closed", "clock"), ("raised", "event")]
+    assert alerts[-2]["as_of"] == "2026-02-09T08:00:00Z"
+
+
+def test_an_event_of_another_patient_reveals_nothing() -> None:
+    other = told([DRUG, *REACTION])
+    assert [value for value in other if value.get("status") == "closed"] == []
+
+
+def test_a_closing_that_was_past_when_it_was_created_waits_for_the_next_clock_record() -> None:
+    backlog = [_late(sent, 100) for sent in (DRUG, *REACTION)]
+    later = _late(temperature("36.6", at(101)), 101)
+    assert _closed(*backlog) == []
+    assert _closed(*backlog, later) == []
+    assert _closed(*backlog, clock(100, 9)) == [("2026-04-11T08:00:00Z", "retrospective")]
+
+
+def test_a_closing_that_waits_for_the_clock_does_not_hold_up_another() -> None:
+    """The old episode came late and waits; the new one closes on day 139, and day 150 reveals it."""
+    backlog = [_late(sent, 100) for sent in (DRUG, *REACTION)]
+    new = [
+        dose("imatinib", at(110)),
+        eosinophils(1900, at(120)),
+        temperature("39", at(120)),
+        present(FindingCode.REACTION_RESOLVED, at(125)),
+    ]
+    log = [*backlog, *new, eosinophils(100, at(150))]
+    assert _closed(*log) == [("2026-05-20T08:00:00Z", "late")]
+    assert [as_of for as_of, _ in _closed(*log, clock(151))] == [
+        "2026-05-20T08:00:00Z",
+        "2026-05-31T08:00:00Z",
+    ]
+
+
+def test_a_clock_record_that_is_not_later_changes_nothing() -> None:
+    assert _closed(clock(50), DRUG, *REACTION, clock(50), clock(49)) == []
+
+
+def test_new_evidence_before_the_closing_puts_it_off() -> None:
+    again = temperature("39", at(30))
+    assert _closed(DRUG, *REACTION[:-1], again, clock(80)) == []
+    assert _closed(DRUG, *REACTION[:-1], again, clock(91)) == [("2026-04-01T08:00:00Z", "live")]
