@@ -1,0 +1,175 @@
+"""What each record is told as: cause, timeliness, and how a tier stands or falls by it."""
+
+from typing import Any
+
+import pytest
+
+from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Status
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Retracted
+from tests.builders import (
+    at,
+    corrected,
+    dose,
+    eosinophils,
+    held,
+    measured,
+    present,
+    resent,
+    retracted,
+    reviewed,
+    statement,
+    temperature,
+    with_status,
+)
+from tests.shards import told
+
+DRUG = statement("imatinib", at(0))
+COUNT = eosinophils(1690, at(20))
+FEVER = temperature("38.6", at(20))
+
+
+def _alerts(*log: FactArrived) -> list[dict[str, Any]]:
+    return [value for value in told(log) if "kind" in value]
+
+
+def _last(*log: FactArrived) -> tuple[str, str, str]:
+    alert = _alerts(*log)[-1]
+    return alert["status"], alert["tier"], alert["cause"]
+
+
+def _value(value: str) -> FactArrived:
+    return corrected(COUNT, eosinophils(value, at(20)).version.statement.content, received_at=at(21))
+
+
+# Causes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_corrected_count_lowers_the_tier_and_says_why() -> None:
+    assert _last(DRUG, COUNT, FEVER) == ("revised", "warning", "event")
+    assert _last(DRUG, COUNT, FEVER, retracted(FEVER, received_at=at(21))) == (
+        "revised",
+        "info",
+        "retraction",
+    )
+    assert _last(DRUG, COUNT, _value("1600")) == ("revised", "info", "correction")
+
+
+def test_a_count_corrected_below_the_table_withdraws_the_alert_and_its_return_raises_it_again() -> None:
+    assert _last(DRUG, COUNT, _value("169")) == ("withdrawn", "info", "correction")
+    again = resent(eosinophils(1700, at(22)), received_at=at(22))
+    first, _, third = _alerts(DRUG, COUNT, _value("169"), again)
+    assert third["status"] == "raised"
+    assert first["alert_id"] != third["alert_id"]  # other evidence is another episode
+
+
+def test_a_final_with_the_value_of_the_preliminary_is_no_correction() -> None:
+    preliminary = with_status(COUNT, Status.PRELIMINARY)
+    assert len(_alerts(DRUG, preliminary, COUNT)) == 1
+
+
+def test_a_final_with_another_value_is_one() -> None:
+    preliminary = with_status(eosinophils(2000, at(20)), Status.PRELIMINARY)
+    assert _last(DRUG, preliminary, FEVER, COUNT) == ("revised", "warning", "correction")
+
+
+def test_a_later_normal_value_never_lowers_a_tier() -> None:
+    normal = (temperature("36.6", at(22)), eosinophils(100, at(23)))
+    assert {alert["tier"] for alert in _alerts(DRUG, COUNT, FEVER, *normal)[1:]} == {"warning"}
+
+
+def test_a_retraction_before_its_original_keeps_the_original_out() -> None:
+    assert _alerts(DRUG, retracted(COUNT, received_at=at(20)), resent(COUNT, received_at=at(21))) == []
+
+
+# Timeliness -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "minute", "timeliness"),
+    [
+        (20, 8, 0, "live"),
+        (21, 8, 0, "live"),
+        (21, 8, 1, "late"),
+        (50, 8, 0, "late"),
+        (50, 8, 1, "retrospective"),
+    ],
+)
+def test_news_is_live_for_a_day_and_late_for_thirty(
+    day: int, hour: int, minute: int, timeliness: str
+) -> None:
+    (alert,) = _alerts(DRUG, resent(COUNT, received_at=at(day, hour, minute)))
+    assert alert["timeliness"] == timeliness
+
+
+def test_an_old_drug_that_is_learned_of_today_makes_today_s_count_live() -> None:
+    (alert,) = _alerts(COUNT, resent(dose("imatinib", at(0), end=at(15)), received_at=at(20, 9)))
+    assert alert["timeliness"] == "live"
+
+
+# Held values ----------------------------------------------------------------------------------------------------
+
+WAITS = held(HoldCode.MISSING_UNIT, at(20))
+
+
+def test_a_held_value_under_a_watched_drug_asks_for_a_review() -> None:
+    (alert,) = _alerts(DRUG, WAITS)
+    assert (alert["kind"], alert["status"], alert["tier"]) == ("data_review", "raised", "info")
+    assert alert["review"] == {"code": "missing_unit", "fact": WAITS.version.key}
+
+
+def test_a_confirmed_value_closes_the_review_and_counts() -> None:
+    dress, review = _alerts(DRUG, WAITS, reviewed(WAITS, COUNT.version.statement.content))[1:]
+    assert (review["status"], review["closing"]) == ("closed", "reviewed")
+    assert (dress["kind"], dress["eosinophils_per_ul"]) == ("suspected_dress", 1690)
+
+
+def test_a_discarded_value_closes_the_review_and_counts_for_nothing() -> None:
+    alerts = _alerts(DRUG, WAITS, reviewed(WAITS, Retracted()))
+    assert [(alert["kind"], alert["status"]) for alert in alerts] == [
+        ("data_review", "raised"),
+        ("data_review", "closed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [("-5", "out_of_range"), ("0.9", "fraction_of_a_cell"), ("100001", "out_of_range")],
+)
+def test_what_ingest_should_have_held_is_held_by_the_fold(value: str, code: str) -> None:
+    (alert,) = _alerts(DRUG, measured(Analyte.EOSINOPHILS, value, at(20)))
+    assert (alert["kind"], alert["review"]["code"]) == ("data_review", code)
+
+
+def test_a_lab_dated_2052_fires_nothing_but_a_review() -> None:
+    future = resent(measured(Analyte.EOSINOPHILS, 1690, at(9500)), received_at=at(20))
+    (alert,) = _alerts(DRUG, future)
+    assert (alert["kind"], alert["review"]["code"], alert["as_of"]) == (
+        "data_review",
+        "time_in_future",
+        "2026-01-21T08:00:00Z",
+    )
+
+
+def test_a_value_that_a_person_confirmed_is_believed_although_it_is_implausible() -> None:
+    wrong = measured(Analyte.EOSINOPHILS, 100_001, at(20))
+    confirmed = reviewed(wrong, wrong.version.statement.content)
+    assert "suspected_dress" in {alert["kind"] for alert in _alerts(DRUG, wrong, confirmed)}
+
+
+# The alert itself -----------------------------------------------------------------------------------------------
+
+
+def test_the_alert_names_its_evidence_with_message_and_path_and_the_rulebook() -> None:
+    (alert,) = _alerts(DRUG, COUNT)
+    digest = COUNT.version.provenance.message_digest.removeprefix("sha256:")[:12]
+    assert f"{COUNT.version.key}@{digest}#OBX[1]" in alert["evidence"]
+    assert alert["rulebook"]["digest"].startswith("sha256:")
+    assert (alert["eosinophils_per_ul"], alert["threshold_per_ul"]) == (1690, 1500)
+
+
+def test_the_alert_of_the_design_reads_as_written_there() -> None:
+    rash = present(FindingCode.RASH, at(20))
+    score = _alerts(DRUG, COUNT, FEVER, rash)[-1]["regiscar"]
+    assert (score["worst"], score["current"], score["best"], score["unknown_items"]) == (-1, 1, 9, 8)
+    assert score["category"] == {"worst": "no_case", "current": "no_case", "best": "definite"}
