@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pv_stream.domain.codes import ExposureKind
 from pv_stream.domain.events import ClockTicked, Event, FactArrived
 from pv_stream.domain.facts import Exposure
 from pv_stream.domain.ids import FactKey, PatientId
@@ -113,12 +112,6 @@ def test_what_fell_due_since_a_patient_was_last_heard_of_fires_before_what_the_n
         assert sorted((parse_instant(a["as_of"]), a["alert_id"]) for a in fired) == due
         assert [a["as_of"] for a in fired] == sorted(a["as_of"] for a in fired)
         assert outputs[: len(fired)] == fired
-
-
-def _may_be_planned(sent: FactArrived) -> bool:
-    """An order may begin days ahead; results, findings and doses may not."""
-    content = sent.version.statement.content
-    return isinstance(content, Exposure) and content.kind in {ExposureKind.ORDER, ExposureKind.DISPENSE}
 
 
 @unhurried
