@@ -6,13 +6,14 @@ from the beginning and needs no memory of its own. Retrospective alerts are kept
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
+from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.connection import kafka_errors, quiet_libraries, require_broker
 from pv_stream.stream.topics import Topic, topic_name
 
@@ -49,8 +50,13 @@ def notifies(alert: Alert) -> bool:
     return alert["status"] in _OPEN and alert["timeliness"] != "retrospective"
 
 
-def read_alerts(settings: Settings, *, follow: bool) -> Iterator[Alert]:
-    """Yield every committed alert record from the beginning; stop at today's end unless `follow`."""
+def read_alerts(
+    settings: Settings, *, follow: bool, say: Callable[[str], None] = lambda _line: None
+) -> Iterator[Alert]:
+    """Yield every committed alert record from the beginning; stop at today's end unless `follow`.
+
+    `say` is told when the broker goes and when it is back.
+    """
     from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - kafka-python only where it is used
 
     quiet_libraries()
@@ -76,7 +82,9 @@ def read_alerts(settings: Settings, *, follow: bool) -> Iterator[Alert]:
         consumer.assign(shards)
         consumer.seek_to_beginning(*shards)
         ends = consumer.end_offsets(shards)
+        watch = BrokerWatch(settings.bootstrap_servers, say)
         while follow or any(consumer.position(shard) < ends[shard] for shard in shards):
+            watch.look_when_due()
             for records in consumer.poll(timeout_ms=_POLL_MS).values():
                 for record in records:
                     yield json.loads(record.value)

@@ -16,6 +16,7 @@ from typing import Any
 from pv_stream.errors import EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
+from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.connection import connection_failed, require_broker
 from pv_stream.stream.owner import LIVE_LOGGER, FoldFactory
 from pv_stream.stream.topics import check_topics
@@ -56,11 +57,13 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         settings.group_id,
         settings.bootstrap_servers,
     )
+    watch = BrokerWatch(settings.bootstrap_servers, log.warning)
     tasks: dict[str, asyncio.Task[Any]] = {
         "start": asyncio.create_task(app.start()),
         "crash": asyncio.create_task(_crashed(app)),
         "stop": asyncio.create_task(stopping.wait()),
         "report": asyncio.create_task(_report(app)),
+        "watch": asyncio.create_task(watch.keep_looking()),
     }
     await _first_event(tasks, failed)
     error = _failure(tasks, failed, settings)
@@ -85,7 +88,7 @@ def _failure(
 ) -> BaseException | None:
     if failed.done():
         return failed.result()
-    for name in ("start", "crash", "report"):
+    for name in ("start", "crash", "report", "watch"):
         task = tasks[name]
         if task.done() and (error := task.exception()) is not None:
             if type(error).__name__ in {"KafkaConnectionError", "NodeNotReadyError"}:
