@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 
     Every message ends as accepted, held or rejected with a code. Identifiers become pseudonyms.
     """
-    destination = _destination(to, as_json=as_json)
+    destination = _destination(to, paths, as_json=as_json)
     settings = load_settings()
     now = _now()
     for path in paths:
@@ -100,11 +100,26 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         raise typer.Exit(1)
 
 
-def _destination(to: str | None, *, as_json: bool) -> Destination:
+def _destination(to: str | None, paths: list[Path], *, as_json: bool) -> Destination:
+    if to == "":
+        message = "--to: name a file, or kafka"
+        raise UsageError(message)
+    if to is not None and to != KAFKA:
+        for path in paths:
+            if _is_same_file(path, Path(to)):
+                message = f"--to {to} is the input {path}, which it would replace: name another file"
+                raise UsageError(message)
     if to is None and as_json:
         message = "--json prints the summary on stdout, so the events need another place: add --to FILE or --to kafka"
         raise UsageError(message)
     return Destination(None if to in {None, KAFKA} else Path(str(to)), to == KAFKA)
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.is_file() and path.samefile(other)
+    except OSError:
+        return False
 
 
 def _now() -> Instant:

@@ -1,7 +1,7 @@
 """Canonical events read from files: decoded, reviewed like any other input, and written again in canonical form.
 
 A line that is no event is rejected with the decoder's code. A value that is not believable is replaced by its hold
-under the same key. Its received_at stays: it was stamped when the event was made.
+under the same key. Its received_at stays, as it was stamped when the event was made, unless it lies in the future.
 """
 
 from dataclasses import replace
@@ -22,6 +22,9 @@ def read_canonical(content: bytes, intake: Intake) -> Outcome:
     event = decode_event(content, record_bytes_max=max(len(content), 1))
     if isinstance(event, Rejection):
         return rejected(_REJECTS.get(event.code, RejectCode.INVALID_EVENT))
+    stamp = event.received_at if isinstance(event, FactArrived) else event.instant
+    if intake.is_future(stamp):
+        return rejected(RejectCode.RECEIVED_IN_FUTURE)
     if not isinstance(event, FactArrived):
         return Outcome(events=[event])
     statement = event.version.statement

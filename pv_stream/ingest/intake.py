@@ -39,10 +39,11 @@ class Intake:
         received_at = self.received_at if self.received_at is not None else stated
         if received_at is None:
             return RejectCode.NO_RECEIVED_AT
-        if received_at > self.now + self.rulebook.parameters.future_hours.value * MICROSECONDS_PER_HOUR:
-            # It would drive the clock of the whole shard forward (law 3).
-            return RejectCode.RECEIVED_IN_FUTURE
-        return received_at
+        return RejectCode.RECEIVED_IN_FUTURE if self.is_future(received_at) else received_at
+
+    def is_future(self, received_at: Instant) -> bool:
+        """Tell whether a time of receiving would drive the clock of a whole shard forward (law 3)."""
+        return received_at > self.now + self.rulebook.parameters.future_hours.value * MICROSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)

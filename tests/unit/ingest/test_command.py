@@ -74,6 +74,16 @@ def test_json_needs_another_place_for_the_events(ingest: Ingest) -> None:
     assert isinstance(result.exception, UsageError)
 
 
+@pytest.mark.parametrize("to", ["in.hl7", "./in.hl7", "linked.hl7", ""])
+def test_an_input_is_never_its_own_destination(ingest: Ingest, tmp_path: Path, to: str) -> None:
+    content = oru(OBR, obx())
+    (tmp_path / "in.hl7").write_bytes(content)
+    (tmp_path / "linked.hl7").symlink_to("in.hl7")
+    result = ingest(FIXTURES / "hl7v2/final.hl7", "in.hl7", "--to", to)
+    assert isinstance(result.exception, UsageError)
+    assert (tmp_path / "in.hl7").read_bytes() == content
+
+
 def test_strict_makes_a_reject_a_finding(ingest: Ingest) -> None:
     merge = FIXTURES / "hl7v2/merge.hl7"
     assert ingest(merge, "--to", "e.jsonl").exit_code == 0

@@ -137,6 +137,8 @@ def test_canonical_lines_pass_through_byte_for_byte(tmp_path: Path, intake: Inta
         (EVENT.replace(b"final", b"finished"), RejectCode.INVALID_EVENT),
         (EVENT.replace(b'"schema_version":1', b'"schema_version":2'), RejectCode.UNSUPPORTED_VERSION),
         (EVENT.replace(b'"type":"observation"', b'"type":"rumour"'), RejectCode.UNSUPPORTED_TYPE),
+        (EVENT.replace(b"2021-04-12T06", b"2026-11-22T13"), RejectCode.RECEIVED_IN_FUTURE),
+        (CLOCK.replace(b"2021-04-12T06", b"2026-11-22T13"), RejectCode.RECEIVED_IN_FUTURE),
     ],
 )
 def test_a_malformed_line_is_rejected_and_takes_nothing_with_it(
