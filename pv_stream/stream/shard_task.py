@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord, clock_record
 from pv_stream.stream.checkpoint import Checkpoint
+from pv_stream.stream.clock_guard import refuse_clock_ahead
 from pv_stream.stream.runs import FetchedRun, RunQueue
 from pv_stream.stream.sink import FoldRun, TransactionalSink
 
@@ -150,6 +151,7 @@ class ShardTask:
         taken = self._queue.take(records_max=self._records_budget, bytes_max=self._settings.run_bytes_max)
         self._signal_pressure()
         run = await self._compute(taken.records)
+        refuse_clock_ahead(self.shard, taken.records, run.states, now_us=self._now_us())
         await self._sink.commit(run, Checkpoint(taken.next_position, self._shard_count, self.generation))
         self._fold.commit(run)
         self.next_position = taken.next_position

@@ -12,7 +12,7 @@ from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord
 from pv_stream.stream.checkpoint import Checkpoint
 from pv_stream.stream.runs import FetchedRun
-from pv_stream.stream.shard_task import OpenedShard, ShardTask
+from pv_stream.stream.shard_task import Fold, OpenedShard, ShardTask
 from pv_stream.stream.sink import TransactionalSink
 
 INTERVAL_US = 900 * 1_000_000
@@ -65,7 +65,7 @@ class FakeSink:
 
 
 def task_of(
-    fold: FakeFold, sink: FakeSink, *, now_us: int = 0, log_end: int = 0, records_max: int = 100
+    fold: Fold, sink: FakeSink, *, now_us: int = 0, log_end: int = 0, records_max: int = 100
 ) -> ShardTask:
     opened = OpenedShard(
         shard=1,
