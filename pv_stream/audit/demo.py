@@ -96,8 +96,8 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
     ward = WardAssumptions()
     values = demo_log(seed, ward)
     log = directory / LOG_FILE
-    log.write_bytes(b"".join(value + b"\n" for value in values))
     (directory / CASE_FILE).write_text(_case_text(), encoding="utf-8")
+    log.write_bytes(b"".join(value + b"\n" for value in values))
     manifest = replay(ReplayPlan(open_log(log), rulebook), directory / REPLAY_FOLDER)
     alerts = _read(directory, OutputStream.ALERTS)
     latest = sorted(
@@ -124,11 +124,10 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
 
 
 def _make_ready(directory: Path) -> None:
-    known = {LOG_FILE, CASE_FILE, REPLAY_FOLDER}
-    if directory.exists() and (
-        not directory.is_dir() or any(entry.name not in known for entry in directory.iterdir())
-    ):
-        msg = f"{directory} holds files that no demo wrote: name another folder with --out"
+    if directory.exists() and not _may_write_into(directory):
+        msg = (
+            f"{directory} holds files that no demo wrote, or that were edited: name another folder with --out"
+        )
         raise UsageError(msg)
     try:
         shutil.rmtree(directory / REPLAY_FOLDER, ignore_errors=True)
@@ -136,6 +135,21 @@ def _make_ready(directory: Path) -> None:
     except OSError as error:
         msg = f"{directory}: {error.strerror}. Name a folder that can be written with --out."
         raise UsageError(msg) from None
+
+
+def _may_write_into(directory: Path) -> bool:
+    """Tell whether a folder is empty, or a demo's whose case, which readers are told to edit, is as it was."""
+    if not directory.is_dir():
+        return False
+    names = {entry.name for entry in directory.iterdir()}
+    if not names:
+        return True
+    case = directory / CASE_FILE
+    return (
+        names <= {LOG_FILE, CASE_FILE, REPLAY_FOLDER}
+        and case.is_file()
+        and case.read_bytes() == _case_text().encode()
+    )
 
 
 def _read(directory: Path, stream: OutputStream) -> list[Mapping[str, Any]]:

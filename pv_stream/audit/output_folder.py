@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,13 +34,14 @@ class OutputFolder:
     directory: Path
     _waiting: dict[tuple[OutputStream, int], bytearray] = field(default_factory=dict)
     _shards: set[int] = field(default_factory=set)
+    _is_new: bool = False
 
     @property
     def _partial(self) -> Path:
         return self.directory / _PARTIAL
 
-    def begin(self, *, force: bool) -> None:
-        """Make the folder ready. Raise UsageError when it holds something that is not a replay's."""
+    def begin(self, log_digest: str, *, force: bool) -> None:
+        """Make the folder ready. Raise UsageError when it holds something that is no replay of the same log."""
         if self.directory.exists() and not self.directory.is_dir():
             msg = f"{self.directory} is a file: name a folder for --out"
             raise UsageError(msg)
@@ -51,6 +53,11 @@ class OutputFolder:
         ):
             msg = f"{self.directory} holds files that no replay wrote: name another folder, or add --force"
             raise UsageError(msg)
+        earlier = read_manifest(self.directory)
+        if not force and earlier is not None and _log_digest(earlier) != log_digest:
+            msg = f"{self.directory} holds a replay of another log: name another folder, or add --force"
+            raise UsageError(msg)
+        self._is_new = not self.directory.exists()
         try:
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir(parents=True)
@@ -84,8 +91,11 @@ class OutputFolder:
         shutil.rmtree(self._partial)
 
     def abandon(self) -> None:
-        """Remove what was written so far."""
+        """Remove what was written so far, and the folder if it was made for that."""
         shutil.rmtree(self._partial, ignore_errors=True)
+        if self._is_new:
+            with suppress(OSError):  # what stands in it now stays
+                self.directory.rmdir()
 
     def _part(self, stream: OutputStream, shard: int) -> Path:
         return self._partial / f"{FILE_OF[stream]}.{shard}"
@@ -120,6 +130,11 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("manifest") == 1 else None
+
+
+def _log_digest(manifest: Mapping[str, Any]) -> object:
+    source = manifest.get("input")
+    return source.get("digest") if isinstance(source, dict) else None
 
 
 def _is_replay(directory: Path) -> bool:

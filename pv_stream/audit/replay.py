@@ -42,12 +42,13 @@ def replay(
 ) -> dict[str, Any]:
     """Replay a log into a folder and return the manifest.
 
-    `on_progress` is told how many bytes of the log are done. Raises UsageError for a folder that holds other files.
+    `on_progress` is told how many bytes of the log are done. Raises UsageError for a folder that holds other
+    files, or the replay of another log.
     """
     found = survey(plan.log)
     mode = settle(plan.clock, found)
     folder = OutputFolder(directory)
-    folder.begin(force=force)
+    folder.begin(found.digest, force=force)
     try:
         tally = Tally()
         timed = _Counted(TimedLog(read_log(plan.log), mode), on_progress)

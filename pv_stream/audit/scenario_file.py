@@ -119,6 +119,9 @@ def parse_scenario(path: Path, text: str) -> Scenario:
         line = 1 if error.problem_mark is None else error.problem_mark.line + 1
         msg = f"{path} line {line}: not YAML: {error.problem}"
         raise DataError(msg) from None
+    except RecursionError:
+        msg = f"{path}: nested too deeply"
+        raise DataError(msg) from None
     if root is None:
         msg = f"{path}: the file is empty"
         raise DataError(msg)

@@ -4,7 +4,10 @@ A command is a module with a function `command`, or with a typer app named `app`
 is called and not before, so that `--help` answers in 150 ms and the demo needs no Kafka client.
 """
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -13,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from pv_stream import __version__
-from pv_stream.errors import PvStreamError, UsageError
+from pv_stream.errors import DataError, PvStreamError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ COMMANDS: Final = {
 KAFKA_MODULES: Final = frozenset({"aiokafka", "faust", "kafka", "mode"})
 
 EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data."
+
+
+#: A process that a signal ended gives 128 and the signal's number; Ctrl-C comes so from typer.
+_SIGNALLED: Final = 128
+_STOPPED: Final = frozenset({_SIGNALLED + signal.SIGINT, _SIGNALLED + signal.SIGTERM})
+STOPPED_LINE: Final = "pv-stream: stopped before the end; a file or folder that was begun is not kept\n"
 
 
 class LazyCommands(TyperGroup):
@@ -128,9 +137,36 @@ def pv_stream(
 
 
 def main() -> None:
-    """Run the command line; every PvStreamError becomes one line on stderr and its exit code."""
+    """Run the command line; an error that a person can mend becomes one line on stderr and its exit code."""
+    # A stop unwinds like an error, so that a command removes what it has begun. A live worker sets its own handler.
+    signal.signal(signal.SIGTERM, _stop)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk shows here at the latest
     except PvStreamError as error:
         sys.stderr.write(f"pv-stream: {error}\n")
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)
+    except OSError as error:
+        _drop_output()
+        what = "output" if error.filename is None else error.filename
+        sys.stderr.write(f"pv-stream: {what}: {error.strerror or type(error).__name__}\n")
+        sys.exit(DataError.exit_code)
+    except SystemExit as end:
+        if end.code in _STOPPED:
+            sys.stderr.write(STOPPED_LINE)
+        raise
+
+
+def _stop(number: int, _frame: object) -> None:
+    sys.exit(_SIGNALLED + number)
+
+
+def _drop_output() -> None:
+    """Let nobody try again to write what could not be written, as Python does when it ends."""
+    with suppress(OSError, ValueError):  # ValueError: a stdout without a descriptor, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

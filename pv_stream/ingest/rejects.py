@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pv_stream.errors import DataError
+from pv_stream.errors import DataError, UsageError
 from pv_stream.ingest.outcomes import Hold, Reject
 from pv_stream.ingest.sources import Record
 
 INDEX_NAME: Final = "index.jsonl"
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
+_OTHERS: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,14 @@ class RejectStore:
             "position": {"input": position.input, "message": record.number, "offset": record.offset},
         }
         try:
-            if identity in self._entries():
-                return
+            known = self._entries()
             self._write_bytes(digest, record.content)
+            if identity in known:
+                return
             line = json.dumps(entry, sort_keys=True).encode() + b"\n"
             with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
                 index.write(line)
-            self._entries().add(identity)
+            known.add(identity)
         except OSError as error:
             message = (
                 f"reject store {self.folder}: {error.strerror}. Name a folder of your own with --rejects."
@@ -78,8 +80,7 @@ class RejectStore:
 
     def _entries(self) -> set[str]:
         if self._known is None:
-            self.folder.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-            self.folder.chmod(_DIRECTORY_MODE)
+            self._make_folder()
             self._known = set()
             with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
                 for line in index:
@@ -87,10 +88,34 @@ class RejectStore:
                         self._known.add(json.loads(line)["entry"])
         return self._known
 
+    def _make_folder(self) -> None:
+        """Make the folder for its owner alone; one that is there already is used only when it is so."""
+        try:
+            self.folder.mkdir(mode=_DIRECTORY_MODE, parents=True)
+        except FileExistsError:
+            if self.folder.is_dir() and self.folder.stat().st_mode & _OTHERS:
+                message = (
+                    f"reject store {self.folder}: others can read it. `chmod 700` it, or name another folder."
+                )
+                raise UsageError(message) from None
+            if not self.folder.is_dir():
+                raise
+        else:
+            self.folder.chmod(_DIRECTORY_MODE)
+
     def _write_bytes(self, digest: str, content: bytes) -> None:
-        name = f"{digest.removeprefix('sha256:')}.bin"
-        with suppress(FileExistsError), os.fdopen(self._open(name, os.O_EXCL), "wb") as file:
-            file.write(content)
+        """Write beside and move, so that a full disk leaves no part of a message under its name."""
+        path = self.folder / f"{digest.removeprefix('sha256:')}.bin"
+        if path.exists() and path.stat().st_size == len(content):
+            return
+        partial = f".{path.name}.partial"
+        try:
+            with os.fdopen(self._open(partial, os.O_TRUNC), "wb") as file:
+                file.write(content)
+            (self.folder / partial).replace(path)
+        except BaseException:
+            (self.folder / partial).unlink(missing_ok=True)
+            raise
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | flags, _FILE_MODE)

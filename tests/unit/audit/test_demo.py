@@ -37,8 +37,16 @@ def test_most_of_the_ward_alerts_nobody(demo: Demonstration) -> None:
     assert len({alert["patient_id"] for alert in demo.alerts}) < demo.patients / 4
 
 
-def test_a_folder_that_no_demo_wrote_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").touch()
+@pytest.mark.parametrize("name", ["mine.txt", "events.jsonl", "imatinib2021.yaml"])
+def test_a_folder_that_no_demo_wrote_or_that_was_edited_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
 
     with pytest.raises(UsageError, match="--out"):
         demonstrate(tmp_path, RULEBOOK)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_the_demo_can_be_shown_again_in_its_folder(demo: Demonstration) -> None:
+    again = demonstrate(demo.directory, RULEBOOK, seed=demo.seed)
+
+    assert again.manifest == demo.manifest

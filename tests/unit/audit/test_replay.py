@@ -227,11 +227,26 @@ def test_a_record_in_the_wrong_shard_or_without_its_key_is_misrouted(tmp_path: P
 # The folder -------------------------------------------------------------------------------------------------------
 
 
-def test_an_earlier_replay_is_replaced(tmp_path: Path) -> None:
-    replay(plan_of(write_lines(tmp_path / "log", imatinib_lines())), tmp_path / "out")
-    replay(plan_of(write_lines(tmp_path / "log", [])), tmp_path / "out")
+def test_an_earlier_replay_of_the_same_log_is_replaced(tmp_path: Path) -> None:
+    plan = plan_of(write_lines(tmp_path / "log", imatinib_lines()))
+    replay(plan, tmp_path / "out")
+    (tmp_path / "out" / "alerts.jsonl").write_bytes(b"")
 
-    assert (tmp_path / "out" / "alerts.jsonl").read_bytes() == b""
+    replay(plan_of(plan.log.path, what_if=True), tmp_path / "out")
+
+    assert values(tmp_path / "out" / "alerts.jsonl")
+
+
+def test_a_replay_of_another_log_is_replaced_only_by_force(tmp_path: Path) -> None:
+    replay(plan_of(write_lines(tmp_path / "log", imatinib_lines())), tmp_path / "out")
+    other = plan_of(write_lines(tmp_path / "other", []))
+
+    with pytest.raises(UsageError, match="another log"):
+        replay(other, tmp_path / "out")
+    assert values(tmp_path / "out" / "alerts.jsonl")
+
+    replay(other, tmp_path / "out", force=True)
+    assert values(tmp_path / "out" / "alerts.jsonl") == []
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -261,8 +276,11 @@ def test_a_replay_that_breaks_off_leaves_the_earlier_one_whole(tmp_path: Path) -
     damaged = write_lines(tmp_path / "archive", [header(1), envelope(0, 0, imatinib_lines()[0]), b"damage"])
 
     with pytest.raises(DataError):
-        replay(plan_of(damaged), tmp_path / "out")
+        replay(plan_of(damaged), tmp_path / "out", force=True)
+    with pytest.raises(DataError):
+        replay(plan_of(damaged), tmp_path / "new")
 
+    assert not (tmp_path / "new").exists()
     assert {entry.name: entry.read_bytes() for entry in (tmp_path / "out").iterdir()} == before
 
 

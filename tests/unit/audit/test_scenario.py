@@ -112,6 +112,7 @@ cases:
     [
         ("", "", "empty"),
         ("a: [", "line 1", "not YAML"),
+        ("[" * 5000, "", "nested too deeply"),
         ("- a", "line 1", "word: value"),
         ("scenario: a\nsource: b\nrule: c\n", "line 1", "'cases' is missing"),
         ("scenario: a\nsource: b\nrule: c\ncases: []\n", "line 4", "no case"),

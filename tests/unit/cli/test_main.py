@@ -1,6 +1,10 @@
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
@@ -72,6 +76,72 @@ def test_an_error_is_one_line_and_its_exit_code(
 
     assert exit_.value.code == code
     assert capsys.readouterr().err == "pv-stream: what, where, what to do\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device", "out/x"), 4, "pv-stream: out/x: No space left on device\n"),
+        (OSError(30, "Read-only file system"), 4, "pv-stream: output: Read-only file system\n"),
+        (BrokenPipeError(32, "Broken pipe"), 1, ""),
+        (SystemExit(130), 130, entry.STOPPED_LINE),
+        (SystemExit(1), 1, ""),
+    ],
+    ids=str,
+)
+def test_what_the_machine_says_is_one_line_too(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(entry, "app", fail)
+    monkeypatch.setattr(entry, "_drop_output", lambda: None)
+
+    with pytest.raises(SystemExit) as exit_:
+        entry.main()
+
+    assert exit_.value.code == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "pv_stream.cli", "rules", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert (said.returncode, said.stderr) == (4, b"pv-stream: output: No space left on device\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) -> None:
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "pv_stream.cli", "ingest", str(log), "--to", "out.jsonl", "--format", "hl7v2"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    ) as process:
+        log.open("wb").close()  # the try whether it can be read
+        with log.open("wb"):
+            partial = tmp_path / ".out.jsonl.partial"
+            while not partial.exists():
+                time.sleep(0.01)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=20)
+
+    assert (process.returncode, said) == (128 + number, entry.STOPPED_LINE)
+    assert not partial.exists()
 
 
 def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.events import FactArrived
-from pv_stream.errors import DataError
+from pv_stream.errors import DataError, UsageError
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import RejectCode
@@ -262,6 +262,38 @@ def test_a_store_that_cannot_be_written_is_said_by_name(tmp_path: Path, intake: 
     _write(tmp_path, b"", "rejects")
     with pytest.raises(DataError, match="rejects"):
         list(_feed(intake, tmp_path).read([_write(tmp_path, b"MSH|broken")]))
+
+
+def test_a_folder_that_others_can_read_is_refused_and_left_as_it_is(tmp_path: Path, intake: Intake) -> None:
+    folder = tmp_path / "rejects"
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(UsageError, match="chmod 700"):
+        list(_feed(intake, tmp_path).read([_write(tmp_path, b"MSH|broken")]))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert list(folder.iterdir()) == []
+
+
+def test_bytes_that_a_full_disk_cut_short_are_written_again(
+    tmp_path: Path, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _write(tmp_path, b"MSH|broken")
+    folder = tmp_path / "rejects"
+
+    def fail(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail)
+        with pytest.raises(DataError, match="No space left"):
+            list(_feed(intake, tmp_path).read([path]))
+    assert list(folder.iterdir()) == []
+    list(_feed(intake, tmp_path).read([path]))
+    (kept,) = folder.glob("*.bin")
+    kept.write_bytes(b"")
+    list(_feed(intake, tmp_path).read([path]))
+    assert kept.read_bytes() == b"MSH|broken"
+    assert len((folder / "index.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_fault_of_ours_is_counted_kept_and_takes_nothing_with_it(
