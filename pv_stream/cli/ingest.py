@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,7 @@ _HINTS: Final = {
     RejectCode.NO_RECEIVED_AT: "no time of sending: add `--received-at now`, or `--utc-offset` if times lack a zone",
     RejectCode.RECEIVED_IN_FUTURE: "sent later than this machine's clock says: check both clocks",
     RejectCode.UNKNOWN_FORMAT: "name the format: `--format hl7v2|fhir|canonical`",
+    RejectCode.TOO_LARGE: "split it: one resource to a line (NDJSON), or smaller bundles",
     RejectCode.UNREADABLE_CHARACTERS: "not UTF-8, and MSH-18 names no other character set",
     RejectCode.INTERNAL_ERROR: "a fault of pv-stream: please report it",
 }
@@ -86,7 +88,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         check_readable(path)
     received = _received_at(received_at, now)
     offset = _utc_offset(utc_offset)
-    key = choose_key(settings)
+    key = choose_key(settings, may_make=not destination.is_kafka or is_loopback(settings.bootstrap_servers))
     if destination.is_kafka:
         _check_key_for_kafka(key, settings)
     rulebook = load_default()
@@ -96,7 +98,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     with progress("Ingesting", sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
     _say(feed.report, key, store, destination, as_json=as_json)
-    if strict and feed.report.rejected:
+    if strict and (feed.report.rejected or feed.report.entries_rejected):
         raise typer.Exit(1)
 
 
@@ -226,19 +228,23 @@ def _say(
         value = report.value() | {"pseudonym_key_id": key.pseudonyms.key_id, "next": following}
         typer.echo(json.dumps(value, indent=2, sort_keys=True))
     say = stderr()
-    say.print(_table(report))
-    for code in sorted(report.rejected):
+    if not as_json:
+        say.print(_table(report))
+    refused = report.rejected | report.entries_rejected
+    for code in sorted(refused):
         if code in _HINTS:
             say.print(f"{code}: {_HINTS[RejectCode(code)]}", soft_wrap=True)
-    if report.rejected or report.held:
+    if refused or report.held:
         say.print(f"Refused and held messages: {store.folder} (yours alone to read)", soft_wrap=True)
     if key.made_at is not None:
         say.print(
-            f"Made a pseudonym key: {key.made_at}. Keep it: another key gives other pseudonyms.",
+            f"Made a pseudonym key: {key.made_at}. Keep it: another key gives other pseudonyms, so all messages of one "
+            "log need this key. From another folder: set PV_STREAM_STATE_DIR, or "
+            f"PV_STREAM_PSEUDONYM_KEY_FILE={shlex.quote(str(key.made_at.resolve()))}.",
             soft_wrap=True,
         )
     say.print(f"Pseudonym key id: {key.pseudonyms.key_id}")
-    if following:
+    if following and not as_json:
         say.print(f"Next: {following}", soft_wrap=True)
 
 
@@ -253,6 +259,9 @@ def _table(report: Report) -> Table:
     codes = {"accepted": {}, "held": value["held"], "rejected": value["rejected"]}
     for name, why in codes.items():
         table.add_row(f"messages {name}", f"{messages[name]:,}", _listed(why))
+    if report.entries_rejected:
+        refused = value["entries_rejected"]
+        table.add_row("entries rejected", f"{sum(refused.values()):,}", _listed(refused))
     table.add_row("events written", f"{value['events']['written']:,}", _listed(value["events"]["by_type"]))
     table.add_row("left aside", f"{sum(value['ignored'].values()):,}", _listed(value["ignored"]))
     return table
@@ -267,4 +276,5 @@ def _next_step(report: Report, destination: Destination) -> str | None:
         return None
     if destination.is_kafka:
         return f"{program()} run"
-    return f"{program()} replay {destination.file or 'events.jsonl'} --out out"
+    words = ["replay", str(destination.file or "events.jsonl"), "--out", "out"]
+    return f"{program()} {shlex.join(words)}"

@@ -13,6 +13,7 @@ from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.log import LogForm, open_log
 from pv_stream.audit.output_folder import FILE_OF, MANIFEST
 from pv_stream.audit.replay import ReplayPlan, replay
+from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
 from pv_stream.rulebooks import load_default, load_file
 from pv_stream.shard.fold import OutputStream
@@ -22,6 +23,8 @@ _CLOCK_WORDS = {
     "log": "the log's own clock records",
     "none": "no clock records: nothing falls due by itself",
 }
+_NO_CLOCK = "none: the log has no clock records, so nothing closes"
+_TIERS = ("info", "warning", "critical")
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
@@ -77,7 +80,8 @@ def _summarise(manifest: dict[str, Any], out: Path) -> None:
     table.add_column()
     of_what = "" if source["form"] == LogForm.EVENTS else f" in {plural(source['shards'], 'shard')}"
     table.add_row("records read", f"{source['records']:,}{of_what}")
-    table.add_row("clock", _CLOCK_WORDS[manifest["clock"]["mode"]])
+    has_none = manifest["clock"]["mode"] == ClockMode.LOG and not source["clock_records"]
+    table.add_row("clock", _NO_CLOCK if has_none else _CLOCK_WORDS[manifest["clock"]["mode"]])
     what_if = " - WHAT IF: not the rulebook of the log" if manifest["what_if"] else ""
     table.add_row("rulebook", f"{manifest['rulebook']['version']}{what_if}")
     alerts = counts["alerts"]
@@ -103,12 +107,22 @@ def _options(manifest: dict[str, Any], rulebook: Path | None, shards: int | None
     return words + (["--clock", "none"] if manifest["clock"]["mode"] == ClockMode.NONE else [])
 
 
-def _point_on(out: Path, options: list[str]) -> None:
-    alerts = out / FILE_OF[OutputStream.ALERTS]
+def _most_urgent(alerts: Path) -> str | None:
+    """Return the alert to look at first: on the list before closed, then by tier, then the latest."""
     with alerts.open("rb") as lines:
-        first = lines.readline()
+        latest = {value["alert_id"]: value for value in map(json.loads, lines)}
+    return max(latest, key=lambda alert_id: _urgency(latest[alert_id]), default=None)
+
+
+def _urgency(alert: dict[str, Any]) -> tuple[bool, int, str, str]:
+    tier = _TIERS.index(alert["tier"]) if alert["tier"] in _TIERS else -1
+    return alert["status"] not in OFF_THE_LIST, tier, alert["as_of"], alert["alert_id"]
+
+
+def _point_on(out: Path, options: list[str]) -> None:
+    alert_id = _most_urgent(out / FILE_OF[OutputStream.ALERTS])
     say = stderr()
     say.print(escape(f"Digests of everything: {out / MANIFEST}"), soft_wrap=True)
-    if first:
-        words = ["explain", json.loads(first)["alert_id"], *options]
+    if alert_id is not None:
+        words = ["explain", alert_id, *options]
         say.print(escape(f"Next: {program()} {shlex.join(words)}"), soft_wrap=True)

@@ -74,16 +74,23 @@ class KeyChoice:
     made_at: Path | None = None
 
 
-def choose_key(settings: Settings) -> KeyChoice:
+def choose_key(settings: Settings, *, may_make: bool = True) -> KeyChoice:
     """Return pseudonyms with the configured key, else with the key file beside the local files, made if absent.
 
-    Raises UsageError when the key is too short to protect anything or its file cannot be used.
+    Raises UsageError when the key is too short to protect anything, its file cannot be used, or there is no key and
+    none may be made: a log that others write too has one already.
     """
     if settings.pseudonym_key is not None:
         return KeyChoice(
             Pseudonyms(_checked(settings.pseudonym_key.get_secret_value(), "PV_STREAM_PSEUDONYM_KEY"))
         )
     path = settings.state_dir / KEY_FILE_NAME
+    if not may_make and not path.exists():
+        message = (
+            "no pseudonym key: name the key of this log in PV_STREAM_PSEUDONYM_KEY or PV_STREAM_PSEUDONYM_KEY_FILE "
+            "(a new one would give its patients other pseudonyms)"
+        )
+        raise UsageError(message)
     try:
         made = _make_key_file(path)
         key = path.read_text(encoding="ascii").strip()

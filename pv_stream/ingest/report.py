@@ -6,12 +6,15 @@ from typing import Any
 
 from pv_stream.domain.events import ClockTicked, Event
 from pv_stream.domain.facts import Exposure, Finding, Held, Measurement
-from pv_stream.ingest.outcomes import Outcome
+from pv_stream.ingest.outcomes import MessageOutcome, Outcome
 
 
 @dataclass(slots=True)
 class Report:
-    """Count what a run did."""
+    """Count what a run did.
+
+    `rejected` counts messages by why they were refused; `entries_rejected` what was refused inside the others.
+    """
 
     inputs: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -19,6 +22,7 @@ class Report:
     events: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    entries_rejected: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
 
     def add(self, form: str, outcome: Outcome) -> None:
@@ -27,7 +31,11 @@ class Report:
         self.messages[outcome.message.value] += 1
         self.events.update(map(kind_of, outcome.events))
         self.held.update(hold.code.value for hold in outcome.holds)
-        self.rejected.update(reject.code.value for reject in outcome.rejects)
+        codes = [reject.code.value for reject in outcome.rejects]
+        if outcome.message is MessageOutcome.REJECTED:
+            self.rejected.update(set(codes))
+        else:
+            self.entries_rejected.update(codes)
         self.ignored.update({reason.value: count for reason, count in outcome.ignored.items()})
 
     def value(self) -> dict[str, Any]:
@@ -43,6 +51,7 @@ class Report:
             "events": {"written": self.events.total(), "by_type": _sorted(self.events)},
             "held": _sorted(self.held),
             "rejected": _sorted(self.rejected),
+            "entries_rejected": _sorted(self.entries_rejected),
             "ignored": _sorted(self.ignored),
         }
 

@@ -34,6 +34,21 @@ def test_replay_summarises_on_stderr_and_points_on(log: Path, tmp_path: Path) ->
     assert explained.returncode == 0, explained.stderr
 
 
+def test_replay_points_to_the_most_urgent_alert_that_is_open(log: Path, tmp_path: Path) -> None:
+    said = pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
+
+    alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
+    critical = next(alert["alert_id"] for alert in alerts if alert["tier"] == "critical")
+    assert alerts[0]["alert_id"] != critical
+    assert f"explain {critical} " in said.stderr
+
+
+def test_replay_says_that_a_log_has_no_clock(log: Path, tmp_path: Path) -> None:
+    said = pv_stream("replay", str(log), "--out", "out", "--clock", "log", cwd=tmp_path)
+
+    assert "none: the log has no clock records, so nothing closes" in said.stderr
+
+
 def test_replay_prints_its_manifest_as_json(log: Path, tmp_path: Path) -> None:
     said = pv_stream("replay", str(log), "--out", "out", "--json", cwd=tmp_path)
 

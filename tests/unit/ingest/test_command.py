@@ -1,6 +1,7 @@
 """The command: what it writes where, what it says, and how it ends."""
 
 import json
+import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import DataError, UsageError
-from tests.unit.ingest.messages import FIXTURES, OBR, SPM, as_json, observation, obx, oru
+from tests.unit.ingest.messages import FIXTURES, OBR, SPM, as_json, bundle, observation, obx, oru
 from tests.unit.ingest.test_feed import CLOCK, EVENT
 
 Ingest = Callable[..., Result]
@@ -67,6 +68,21 @@ def test_the_summary_as_json(ingest: Ingest) -> None:
     assert summary["events"] == {"written": 3, "by_type": {"observation": 3}}
     assert summary["rejected"] == {"unsupported_type": 1}
     assert summary["ignored"] == {"code_not_used": 1, "text_value": 1}
+    assert "messages accepted" not in result.stderr
+    assert "Next:" not in result.stderr
+
+
+def test_entries_refused_in_a_message_that_was_read_are_counted_apart(ingest: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(bundle(observation(), observation(id="o2", subject={})))
+    result = ingest("in.json", "--to", "my events.jsonl")
+    assert re.search(r"messages rejected +0\b", result.stderr)
+    assert re.search(r"entries rejected +1 +1 missing_patient", result.stderr)
+    assert "replay 'my events.jsonl' --out out" in result.stderr
+    value = json.loads(ingest("in.json", "--to", "e.jsonl", "--json").stdout)
+    assert value["messages"] == {"read": 1, "accepted": 1, "held": 0, "rejected": 0}
+    assert value["rejected"] == {}
+    assert value["entries_rejected"] == {"missing_patient": 1}
+    assert ingest("in.json", "--to", "e.jsonl", "--strict").exit_code == 1
 
 
 def test_json_needs_another_place_for_the_events(ingest: Ingest) -> None:
@@ -203,6 +219,7 @@ def test_a_two_megabyte_message_is_rejected_and_the_others_are_read(ingest: Inge
     result = ingest("in.hl7", "--to", "e.jsonl", "--json")
     assert json.loads(result.stdout)["rejected"] == {"too_large": 1}
     assert len(_events(tmp_path / "e.jsonl")) == 1
+    assert "smaller bundles" in result.stderr
 
 
 class Published:
@@ -256,6 +273,22 @@ def test_the_demo_key_is_refused_for_a_broker_elsewhere(
     assert published.records == []
     monkeypatch.setenv("PV_STREAM_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
     assert ingest(FIXTURES / "hl7v2/final.hl7", "--to", "kafka").exit_code == 0
+
+
+def test_no_key_is_made_in_passing_for_a_broker_elsewhere(
+    ingest: Ingest, published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PV_STREAM_PSEUDONYM_KEY")
+    monkeypatch.setenv("PV_STREAM_BOOTSTRAP_SERVERS", "kafka.example.org:9092")
+    refused = ingest(FIXTURES / "hl7v2/final.hl7", "--to", "kafka")
+    assert isinstance(refused.exception, UsageError)
+    assert "PV_STREAM_PSEUDONYM_KEY_FILE" in str(refused.exception)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("PV_STREAM_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+    made = ingest(FIXTURES / "hl7v2/final.hl7", "--to", "kafka")
+    assert "Made a pseudonym key" in made.stderr
+    assert "PV_STREAM_STATE_DIR" in made.stderr
+    assert published.records
 
 
 @pytest.mark.parametrize(
