@@ -11,6 +11,7 @@ It knows nothing of engines, outputs or states.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, cast
 
@@ -24,6 +25,8 @@ from faust.types import TP, ConsumerMessage
 from pv_stream.shard.fold import RawRecord
 from pv_stream.stream.runs import FetchedRun
 
+log = logging.getLogger("pv_stream.live")
+
 SCHEME = "kafkaruns"
 #: How long the broker may hold a fetch that finds nothing. aiokafka has one fetch in flight per broker, and a
 #: partition that was just emptied waits for it: Faust's 1.5 s would be a latency that somebody sees.
@@ -32,6 +35,8 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 #: How long one fetch call may wait for records: a partition that becomes fetchable meanwhile waits as long.
 POLL_SECONDS = 0.1
 IDLE_SECONDS = 0.02
+#: How long the consumer may take to leave its group when the worker stops.
+LEAVE_SECONDS_MAX = 5.0
 
 
 def register() -> None:
@@ -144,6 +149,20 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Check nothing: Faust's check watches its own commits, and it makes none here."""
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group, unless that fails or takes long: without a broker there is nobody to say goodbye to.
+
+        What is raised here, also aiokafka's CancelledError, would keep Faust waiting for this thread.
+        """
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS_MAX):
+                await super().on_thread_stop()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the thread ends either way
+            log.debug("the consumer did not close: %s", type(error).__name__)
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Print no trace: the crash makes Faust give up, and the worker says why in one line."""
 
 
 class Consumer(driver.Consumer):

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,9 @@ from pv_stream.stream.topics import check_topics
 log = logging.getLogger(LIVE_LOGGER)
 
 REPORT_SECONDS = 60.0
+#: While stopping, how often the broker is asked, and how long a broker that is gone is waited for.
+STOPPING_ASK_SECONDS = 1.0
+STOPPING_GRACE_SECONDS = 4.0
 #: A fault in our own code: not one of the exits that an operator can act on.
 EXIT_CODE_BUG = 70
 
@@ -69,7 +73,7 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
     error = _failure(tasks, failed, settings)
     if error is not None:
         _end_at_once(error)
-    return await _stop(app, settings, tasks)
+    return await _stop(app, settings, tasks, watch)
 
 
 async def _first_event(
@@ -106,24 +110,51 @@ async def _crashed(app: WorkerApp) -> None:
     raise EnvironmentBroken(message)
 
 
-async def _stop(app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[Any]"]) -> int:
+async def _stop(
+    app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[Any]"], watch: BrokerWatch
+) -> int:
     log.info("stopping: each shard finishes its transaction")
     tasks["crash"].cancel()
-    try:
-        async with asyncio.timeout(settings.shutdown_timeout_seconds):
-            await app.owner.close()
-            with suppress(asyncio.CancelledError):
-                await app.stop()
-    except TimeoutError:
+    tasks["watch"].cancel()
+    closing = asyncio.create_task(_close(app))
+    gone = asyncio.create_task(_broker_is_gone(watch))
+    await asyncio.wait(
+        {closing, gone}, timeout=settings.shutdown_timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+    )
+    error = closing.exception() if closing.done() else None
+    if gone.done() or (error is not None and watch.gone):
+        log.warning(
+            "stopped without Kafka: what was not committed is left to the next owner, who does it again"
+        )
+    elif error is not None:
+        _end_at_once(error)
+    elif not closing.done():
         _end_at_once(
             EnvironmentBroken(f"the worker did not stop within {settings.shutdown_timeout_seconds:g} s")
         )
-    for task in tasks.values():
-        task.cancel()
-    log.info("stopped")
+    else:
+        log.info("stopped")
     _flush()
     # Faust leaves threads and tasks that end only when they feel like it; nothing of ours is left to do.
     os._exit(0)
+
+
+async def _close(app: WorkerApp) -> None:
+    await app.owner.close()
+    with suppress(asyncio.CancelledError):
+        await app.stop()
+
+
+async def _broker_is_gone(watch: BrokerWatch) -> None:
+    """Return when the broker does not answer, and did not come back within a grace."""
+    while True:
+        await asyncio.to_thread(watch.look)
+        if watch.gone:
+            await asyncio.sleep(STOPPING_GRACE_SECONDS)
+            await asyncio.to_thread(watch.look)
+            if watch.gone:
+                return
+        await asyncio.sleep(STOPPING_ASK_SECONDS)
 
 
 def _end_at_once(error: BaseException) -> None:
@@ -184,6 +215,8 @@ def _set_up_logging(*, debug: bool) -> None:
         datefmt="%H:%M:%S",
         force=True,
     )
+    # What ends a library's thread also makes Faust give up, and that is our one line.
+    threading.excepthook = lambda ended: log.debug("a thread ended: %s", ended.exc_type.__name__)
     for handler in logging.getLogger().handlers:
         # Faust and mode log through loggers of many names, also of our own modules: only a filter keeps them quiet.
         handler.addFilter(lambda record: debug or record.name == LIVE_LOGGER)

@@ -1,0 +1,94 @@
+"""Stopping a worker: never a trace, and never long when Kafka is gone."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+
+from pv_stream.errors import ConnectionFailed, EnvironmentBroken
+from pv_stream.settings import Settings
+from pv_stream.stream import batch_transport, worker
+from pv_stream.stream.broker_watch import BrokerWatch
+
+
+class Ended(BaseException):
+    """Stand for the end of the process."""
+
+
+async def _at_once() -> None:
+    pass
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+async def _fail() -> None:
+    message = "closing failed"
+    raise EnvironmentBroken(message)
+
+
+def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, *, broker_up: bool) -> object:
+    """Stop a worker whose shards close so, and return the exit code."""
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    def ask(servers: str, *, timeout_seconds: float) -> None:
+        del timeout_seconds
+        if not broker_up:
+            raise ConnectionFailed(servers)
+
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr(worker, "STOPPING_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "_flush", lambda: None)
+
+    async def scenario() -> None:
+        app: Any = SimpleNamespace(owner=SimpleNamespace(close=close), stop=_at_once)
+        tasks: dict[str, asyncio.Task[Any]] = {
+            name: asyncio.create_task(_never()) for name in ("crash", "watch")
+        }
+        watch = BrokerWatch("kafka:9092", worker.log.warning, ask=ask)
+        await worker._stop(app, Settings(shutdown_timeout_seconds=2), tasks, watch)
+
+    with pytest.raises(Ended) as ended:
+        asyncio.run(scenario())
+    return ended.value.args[0]
+
+
+@pytest.mark.parametrize(
+    ("close", "broker_up", "code", "last_line"),
+    [
+        pytest.param(_at_once, True, 0, "stopped", id="graceful"),
+        pytest.param(_never, False, 0, "stopped without Kafka", id="broker-gone"),
+        pytest.param(_fail, True, 5, "closing failed", id="failure"),
+        pytest.param(_never, True, 5, "the worker did not stop within 2 s", id="stuck"),
+    ],
+)
+def test_stopping_ends_with_one_line_that_says_how(
+    close: Callable[[], Awaitable[None]],
+    broker_up: bool,  # noqa: FBT001 - a column of the table
+    code: int,
+    last_line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert stop(close, monkeypatch, broker_up=broker_up) == code
+    assert caplog.messages[-1].startswith(last_line)
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, ConnectionError])
+def test_a_consumer_that_cannot_close_keeps_nobody_waiting(
+    raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cannot_close(_self: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_thread_stop", cannot_close)
+    thread = cast("Any", object.__new__(batch_transport.RunConsumerThread))
+    asyncio.run(thread.on_thread_stop())
