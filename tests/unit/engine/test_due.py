@@ -4,7 +4,7 @@ from typing import Any
 
 from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import Event, FactArrived
-from tests.builders import at, dose, eosinophils, present, resent, statement, temperature
+from tests.builders import at, dose, eosinophils, event, present, resent, statement, temperature
 from tests.shards import clock, told
 
 DRUG = statement("imatinib", at(0))
@@ -41,9 +41,15 @@ def test_an_event_of_the_patient_reveals_what_was_due_before_it() -> None:
     assert alerts[-2]["as_of"] == "2026-02-09T08:00:00Z"
 
 
+def test_an_event_reveals_nothing_before_the_instant() -> None:
+    note = temperature("36.6", at(26))
+    assert _closed(DRUG, *REACTION, resent(note, received_at=at(39, 7, 59))) == []
+    assert _closed(DRUG, *REACTION, resent(note, received_at=at(39, 8))) == [("2026-02-09T08:00:00Z", "live")]
+
+
 def test_an_event_of_another_patient_reveals_nothing() -> None:
-    other = told([DRUG, *REACTION])
-    assert [value for value in other if value.get("status") == "closed"] == []
+    note = temperature("36.6", at(60)).version.statement
+    assert _closed(DRUG, *REACTION, event(note.content, note.effective, patient="patient-2")) == []
 
 
 def test_a_closing_that_was_past_when_it_was_created_waits_for_the_next_clock_record() -> None:

@@ -8,6 +8,7 @@ from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Status
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Retracted
 from tests.builders import (
+    absent,
     at,
     corrected,
     dose,
@@ -76,6 +77,21 @@ def test_a_final_with_another_value_is_one() -> None:
 def test_a_later_normal_value_never_lowers_a_tier() -> None:
     normal = (temperature("36.6", at(22)), eosinophils(100, at(23)))
     assert {alert["tier"] for alert in _alerts(DRUG, COUNT, FEVER, *normal)[1:]} == {"warning"}
+
+
+def test_a_newly_documented_no_lowers_the_score_but_not_the_tier_until_a_fact_is_replaced() -> None:
+    probable = (
+        COUNT,
+        FEVER,
+        present(FindingCode.RASH, at(20), surface=60),
+        present(FindingCode.ENLARGED_LYMPH_NODES, at(20), sites=2, size_cm="2"),
+        present(FindingCode.ATYPICAL_LYMPHOCYTES, at(20)),
+    )
+    biopsy = absent(FindingCode.BIOPSY_SUGGESTS_DRESS, at(21))
+    assert _last(DRUG, *probable) == ("revised", "critical", "event")
+    after = _alerts(DRUG, *probable, biopsy)[-1]
+    assert (after["regiscar"]["current"], after["tier"], after["cause"]) == (3, "critical", "event")
+    assert _last(DRUG, *probable, biopsy, _value("1600")) == ("revised", "warning", "correction")
 
 
 def test_a_retraction_before_its_original_keeps_the_original_out() -> None:

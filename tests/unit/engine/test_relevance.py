@@ -1,0 +1,134 @@
+"""The relevance index: whatever can be told alone is told with the index as without it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pv_stream.domain.codes import Analyte, Comparator, FindingCode, HoldCode
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.outputs import Output
+from pv_stream.domain.published import PatientState, Relevance
+from pv_stream.domain.times import Instant
+from pv_stream.engine.advance import advance
+from tests.builders import (
+    RULEBOOK,
+    absent,
+    alt,
+    at,
+    corrected,
+    creatinine,
+    dose,
+    eosinophils,
+    held,
+    leukocytes,
+    measured,
+    percent,
+    present,
+    statement,
+    temperature,
+)
+
+DRUG = statement("imatinib", at(0))
+DAY = at(20)
+SCORE = (
+    present(FindingCode.ATYPICAL_LYMPHOCYTES, DAY),
+    *(
+        absent(code, DAY)
+        for code in (FindingCode.ANA, FindingCode.BLOOD_CULTURE, FindingCode.HEPATITIS_SEROLOGY)
+    ),
+    temperature("37.9", DAY),
+)
+
+
+def _for_weeks(sign: Callable[[Instant], FactArrived]) -> list[FactArrived]:
+    """A sign that lasts beyond the fifteenth day: with what else is documented, enough for a score of 2."""
+    return [sign(at(day)) for day in (20, 28, 35)]
+
+
+def _nodes(when: Instant) -> FactArrived:
+    return present(FindingCode.ENLARGED_LYMPH_NODES, when, sites=2, size_cm="2")
+
+
+def _lived(events: list[FactArrived], *, use_relevance: bool = True) -> tuple[PatientState, list[Output]]:
+    state = PatientState()
+    outputs: list[Output] = []
+    for sent in events:
+        state, told = advance(state, sent, shard_clock=None, rulebook=RULEBOOK, use_relevance=use_relevance)
+        outputs += told
+    return state, outputs
+
+
+ALONE = [
+    pytest.param([eosinophils(1500, DAY)], id="count"),
+    pytest.param([eosinophils(1500, DAY, comparator=Comparator.GREATER)], id="lower bound"),
+    pytest.param(
+        [leukocytes(10000, DAY, specimen="t"), percent(15, DAY, specimen="t")], id="leukocytes, percentage"
+    ),
+    pytest.param(
+        [percent(5, DAY, specimen="t"), leukocytes(30000, DAY, specimen="t")], id="percentage, leukocytes"
+    ),
+    pytest.param([leukocytes(30000, DAY), percent(5, at(20, 9))], id="leukocytes of another specimen"),
+    pytest.param([present(FindingCode.RASH, DAY)], id="rash"),
+    pytest.param([held(HoldCode.MISSING_UNIT, DAY)], id="held by ingest"),
+    pytest.param([measured(Analyte.EOSINOPHILS, "0.9", DAY)], id="held by the fold"),
+    pytest.param([*SCORE, *_for_weeks(lambda when: temperature("38.5", when))], id="fever"),
+    pytest.param([*SCORE, *_for_weeks(_nodes)], id="nodes"),
+    pytest.param([*SCORE, *_for_weeks(lambda when: alt(100, when))], id="ALT"),
+    pytest.param(
+        [*SCORE, *_for_weeks(lambda when: present(FindingCode.LIVER_INVOLVEMENT, when))], id="organ"
+    ),
+    pytest.param(
+        [*SCORE, creatinine("0.8", at(10)), *_for_weeks(lambda when: creatinine("1.3", when))],
+        id="creatinine that rises",
+    ),
+    pytest.param(
+        [*SCORE, *_for_weeks(lambda when: creatinine("1.3", when)), creatinine("0.8", at(10))],
+        id="creatinine whose base comes last",
+    ),
+]
+
+
+@pytest.mark.parametrize("events", ALONE)
+def test_evidence_of_each_kind_is_told_whether_the_drug_comes_first_or_last(
+    events: list[FactArrived],
+) -> None:
+    for log in ([DRUG, *events], [*events, DRUG]):
+        state, outputs = _lived(log)
+        assert outputs, "this evidence is to be told of"
+        assert (state, outputs) == _lived(log, use_relevance=False)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([eosinophils(699, DAY)], id="low count"),
+        pytest.param([percent("9.9", DAY), leukocytes(7000, DAY)], id="low product"),
+        pytest.param([temperature("37.9", DAY), alt(99, DAY)], id="no fever, normal ALT"),
+        pytest.param([creatinine("0.8", at(10)), creatinine("1.1", DAY)], id="steady creatinine"),
+        pytest.param(
+            [measured(Analyte.AST, 900, DAY), measured(Analyte.ALP, 900, DAY)], id="what no rule reads"
+        ),
+        pytest.param([absent(FindingCode.RASH, DAY), present(FindingCode.ANA, DAY)], id="what is no sign"),
+    ],
+)
+def test_what_shows_nothing_leaves_a_patient_unassessed(events: list[FactArrived]) -> None:
+    state, outputs = _lived([DRUG, *events])
+    assert (state.relevance, outputs) == (Relevance.WATCHED_DRUG, [])
+
+
+def test_a_value_corrected_upwards_becomes_evidence() -> None:
+    low = eosinophils(169, DAY)
+    state, outputs = _lived([DRUG, low, corrected(low, eosinophils(1690, DAY).version.statement.content)])
+    assert Relevance.EVIDENCE in state.relevance
+    assert outputs
+
+
+def test_an_unwatched_drug_makes_nobody_relevant() -> None:
+    state, outputs = _lived([dose("paracetamol", at(0)), eosinophils(1690, DAY)])
+    assert (state.relevance, outputs) == (Relevance.EVIDENCE, [])
+
+
+def test_a_prodrug_is_a_watched_drug() -> None:
+    state, outputs = _lived([dose("fosphenytoin", at(0)), eosinophils(1690, DAY)])
+    assert Relevance.WATCHED_DRUG in state.relevance
+    assert outputs
