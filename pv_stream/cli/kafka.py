@@ -1,7 +1,7 @@
 """`pv-stream kafka`: a real Kafka for development, on plain Java, from jars that Maven resolves."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,7 @@ StateDir = Annotated[
     Path | None,
     typer.Option("--state-dir", help="Where its data, log and configuration live. [.pv-stream/kafka]"),
 ]
+PORT_DEFAULT: Final = 9092
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1 that clients use.", min=1024, max=65535)]
 ControllerPort = Annotated[
     int, typer.Option(help="Port on 127.0.0.1 of its controller.", min=1024, max=65535)
@@ -29,13 +30,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON."
 @app.command()
 def up(
     state_dir: StateDir = None,
-    port: Port = 9092,
+    port: Port = PORT_DEFAULT,
     controller_port: ControllerPort = 9093,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Start the broker unless it runs, and return when it answers (needs Java 17 and Maven)."""
-    _print(_broker(state_dir, port, controller_port).up(), as_json=as_json)
+    found = _broker(state_dir, port, controller_port).up()
+    _print(found, as_json=as_json)
+    if port != PORT_DEFAULT:
+        typer.echo(
+            f"The other commands find it with: export PV_STREAM_BOOTSTRAP_SERVERS={found.bootstrap_servers}",
+            err=True,
+        )
 
 
 @app.command()
@@ -53,7 +60,7 @@ def status(state_dir: StateDir = None, *, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _broker(state_dir: Path | None, port: int = 9092, controller_port: int = 9093) -> "LocalBroker":
+def _broker(state_dir: Path | None, port: int = PORT_DEFAULT, controller_port: int = 9093) -> "LocalBroker":
     from pv_stream.settings import load_settings  # noqa: PLC0415 - `--help` must not pay for it
     from pv_stream.stream.kafka_dev.broker import LocalBroker  # noqa: PLC0415
 

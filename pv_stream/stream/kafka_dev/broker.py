@@ -54,8 +54,14 @@ class LocalBroker:
 
     def up(self) -> BrokerStatus:
         """Start the broker unless it runs, and return when it answers."""
+        if self.port == self.controller_port:
+            message = (
+                f"--port and --controller-port are both {self.port}: the broker needs two, choose another"
+            )
+            raise UsageError(message)
         status = self.status()
         if status.running:
+            self._require_same_port(status)
             return self._await_ready(status.pid or 0)
         java = require(
             "java", install=f"Java {JAVA_VERSION_MIN} or newer (for example `apt-get install openjdk-17-jre`)"
@@ -67,6 +73,14 @@ class LocalBroker:
         config = self._configure()
         self._format(java, jars, config)
         return self._await_ready(self._spawn(java, jars, config))
+
+    def _require_same_port(self, status: BrokerStatus) -> None:
+        if self._recorded().get("port", self.port) != self.port:
+            message = (
+                f"a broker of {self.state_dir} runs already, at {status.bootstrap_servers} and not on {self.port}: "
+                "use that one, stop it with `pv-stream kafka down`, or give the new one a --state-dir of its own"
+            )
+            raise UsageError(message)
 
     def down(self) -> BrokerStatus:
         """Stop the broker, politely first, and keep its data."""
