@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from pv_stream.errors import ConnectionFailed, EnvironmentBroken, UsageError
 from pv_stream.stream.kafka_dev.broker import free_port
 from pv_stream.stream.topics import Topic
-from tests.integration.cluster import ROOT, SHARDS, Cluster
+from tests.integration.cluster import ROOT, SHARDS, Cluster, eventually
 from tests.integration.test_exactly_once import events
 
 COMMAND = [sys.executable, "-m", "pv_stream.cli"]
@@ -42,12 +43,14 @@ def environment_of(cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.fixture
-def local_kafka(tmp_path: Path) -> Iterator[list[str]]:
-    """Give the options of a local broker of its own, and stop it afterwards."""
-    if not (shutil.which("java") and shutil.which("mvn")):
-        pytest.skip(
-            "`pv-stream kafka` is for machines with Java and Maven; the broker of this run is another"
-        )
+def local_kafka(bootstrap_servers: str, tmp_path: Path) -> Iterator[list[str]]:
+    """Give the options of a local broker of its own, and stop it afterwards.
+
+    Without Java or Maven the broker of this run is another (or the run has failed): only then is it skipped.
+    """
+    missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"`pv-stream kafka` needs {' and '.join(missing)}; this run uses {bootstrap_servers}")
     directory = ["--state-dir", str(tmp_path / "kafka")]
     yield directory
     call("kafka", "down", *directory)
@@ -68,6 +71,32 @@ def test_kafka_goes_up_and_down_and_says_so(local_kafka: list[str]) -> None:
     assert call("kafka", "status", *local_kafka).returncode == 0
     assert call("kafka", "down", *local_kafka).returncode == 0
     assert call("kafka", "status", *local_kafka).returncode == 1
+
+
+def test_an_outage_is_said_and_a_worker_stops_without_kafka(local_kafka: list[str], tmp_path: Path) -> None:
+    """One line when Kafka goes, one when it is back; SIGTERM during an outage ends quickly and without a trace."""
+    port = free_port()
+    up = ["kafka", "up", *local_kafka, "--port", str(port), "--controller-port", str(free_port())]
+    assert call(*up).returncode == 0
+    cluster = Cluster(f"127.0.0.1:{port}", prefix="outage.", directory=tmp_path)
+    cluster.create_topics()
+    worker = cluster.start_worker()
+    try:
+        eventually(lambda: "owns shards" in worker.said(), what="the worker is up")
+        call("kafka", "down", *local_kafka)
+        eventually(lambda: "does not answer any more" in worker.said(), what="the outage is said")
+        call(*up)
+        eventually(lambda: "answers again" in worker.said(), what="its end is said")
+        call("kafka", "down", *local_kafka)
+        began = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - began < 10
+    finally:
+        cluster.kill_workers()
+    said = worker.said()
+    assert "stopped" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert "Exception in thread" not in said
 
 
 def test_topics_are_planned_applied_and_left_alone(cluster: Cluster) -> None:
