@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pv_stream.audit.scenario import Case, Expected, Scenario, say_when
-from pv_stream.audit.scenario_events import TimedRecord, records_of
+from pv_stream.audit.scenario_events import TimedRecord, check_drugs, records_of
 from pv_stream.domain.times import Instant, parse_instant
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold
@@ -60,6 +60,8 @@ def check(scenario: Scenario, rulebook: Rulebook) -> list[Verdict]:
 
 def check_case(scenario: Scenario, case: Case, rulebook: Rulebook) -> Verdict:
     """Run one case through the fold and compare."""
+    listed = {drug.name for drug in rulebook.drugs} | {drug.name for drug in rulebook.treatments}
+    check_drugs(scenario, case, listed)
     came = run_case(records_of(scenario, case), rulebook)
     return Verdict(scenario, case, came, tuple(_compare(case.expected, came, scenario.utc_offset_minutes)))
 

@@ -6,7 +6,7 @@ Values stand in the unit in which pv_stream keeps them: converting units is what
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
@@ -81,6 +81,29 @@ def records_of(scenario: Scenario, case: Case, patient_id: PatientId = PATIENT) 
         record for number, given in enumerate(case.given, start=1) for record in builder.build(number, given)
     ]
     return sorted(records, key=lambda record: record.received)
+
+
+def check_drugs(scenario: Scenario, case: Case, listed: Container[str]) -> None:
+    """Raise DataError naming the line of a drug that is not listed, unless the line says that it is not."""
+    for given in case.given:
+        if given.action not in _KINDS:
+            continue
+        is_unlisted = given.options.get("unlisted", "no")
+        if is_unlisted not in {"yes", "no"}:
+            msg = f"{scenario.path} line {given.line}: unlisted is yes or no"
+            raise DataError(msg)
+        for name in ingredients_of(given) if is_unlisted == "no" else ():
+            if name not in listed:
+                msg = (
+                    f"{scenario.path} line {given.line}: unknown drug {name!r}: see `pv-stream rules show`, "
+                    "or say unlisted: yes"
+                )
+                raise DataError(msg)
+
+
+def ingredients_of(given: Given) -> tuple[str, ...]:
+    """Return the ingredients that a line names, in order of name."""
+    return tuple(sorted(name.strip() for name in given.subject.split("+")))
 
 
 @dataclass(slots=True)
@@ -197,7 +220,7 @@ class _Builder:
     def _exposure(self, given: Given) -> Exposure:
         return Exposure(
             kind=_KINDS[given.action],
-            ingredients=tuple(sorted(name.strip() for name in given.subject.split("+"))),
+            ingredients=ingredients_of(given),
             route=self._word(given, Route, given.options.get("route", "unknown")),
             end=exactly(self._instant(given, "until")) if "until" in given.options else None,
             is_stop=given.action == "stops",

@@ -7,18 +7,31 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from pv_stream.audit.scenario import TIME_OF_DAY_DEFAULT, Case, Expected, Given, Scenario, at_day
-from pv_stream.domain.codes import Analyte
+from pv_stream.domain.assessment import (
+    Category,
+    Closing,
+    EstablishedBy,
+    ExposureState,
+    Latency,
+    RecurrenceClass,
+    Relation,
+    Tier,
+)
+from pv_stream.domain.codes import Analyte, DeadLetterCode, HoldCode
+from pv_stream.domain.outputs import AlertKind, AlertStatus, Cause, Timeliness
+from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN, Instant
 from pv_stream.errors import DataError
 
 _LAB_OPTIONS: Final = frozenset({"specimen", "status", "sent_as"})
-_DRUG_OPTIONS: Final = frozenset({"route", "until"})
+_DRUG_OPTIONS: Final = frozenset({"route", "until", "unlisted"})
 
 #: What may happen, and the options of each. `at`, `received` and `id` go with all but `clock` and `raw`.
 ACTIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -26,7 +39,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "takes": _DRUG_OPTIONS,
     "orders": _DRUG_OPTIONS,
     "dispenses": _DRUG_OPTIONS,
-    "stops": frozenset({"route"}),
+    "stops": frozenset({"route", "unlisted"}),
     "present": frozenset({"status", "body_surface_percent", "sites", "size_cm"}),
     "absent": frozenset({"status"}),
     **{analyte.value: _LAB_OPTIONS for analyte in Analyte},
@@ -73,6 +86,37 @@ OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
     "case": _EPISODE_FIELDS | {"tier", "established", "established_by", "signs", "superseded_by"},
     "dead_letter": frozenset(),
 }
+
+#: The words of outputs and fields that have a fixed vocabulary; `none` may stand for any field.
+_NAMES: Final[Mapping[str, type[StrEnum]]] = {
+    "alert": AlertKind,
+    "recurrence": RecurrenceClass,
+    "case": EpisodeState,
+    "dead_letter": DeadLetterCode,
+}
+_STATUS: Final[Mapping[str, frozenset[str]]] = {
+    "alert": frozenset(status.value for status in AlertStatus),
+    "recurrence": frozenset({"observed", "reclassified", "withdrawn"}),
+}
+_FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "closing": frozenset({"reviewed", *Closing}),
+    "tier": frozenset(tier.name.lower() for tier in Tier),
+    **{
+        name: frozenset(word.value for word in words)
+        for name, words in (
+            ("category", Category),
+            ("cause", Cause),
+            ("established_by", EstablishedBy),
+            ("exposure", ExposureState),
+            ("latency", Latency),
+            ("primary", RecurrenceClass),
+            ("relation", Relation),
+            ("review", HoldCode),
+            ("timeliness", Timeliness),
+        )
+    },
+}
+_NONE: Final = "none"
 
 _DAY: Final = re.compile(r"day (-?\d{1,5})(?: (\d{2}):(\d{2}))?", re.ASCII)
 _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?: (\d{2}):(\d{2}))?", re.ASCII)
@@ -235,6 +279,11 @@ class _Reader:
         self.check_keys(entries, OUTPUTS[output] | {output, "at"})
         if "at" not in entries:
             raise self.mistake(node, "'at' is missing: write at: day 14 08:00")
+        self.check_word(entries[output], {word.value for word in _NAMES[output]})
+        for name, value in entries.items():
+            known = _STATUS.get(output) if name == "status" else _FIELD_WORDS.get(name)
+            if known is not None:
+                self.check_word(value, known | {_NONE})
         return Expected(
             line=node.start_mark.line + 1,
             output=output,
@@ -261,6 +310,11 @@ class _Reader:
         if len(found) != 1:
             raise self.mistake(node, f"say {what} with one of: {', '.join(words)}")
         return found[0]
+
+    def check_word(self, node: yaml.Node, known: frozenset[str] | set[str]) -> None:
+        word = self.text(node)
+        if word not in known:
+            raise self.mistake(node, f"unknown word {word!r} here; known: {', '.join(sorted(known))}")
 
     def check_keys(self, entries: Mapping[str, yaml.Node], known: frozenset[str] | set[str]) -> None:
         for name, value in entries.items():

@@ -1,5 +1,6 @@
 """`pv-stream archive`: a topic as a file that `replay` reads."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,12 +31,15 @@ def command(
     from pv_stream.stream.topics import Topic, topic_name  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
-    archived = _archive(settings, topic or topic_name(Topic.EVENTS, settings), out)
+    events = topic_name(Topic.EVENTS, settings)
+    archived = _archive(settings, topic or events, out)
     typer.echo(
-        f"{archived.records} records of {archived.topic} ({archived.partitions} partitions) in {out}\n"
-        f"next: pv-stream replay {out} --out DIR",
+        f"{archived.records} records of {archived.topic} ({archived.partitions} partitions) in {out}",
         err=True,
     )
+    if archived.topic == events:  # a replay reads no outputs
+        words = ["pv-stream", "replay", str(out), "--out", f"{out.stem}-replay"]
+        typer.echo(f"Next: {shlex.join(words)}", err=True)
 
 
 def _archive(settings: "Settings", topic: str, out: Path) -> "Archived":

@@ -42,8 +42,8 @@ def plan(
     rows = topics.plan(_settings(bootstrap_servers, partitions))
     _print(rows, as_json=as_json)
     if any(row.action is not topics.Action.OK for row in rows):
-        if not as_json:
-            typer.echo("next: pv-stream topics apply")
+        if not as_json and not any(row.action is topics.Action.REFUSE for row in rows):
+            typer.echo("Next: pv-stream topics apply")
         raise typer.Exit(1)
 
 

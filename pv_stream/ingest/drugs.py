@@ -3,7 +3,8 @@
 The lists are the rulebook's: watched drugs, prodrugs (which count as the drug), combinations (which count as each
 ingredient) and treatments. A drug that is not recognised is still an exposure, with the code as sent, so that the
 mapping can be completed later. A code is repeated only when the sender names its system and it has the shape of a
-code: digits and hyphens that are no date, or ATC. A field that holds something else by mistake is not passed on.
+code in it: digits that are no date, hyphens only in an NDC. A field that holds something else by mistake is not
+passed on.
 """
 
 import re
@@ -16,9 +17,13 @@ from pv_stream.domain.facts import AsSent
 from pv_stream.ingest.tables import drug_code_table
 from pv_stream.rules.rulebook import Rulebook
 
-_NUMERIC_CODE: Final = re.compile(r"\d[\d-]{2,17}", re.ASCII)
-_DATE: Final = re.compile(r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])", re.ASCII)
+_RXNORM_CODE: Final = re.compile(r"\d{1,8}", re.ASCII)
+#: Labeller, product and, if it is named, package.
+_NDC_CODE: Final = re.compile(r"\d{9,11}|\d{4,5}-\d{3,4}(?:-\d{1,2})?", re.ASCII)
+_OTHER_CODE: Final = re.compile(r"\d{3,18}", re.ASCII)
+_DATE: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _ATC_CODE: Final = re.compile(r"[A-Z]\d{2}[A-Z]{2}\d{2}", re.ASCII)
+_SHAPE_OF: Final = {"rxnorm": _RXNORM_CODE, "ndc": _NDC_CODE, "atc": _ATC_CODE}
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -111,10 +116,8 @@ def route_of(codes: Iterable[str]) -> Route:
 
 
 def _code_as_sent(system: str, code: str) -> AsSent | None:
-    is_numeric = _NUMERIC_CODE.fullmatch(code) is not None and _DATE.fullmatch(code) is None
-    if is_numeric or (system == "atc" and _ATC_CODE.fullmatch(code)):
-        return AsSent(system or "other", code)
-    return None
+    has_shape = _SHAPE_OF.get(system, _OTHER_CODE).fullmatch(code) is not None
+    return AsSent(system or "other", code) if has_shape and _DATE.fullmatch(code) is None else None
 
 
 def _folded(name: str) -> str:

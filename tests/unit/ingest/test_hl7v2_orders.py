@@ -144,7 +144,7 @@ def test_an_order_and_its_dispense_at_the_same_time_are_different_facts(intake: 
 
 
 def test_orders_of_different_drugs_do_not_share_a_key_even_when_unknown(intake: Intake) -> None:
-    one = only(read_hl7v2(_order(ORC, "RXE||0001-1^x^NDC", TQ1), intake)).version
-    other = only(read_hl7v2(_order(ORC, "RXE||0001-2^x^NDC", TQ1), intake)).version
+    one = only(read_hl7v2(_order(ORC, "RXE||0001-0001^x^NDC", TQ1), intake)).version
+    other = only(read_hl7v2(_order(ORC, "RXE||0001-0002^x^NDC", TQ1), intake)).version
     assert one.key != other.key
     assert replace(one, key=other.key).statement != other.statement
