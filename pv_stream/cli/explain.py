@@ -36,7 +36,10 @@ _LEVELS: Final = {
 def command(  # noqa: PLR0913 - one parameter for each option of the command
     alert: Annotated[str, typer.Argument(help="The alert's id, or a beginning of it that no other shares.")],
     log: Annotated[
-        Path, typer.Option(metavar="FILE", help="The log of events, or archive, that gave the alert.")
+        Path,
+        typer.Option(
+            metavar="FILE", readable=False, help="The log of events, or archive, that gave the alert."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A replay of that log: finds the alert faster.")
@@ -45,7 +48,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         int | None, typer.Option(min=1, help="A revision; the latest when not given.")
     ] = None,
     rulebook: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The rulebook of a what-if replay.")
+        Path | None, typer.Option(metavar="FILE", readable=False, help="The rulebook of a what-if replay.")
     ] = None,
     clock: Annotated[ClockMode, typer.Option(help="As in replay.")] = ClockMode.AUTO,
     shards: Annotated[int | None, typer.Option(min=1, help="As in replay.")] = None,

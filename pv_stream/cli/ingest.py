@@ -55,7 +55,9 @@ class Destination:
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files of clinical messages.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", readable=False, help="Files of clinical messages.")
+    ],
     form: Annotated[
         Format, typer.Option("--format", help="Format of the files; auto looks at each.")
     ] = Format.AUTO,

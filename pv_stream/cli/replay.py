@@ -29,11 +29,13 @@ _TIERS = ("info", "warning", "critical")
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="Canonical events (JSON lines), or an archive.")
+        Path,
+        typer.Argument(metavar="SRC", readable=False, help="Canonical events (JSON lines), or an archive."),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the manifest.")],
     rulebook: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What if this rulebook had been in force?")
+        Path | None,
+        typer.Option(metavar="FILE", readable=False, help="What if this rulebook had been in force?"),
     ] = None,
     clock: Annotated[
         ClockMode,

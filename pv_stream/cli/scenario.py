@@ -13,10 +13,11 @@ from pv_stream.rulebooks import load_default, load_file
 
 def command(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE|DIR...", help="Scenario files, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="FILE|DIR...", readable=False, help="Scenario files, or folders of them."),
     ],
     rulebook: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Check against this rulebook.")
+        Path | None, typer.Option(metavar="FILE", readable=False, help="Check against this rulebook.")
     ] = None,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every case and what came.")] = False,

@@ -48,6 +48,18 @@ def test_a_command_is_a_function_or_a_group(name: str) -> None:
     assert callable(getattr(module, "command", None)) or isinstance(module.app, typer.Typer)
 
 
+@pytest.mark.parametrize("name", ["ingest", "replay", "explain", "scenario"])
+def test_a_file_that_may_not_be_read_is_left_to_the_command_which_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").touch(mode=0)
+    monkeypatch.setattr("os.access", lambda *_, **__: False)  # as for anybody but root
+    words = {"explain": ["al_0", "--log"]}.get(name, [])
+    after = {"replay": ["--out", str(tmp_path / "out")]}.get(name, [])
+
+    assert CliRunner().invoke(entry.app, [name, *words, str(tmp_path / "log"), *after]).exit_code != 2
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
