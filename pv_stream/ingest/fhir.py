@@ -24,6 +24,13 @@ _DIGITS_MAX: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
+class NoMeasurement:
+    """Hold a number as written that is too long or too large for any measurement: whatever it is of is held."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Hold where a resource lives: the base URL of its server (empty: not stated), its type and its id."""
 
@@ -88,7 +95,7 @@ class Document:
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse JSON with exact numbers; raises ValueError for anything that is not JSON or not exact."""
+    """Parse JSON with exact numbers; raises ValueError for anything that is not JSON."""
     try:
         return json.loads(
             content.decode("utf-8-sig"), parse_float=_decimal, parse_int=_integer, parse_constant=_constant
@@ -162,26 +169,18 @@ def codings(concept: object) -> Iterator[tuple[str, str, str]]:
         yield text_of(coding.get("system")), text_of(coding.get("code")), text_of(coding.get("display"))
 
 
-def _decimal(text: str) -> Decimal:
+def _decimal(text: str) -> Decimal | NoMeasurement:
     if len(text) > _DIGITS_MAX:
-        message = "a number that no measurement needs"
-        raise ValueError(message)
+        return NoMeasurement(text)
     try:
         value = Decimal(text)
-    except InvalidOperation as error:
-        message = "a number out of range"
-        raise ValueError(message) from error
-    if value and abs(value.adjusted()) > _DIGITS_MAX:
-        message = "a number out of range"
-        raise ValueError(message)
-    return value
+    except InvalidOperation:
+        return NoMeasurement(text)
+    return NoMeasurement(text) if value and abs(value.adjusted()) > _DIGITS_MAX else value
 
 
-def _integer(text: str) -> int:
-    if len(text) > _DIGITS_MAX:
-        message = "a number that no measurement needs"
-        raise ValueError(message)
-    return int(text)
+def _integer(text: str) -> int | NoMeasurement:
+    return NoMeasurement(text) if len(text) > _DIGITS_MAX else int(text)
 
 
 def _constant(_: str) -> float:

@@ -8,7 +8,17 @@ from typing import Any, Final
 from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Interval
-from pv_stream.ingest.fhir import Document, Entry, Place, Resource, child, children, codings, text_of
+from pv_stream.ingest.fhir import (
+    Document,
+    Entry,
+    NoMeasurement,
+    Place,
+    Resource,
+    child,
+    children,
+    codings,
+    text_of,
+)
 from pv_stream.ingest.intake import Envelope, Intake, Version
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Sent, parse_number
@@ -215,7 +225,8 @@ def _quantity(part: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
         )
     value = quantity.get("value")
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    text = format(value, "f") if is_number else text_of(value)
+    as_written = value.text if isinstance(value, NoMeasurement) else text_of(value)
+    text = format(value, "f") if is_number else as_written
     comparator = text_of(quantity.get("comparator"))
     number = parse_number(f"{comparator}{text}") if is_number and comparator in {"", *Comparator} else None
     code = text_of(quantity.get("code")) if quantity.get("system") in {None, _UCUM} else ""
