@@ -19,7 +19,7 @@ from pv_stream.rules.rulebook import Rulebook
 
 _RXNORM_CODE: Final = re.compile(r"\d{1,8}", re.ASCII)
 #: Labeller, product and, if it is named, package.
-_NDC_CODE: Final = re.compile(r"\d{9,11}|\d{4,5}-\d{3,4}(?:-\d{1,2})?", re.ASCII)
+_NDC_CODE: Final = re.compile(r"\d{8,11}|\d{4,5}-\d{3,4}(?:-\d{1,2})?", re.ASCII)
 _OTHER_CODE: Final = re.compile(r"\d{3,18}", re.ASCII)
 _DATE: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _ATC_CODE: Final = re.compile(r"[A-Z]\d{2}[A-Z]{2}\d{2}", re.ASCII)
