@@ -21,7 +21,6 @@ from pv_stream.rules.timeline import (
     EosinophilCount,
     Reading,
     Sign,
-    SignKind,
     Timeline,
     reading_of,
 )
@@ -309,8 +308,3 @@ def is_positive(count: EosinophilCount, parameters: Parameters) -> bool:
     if count.alert is not None and count.alert.low >= parameters.eosinophils_low_per_ul.value:
         return True
     return any(low > 0 for low, _ in _guarded_ranges(count, parameters))
-
-
-def has_sign(signs: Iterable[Sign], kind: SignKind) -> bool:
-    """Tell whether a sign of a kind is documented as present."""
-    return any(sign.positive and sign.kind is kind for sign in signs)
