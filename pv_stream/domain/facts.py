@@ -63,8 +63,9 @@ class Finding:
 class Exposure:
     """Hold one order, dispense, statement or administration of a drug.
 
-    The effective interval of the version is the start. `end` is the recorded stop of a course or the end of an
-    infusion; `is_stop` says that this record only ends what was running (a discontinued order).
+    The effective interval of the version is the start. `end` is where what was given, stated or ordered ends, as
+    far as this record tells; `is_stop` says that this record ends what was running (a discontinued order): only
+    that is a recorded stop, since periods of statements and prescriptions follow each other in one course.
     `ingredients` is empty when the drug was not recognised.
     """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pv_stream.domain.assessment import ExposureState, Latency
-from pv_stream.domain.codes import ExposureKind
+from pv_stream.domain.codes import ExposureKind, Route
 from pv_stream.domain.facts import Exposure
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, Interval, local_day
@@ -27,7 +27,8 @@ class Course:
 
     `first` is the first record (an order counts), `first_dose` the first dose, `last_dose` the end of the last,
     `last_record` the start of the last record. `open_ended` says that a dose was stated to go on; `order_ends` is
-    the end of the orders, None while one is open; `stopped_at` is the recorded stop.
+    the end of the orders, None while one is open; `stopped_at` is the recorded stop. `route_is_unsure` holds while no
+    record names the route of a drug that is watched by some routes only.
     """
 
     drug: str
@@ -42,6 +43,7 @@ class Course:
     ordered: bool = False
     order_ends: Instant | None = None
     stopped_at: Instant | None = None
+    route_is_unsure: bool = False
 
     @property
     def is_reexposure(self) -> bool:
@@ -117,6 +119,7 @@ class _Builder:
                 first=dated.at,
                 utc_offset_minutes=dated.utc_offset_minutes,
                 last_record=dated.at.earliest,
+                route_is_unsure=bool(self.drug.routes_outside),
             )
         if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
@@ -165,7 +168,10 @@ def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rul
 
 def _extended(course: Course, dated: Dated[Exposure]) -> Course:
     course = replace(
-        course, records=(*course.records, dated.key), last_record=max(course.last_record, dated.at.earliest)
+        course,
+        records=(*course.records, dated.key),
+        last_record=max(course.last_record, dated.at.earliest),
+        route_is_unsure=course.route_is_unsure and dated.content.route is Route.UNKNOWN,
     )
     end = None if dated.content.end is None else dated.content.end.latest
     if dated.content.kind not in _DOSES:

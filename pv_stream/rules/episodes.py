@@ -129,10 +129,15 @@ def _is_falling_after_resolution(
 ) -> bool:
     """Tell whether a value after a documented resolution is only on its way down: not worsening, not persistence.
 
-    What was normal meanwhile has risen again, and what is seen under a drug begun since is news.
+    Only for `disease_free_days`, and never a fever, which is new each time. What was normal meanwhile has risen
+    again, and what is seen under a drug begun since is news.
     """
     last = current[-1]
-    if _documented_resolution(timeline, last.at.earliest, evidence.at.earliest) is None:
+    resolved_at = _documented_resolution(timeline, last.at.earliest, evidence.at.earliest)
+    if resolved_at is None or _is_fever(evidence):
+        return False
+    free_days = rulebook.parameters.disease_free_days.value
+    if _days_between(resolved_at, last.utc_offset_minutes, evidence) >= free_days:
         return False
     value = _value(evidence)
     before = next((_value(e) for e in reversed(current) if _measure(e) == _measure(evidence)), None)
@@ -142,6 +147,10 @@ def _is_falling_after_resolution(
         _was_normal_between(last, evidence, timeline, rulebook)
         or _is_under_new_course(evidence, last, timeline, courses, rulebook)
     )
+
+
+def _is_fever(evidence: Evidence) -> bool:
+    return isinstance(evidence.source, Sign) and evidence.source.kind is SignKind.FEVER
 
 
 def _was_normal_between(last: Evidence, evidence: Evidence, timeline: Timeline, rulebook: Rulebook) -> bool:

@@ -97,13 +97,14 @@ def _classify(
     established = [i for i, draft in enumerate(earlier) if draft.established_by is not None]
     if not established:
         return None
-    partners = {partner for drug in current.drugs for partner in rulebook.class_partners.get(drug, ())}
-    cross = [i for i in established if partners & earlier[i].drugs]
+    partners = {drug: rulebook.class_partners.get(drug, frozenset()) for drug in current.drugs}
+    cross = [i for i in established if any(others & earlier[i].drugs for others in partners.values())]
     blamed = frozenset[str]().union(*(earlier[i].drugs for i in established))
+    new = {drug for drug, others in partners.items() if drug not in blamed and not others & blamed}
     classes = [
         (RecurrenceClass.RECHALLENGE, list(rechallenged)),
         (RecurrenceClass.CROSS_REACTIVE, cross),
-        (RecurrenceClass.NEW_CULPRIT, established if current.drugs - blamed else []),
+        (RecurrenceClass.NEW_CULPRIT, established if new else []),
         (RecurrenceClass.RELAPSE_WITHOUT_DRUG, established),
     ]
     (primary, of), *others = [(name, found) for name, found in classes if found]

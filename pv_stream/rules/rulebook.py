@@ -2,14 +2,15 @@
 
 The shell reads the TOML and gives the parsed tables and the digest of the file's bytes; nothing here opens a file.
 `parse_rulebook` checks that each number names a source that exists, that codes and names are unique, and that the
-parameters are in order. Rules take a `Rulebook` and hold no clinical number of their own.
+parameters that bound each other are in order. Rules take a `Rulebook` and hold no clinical number of their own.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -232,12 +233,38 @@ def _check(rulebook: Rulebook) -> None:
     if missing:
         msg = f"rulebook {rulebook.version}: [plausibility] has no limits for {', '.join(missing)}"
         raise RulebookError(msg)
+    _check_ascending(rulebook)
     _check_unique("name", _all_names(rulebook), rulebook.version)
     _check_unique("RxNorm code", _all_rxnorm(rulebook), rulebook.version)
     for group in rulebook.classes:
         _check_known(group.members, rulebook, f"class {group.name!r}")
     for combination in rulebook.combinations:
         _check_known(combination.ingredients, rulebook, f"combination {combination.names[0]!r}")
+
+
+#: Parameters of which each must not be above the next.
+_ASCENDING: Final = (
+    ("eosinophils_low_per_ul", "eosinophils_high_per_ul"),
+    ("eosinophils_low_percent", "eosinophils_high_percent"),
+    ("fever_sign_celsius", "fever_score_celsius"),
+    ("warning_score_min", "critical_score_min"),
+    ("latency_core_min_days", "latency_core_max_days", "latency_max_days"),
+    ("course_gap_days", "course_record_gap_days"),
+    ("disease_free_days", "lost_to_observation_days"),
+)
+
+
+def _check_ascending(rulebook: Rulebook) -> None:
+    for names in _ASCENDING:
+        for low, high in pairwise(names):
+            values = [getattr(rulebook.parameters, name).value for name in (low, high)]
+            if values[0] > values[1]:
+                msg = f"rulebook {rulebook.version}: {low} is {values[0]}, above {high}, which is {values[1]}"
+                raise RulebookError(msg)
+    for analyte, limits in rulebook.plausibility.items():
+        if limits.minimum > limits.maximum:
+            msg = f"rulebook {rulebook.version}: the minimum of {analyte} under [plausibility] is above its maximum"
+            raise RulebookError(msg)
 
 
 def _check_known(names: Iterable[str], rulebook: Rulebook, where: str) -> None:

@@ -2,7 +2,8 @@
 
 A drug is suspect when any positive evidence of the episode lies in the window of one of its courses. Rank follows
 latency: core and re-exposure first, then the shoulders, then what is not known exactly; a drug begun after the
-onset comes last. Ties share a rank.
+onset comes last. Within that, a drug that harms by some routes only ranks lower while its route is unknown. Ties
+share a rank.
 """
 
 from collections.abc import Mapping
@@ -37,9 +38,13 @@ class Suspect:
     began_after_onset: bool
 
     @property
-    def order(self) -> tuple[bool, int]:
+    def order(self) -> tuple[bool, int, bool]:
         """Return what the rank follows; lower is more suspect."""
-        return (self.began_after_onset, _LATENCY_ORDER[self.position.latency])
+        return (
+            self.began_after_onset,
+            _LATENCY_ORDER[self.position.latency],
+            self.course.route_is_unsure,
+        )
 
 
 def find_suspects(span: Span, courses: Courses, rulebook: Rulebook) -> tuple[Suspect, ...]:

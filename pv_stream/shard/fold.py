@@ -72,10 +72,15 @@ class OutRecord:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Hold the caps of law 8, in bytes."""
+    """Hold the caps of law 8, in bytes.
+
+    `state_bytes_reserved` is the part of a state record that facts may not fill: its envelope, and what is told
+    without a new fact (a system alert, closings) must fit too.
+    """
 
     record_bytes_max: int = RECORD_BYTES_MAX
     state_bytes_max: int = 262_144
+    state_bytes_reserved: int = 1_024
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -211,7 +216,7 @@ class ShardFold:
         if advanced is state:
             return ()
         size = self._size_after(event.version.key, state, advanced, patient_id, overlay)
-        if size > self._limits.state_bytes_max:
+        if size > self._limits.state_bytes_max - self._limits.state_bytes_reserved:
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
             )

@@ -4,11 +4,15 @@ It moves bytes between topics and the pure fold of `pv_stream.shard`; it holds n
 Modules that need Faust or a Kafka client import it themselves, so that importing this package costs nothing.
 """
 
+import sys
 from importlib.util import find_spec
 
 
 def require_client(name: str) -> None:
-    """Raise ModuleNotFoundError when a client of the extra `kafka` is missing, without paying for its import."""
-    if find_spec(name) is None:
+    """Raise ModuleNotFoundError when a client of the extra `kafka` is missing, without paying for its import.
+
+    An imported one is there; of it no spec is asked, for Faust's module, once imported, has none.
+    """
+    if name not in sys.modules and find_spec(name) is None:
         message = f"No module named {name!r}"
         raise ModuleNotFoundError(message, name=name)

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.codec.events import encode_event
+from pv_stream.codec.state import encode_state
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.engine.advance import advance as engine_advance
 from pv_stream.shard import fold as shard_fold
-from pv_stream.shard.fold import Limits, OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import Limits, OutputStream, OutRecord, RawRecord, ShardFold, clock_record
+from tests.builders import at
 from tests.properties.strategies import POISON, logs, stories, unhurried
 from tests.shards import alerts, fold, new_shard, of_stream, raw
 
@@ -147,16 +149,21 @@ def test_where_the_engine_fails_each_record_is_a_dead_letter_and_the_patient_is_
 def test_over_the_byte_cap_nothing_more_is_kept_and_other_patients_go_on(
     full: list[FactArrived], well: list[FactArrived], cap: int
 ) -> None:
-    shard = new_shard(limits=Limits(state_bytes_max=cap))
+    limits = Limits(state_bytes_max=cap + Limits().state_bytes_reserved)
+    shard = new_shard(limits=limits)
     for record in raw(full):
         held_before = len(shard.state_of(BROKEN).facts)
         outputs = fold([record], shard)
+        assert len(encode_state(shard.state_of(BROKEN))) <= limits.state_bytes_max
         letters = of_stream(outputs, OutputStream.DEAD_LETTERS)
         assert all(letter["code"] == "patient_state_full" for letter in letters)
         if letters:
             assert len(shard.state_of(BROKEN).facts) == held_before
             assert [alert["kind"] for alert in alerts(outputs)] in ([], ["system"])
-    alone = new_shard(limits=Limits(state_bytes_max=cap))
+    fold([RawRecord(0, *clock_record(at(400)))], shard)
+    assert len(encode_state(shard.state_of(BROKEN))) <= limits.state_bytes_max
+    alone = new_shard(limits=limits)
+    fold([RawRecord(0, *clock_record(at(400)))], alone)
     assert fold(raw(well), shard) == fold(raw(well), alone)
 
 
@@ -165,7 +172,7 @@ def test_over_the_byte_cap_nothing_more_is_kept_and_other_patients_go_on(
 def test_one_system_alert_tells_that_a_patient_is_full_and_every_later_output_says_so(
     told: list[FactArrived], cap: int
 ) -> None:
-    shard: ShardFold = new_shard(limits=Limits(state_bytes_max=cap))
+    shard: ShardFold = new_shard(limits=Limits(state_bytes_max=cap, state_bytes_reserved=0))
     outputs = fold(raw(told), shard)
     kinds = [alert["kind"] for alert in alerts(outputs)]
     assert kinds.count("system") == bool(of_stream(outputs, OutputStream.DEAD_LETTERS))

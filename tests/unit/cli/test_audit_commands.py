@@ -102,7 +102,7 @@ def test_a_replay_under_another_rulebook_is_marked_as_a_what_if(log: Path, tmp_p
     other = tmp_path / "other.toml"
     other.write_text(
         shipped.read_text(encoding="utf-8").replace(
-            "eosinophils_low_per_ul = { value = 700", "eosinophils_low_per_ul = { value = 1691"
+            "eosinophils_low_per_ul = { value = 700", "eosinophils_low_per_ul = { value = 1400"
         ),
         encoding="utf-8",
     )

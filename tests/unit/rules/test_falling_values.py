@@ -30,6 +30,26 @@ def test_a_value_that_is_still_falling_after_the_resolution_is_no_new_episode(la
 
 
 @pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(temperature("38.2", at(22)), id="a fever is new each time"),
+        pytest.param(eosinophils(1600, at(34)), id="a count after the free days"),
+        pytest.param(alt(300, at(34)), id="an ALT after the free days"),
+    ],
+)
+def test_a_fever_and_what_comes_after_the_free_days_begin_a_new_episode(later: FactArrived) -> None:
+    _, second = _episodes(DRUG, later, present(FindingCode.SCALING, at(35)))
+    assert second.members[0] == later.version.key
+
+
+@pytest.mark.parametrize(
+    "later", [pytest.param(eosinophils(1600, at(33)), id="count"), pytest.param(alt(300, at(33)), id="ALT")]
+)
+def test_within_the_free_days_a_lower_value_is_still_on_its_way_down(later: FactArrived) -> None:
+    assert len(_episodes(DRUG, later)) == 1
+
+
+@pytest.mark.parametrize(
     "later", [pytest.param(eosinophils(2001, at(22)), id="count"), pytest.param(alt(401, at(22)), id="ALT")]
 )
 def test_a_value_above_that_of_the_resolved_reaction_is_a_new_episode(later: FactArrived) -> None:

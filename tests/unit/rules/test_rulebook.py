@@ -89,6 +89,16 @@ def _drug(tables: Tables, name: str) -> dict[str, Any]:
             id="negative days",
         ),
         pytest.param(
+            lambda t: t["parameters"]["latency_max_days"].update(value=50),
+            "latency_core_max_days is 56, above latency_max_days, which is 50",
+            id="numbers out of order",
+        ),
+        pytest.param(
+            lambda t: t["plausibility"]["alt"].update(maximum=-1),
+            "the minimum of alt under [plausibility]",
+            id="limits out of order",
+        ),
+        pytest.param(
             lambda t: t["plausibility"].update(basophils={}), "plausibility.basophils", id="unknown analyte"
         ),
         pytest.param(

@@ -3,9 +3,10 @@
 import pytest
 
 from pv_stream.domain.assessment import Culprit, ExposureState, Latency
+from pv_stream.domain.codes import ExposureKind, Route
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Interval
-from tests.builders import at, dose, eosinophils, only_episode, order, statement, stop, temperature
+from tests.builders import at, dose, eosinophils, exposed, only_episode, order, statement, stop, temperature
 
 
 def _culprits(*events: FactArrived, day: int = 60) -> tuple[Culprit, ...]:
@@ -90,3 +91,11 @@ def test_an_exposure_known_from_orders_is_flagged() -> None:
     episode = only_episode(order("imatinib", at(0)), eosinophils(1690, at(20)))
     assert episode.flags == ("exposure_from_orders",)
     assert (episode.culprits[0].latency, episode.culprits[0].latency_days) == (Latency.UNKNOWN, None)
+
+
+def test_a_route_that_matters_and_is_unknown_ranks_below_and_one_record_that_names_it_suffices() -> None:
+    imatinib = statement("imatinib", at(30))
+    vancomycin = exposed(ExposureKind.STATEMENT, "vancomycin", at(30), route=Route.UNKNOWN)
+    assert _ranks(imatinib, vancomycin) == {"imatinib": 1, "vancomycin": 2}
+    named = dose("vancomycin", at(31), route=Route.INTRAVENOUS)
+    assert _ranks(imatinib, vancomycin, named) == {"imatinib": 1, "vancomycin": 1}

@@ -136,7 +136,7 @@ def test_where_a_closing_fails_the_clock_goes_on_for_the_others(monkeypatch: pyt
 
 
 def _full(cap: int) -> ShardFold:
-    return new_shard(limits=Limits(state_bytes_max=cap))
+    return new_shard(limits=Limits(state_bytes_max=cap, state_bytes_reserved=0))
 
 
 def test_a_state_may_be_as_large_as_the_cap_and_no_larger() -> None:

@@ -1,11 +1,14 @@
 """A broker that is down is one line that says what, where and what to do."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from pv_stream.errors import ConnectionFailed
+from pv_stream.stream import require_client
 from pv_stream.stream.connection import answers, require_broker, split_servers
 
 
@@ -47,3 +50,15 @@ def test_a_broker_that_is_down_is_named(silent_port: int) -> None:
 def test_no_server_at_all_is_a_failure_too() -> None:
     with pytest.raises(ConnectionFailed):
         require_broker("", timeout_seconds=0.1)
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_client_that_is_there_is_required_without_a_word(*, imported: bool) -> None:
+    source = "from pv_stream.stream import require_client; require_client('faust')"
+    words = f"import faust; {source}" if imported else source
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0  # noqa: S603 - our own words
+
+
+def test_a_client_that_is_missing_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_client'"):
+        require_client("no_such_client")
