@@ -24,7 +24,7 @@ from pv_stream.domain.codes import (
     Status,
 )
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import AsSent, Content, Exposure, Finding, Held, Measurement, Retracted
+from pv_stream.domain.facts import AsSent, Content, Exposure, Finding, Held, Measurement, Report, Retracted
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_HOUR,
@@ -411,6 +411,8 @@ def _changed(content: Content, narrator: Narrator) -> Content:
             return replace(content, presence=Presence.ABSENT if is_present else Presence.PRESENT)
         case Exposure():
             return replace(content, ingredients=narrator.pick(DRUGS))
+        case Report():
+            return replace(content, serious=narrator.pick((True, False, None)))
         case Held():
             return replace(content, code=narrator.pick(list(HoldCode)))
         case Retracted():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pv_stream.codec.canonical import decimal_text
-from pv_stream.domain.codes import UNIT_OF, ExposureKind
+from pv_stream.domain.codes import UNIT_OF, ExposureKind, ReportedReaction
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import (
     Content,
@@ -15,6 +15,7 @@ from pv_stream.domain.facts import (
     Held,
     Measurement,
     Provenance,
+    Report,
     Retracted,
     Statement,
 )
@@ -35,6 +36,8 @@ _GIVEN: Final = {
     ExposureKind.STATEMENT: "stated as taken",
     ExposureKind.ADMINISTRATION: "given",
 }
+_REACTION: Final = {ReportedReaction.DRESS: "DRESS", ReportedReaction.OTHER: "another reaction"}
+_SERIOUS: Final = {True: "serious", False: "not serious", None: "seriousness not stated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ def _used(content: Content) -> tuple[str, str]:
         case Exposure(kind=kind, ingredients=ingredients, is_stop=is_stop):
             drugs = " and ".join(ingredients) or "drug not recognised"
             return drugs, "stopped" if is_stop else _GIVEN[kind]
+        case Report(reaction=reaction, serious=serious):
+            return "adverse event report", f"{_REACTION[reaction]}, {_SERIOUS[serious]}"
         case Held(code=code, analyte=analyte):
             return _words(analyte or "value"), f"held: {_words(code)}"
         case _:

@@ -19,10 +19,14 @@ from pv_stream.domain.codes import (
     UNIT_OF,
     Analyte,
     Comparator,
+    DrugRole,
     ExposureKind,
     FindingCode,
     HoldCode,
     Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
     Route,
     Status,
 )
@@ -30,12 +34,15 @@ from pv_stream.domain.events import ClockTicked, FactArrived
 from pv_stream.domain.facts import (
     AsSent,
     Content,
+    Dose,
     Exposure,
     FactVersion,
     Finding,
     Held,
     Measurement,
     Provenance,
+    Report,
+    ReportedDrug,
     Retracted,
     Statement,
     VersionOrder,
@@ -103,7 +110,11 @@ def check_drugs(scenario: Scenario, case: Case, listed: Container[str]) -> None:
 
 def ingredients_of(given: Given) -> tuple[str, ...]:
     """Return the ingredients that a line names, in order of name."""
-    return tuple(sorted(name.strip() for name in given.subject.split("+")))
+    return _names(given.subject)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(sorted(name.strip() for name in text.split("+")))
 
 
 @dataclass(slots=True)
@@ -215,7 +226,28 @@ class _Builder:
             code = self._word(given, HoldCode, self._option(given, "code"))
             digest = f"sha256:{hashlib.sha256(given.subject.encode()).hexdigest()}"
             return Held(code, digest, self._word(given, Analyte, given.subject))
+        if given.action == "reports":
+            return self._report(given)
         return self._finding(given)
+
+    def _report(self, given: Given) -> Report:
+        options = given.options
+        rechallenge = self._word(given, RechallengeOutcome, options.get("rechallenge", "outcome_unknown"))
+        serious = options.get("serious")
+        if serious not in {"yes", "no", None}:
+            raise self.mistake(given, "serious is yes or no")
+        drugs = [
+            ReportedDrug(name, role, rechallenge)
+            for role in DrugRole
+            if role.value in options
+            for name in _names(options[role.value])
+        ]
+        return Report(
+            self._word(given, ReportedReaction, given.subject),
+            None if serious is None else serious == "yes",
+            self._word(given, ReportOutcome, options.get("outcome", "unknown")),
+            tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role))),
+        )
 
     def _exposure(self, given: Given) -> Exposure:
         return Exposure(
@@ -224,7 +256,12 @@ class _Builder:
             route=self._word(given, Route, given.options.get("route", "unknown")),
             end=exactly(self._instant(given, "until")) if "until" in given.options else None,
             is_stop=given.action == "stops",
+            dose=self._dose(given),
         )
+
+    def _dose(self, given: Given) -> Dose | None:
+        dose = Dose(*(self._number(given, name) for name in ("dose_mg", "dose_mg_per_kg", "per_day")))
+        return None if dose == Dose() else dose
 
     def _measurement(self, given: Given, analyte: Analyte, text: str) -> Measurement:
         found = _VALUE.fullmatch(text)

@@ -24,14 +24,14 @@ from pv_stream.domain.assessment import (
     Relation,
     Tier,
 )
-from pv_stream.domain.codes import Analyte, DeadLetterCode, HoldCode
+from pv_stream.domain.codes import Analyte, DeadLetterCode, DrugRole, HoldCode
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Cause, Timeliness
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN, Instant
 from pv_stream.errors import DataError
 
 _LAB_OPTIONS: Final = frozenset({"specimen", "status", "sent_as"})
-_DRUG_OPTIONS: Final = frozenset({"route", "until", "unlisted"})
+_DRUG_OPTIONS: Final = frozenset({"route", "until", "unlisted", "dose_mg", "dose_mg_per_kg", "per_day"})
 
 #: What may happen, and the options of each. `at`, `received` and `id` go with all but `clock` and `raw`.
 ACTIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -44,6 +44,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "absent": frozenset({"status"}),
     **{analyte.value: _LAB_OPTIONS for analyte in Analyte},
     "temperature": _LAB_OPTIONS,
+    "reports": frozenset({"serious", "outcome", "rechallenge", *(role.value for role in DrugRole)}),
     "corrects": frozenset({"value", "finding_is"}),
     "retracts": frozenset(),
     "repeats": frozenset(),

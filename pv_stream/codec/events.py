@@ -1,221 +1,60 @@
 """Canonical events: the one shape in which everything enters `pv.clinical.events.v1`.
 
-The pydantic models here are the contract (schemas/clinical-event.v1.json is generated from them). `decode_event`
-never raises on bad bytes: it returns a `Rejection` with a code, and pydantic's own error text, which echoes input,
-is never read. `encode_event` writes the canonical form of a domain event; decoding that gives the event back.
+The contract is `codec.event_models`. `decode_event` never raises on bad bytes: it returns a `Rejection` with a code,
+and pydantic's own error text, which echoes input, is never read. `encode_event` writes the canonical form of a
+domain event; decoding that gives the event back.
 """
 
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pv_stream.codec.canonical import canonical_json, decimal_text
-from pv_stream.domain.codes import (
-    Analyte,
-    Comparator,
-    DeadLetterCode,
-    EvidenceFlag,
-    ExposureKind,
-    FindingCode,
-    HoldCode,
-    Presence,
-    Route,
-    Status,
+from pv_stream.codec.event_models import (
+    CLINICAL_EVENT,
+    EVENT_TYPES,
+    AdverseEventReportEvent,
+    AsSentModel,
+    ClockEvent,
+    DoseModel,
+    ExposureEvent,
+    ExposureModel,
+    FindingEvent,
+    FindingModel,
+    HeldModel,
+    HoldResolvedEvent,
+    IntervalModel,
+    ObservationEvent,
+    ObservationModel,
+    ReportModel,
+    RetractionEvent,
 )
+from pv_stream.domain.codes import DeadLetterCode, Status
 from pv_stream.domain.events import ClockTicked, Event, FactArrived
 from pv_stream.domain.facts import (
     AsSent,
     Content,
+    Dose,
     Exposure,
     FactVersion,
     Finding,
     Held,
     Measurement,
     Provenance,
+    Report,
+    ReportedDrug,
     Retracted,
     Statement,
     VersionOrder,
 )
 from pv_stream.domain.ids import FactKey, PatientId
-from pv_stream.domain.times import (
-    UTC_OFFSET_MINUTES_MAX,
-    UTC_OFFSET_MINUTES_MIN,
-    Instant,
-    Interval,
-    format_instant,
-    parse_instant,
-)
+from pv_stream.domain.times import Instant, Interval, format_instant, parse_instant
 
 #: The largest record that the log takes, in bytes (design: record_bytes_max, 1 MiB).
 RECORD_BYTES_MAX: Final = 1_048_576
-
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
-Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}$")]
-InstantText = Annotated[
-    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$")
-]
-DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$")]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-SourcePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]/^-]{1,120}$")]
-Ingredient = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{1,60}$")]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
-
-
-class IntervalModel(_Model):
-    """The earliest and the latest instant at which something may have happened, in UTC."""
-
-    earliest: InstantText
-    latest: InstantText
-
-
-class SourceModel(_Model):
-    """Where the statement came from: the digest of the message and the path inside it."""
-
-    format: Literal["hl7v2", "fhir_r4", "canonical"]
-    message_digest: Digest
-    path: SourcePath
-
-
-class AsSentModel(_Model):
-    """The code, value and unit as the sender wrote them: vetted tokens only."""
-
-    system: Token
-    code: Token
-    value: Token | None = None
-    unit: Token | None = None
-
-
-class ObservationModel(_Model):
-    """One measured value in the unit of its analyte."""
-
-    analyte: Annotated[Analyte, Field(strict=False)]
-    value: DecimalText
-    comparator: Annotated[Comparator | None, Field(strict=False)] = None
-    specimen: Identifier | None = None
-    as_sent: AsSentModel | None = None
-    flags: list[Annotated[EvidenceFlag, Field(strict=False)]] = []
-
-
-class FindingModel(_Model):
-    """One finding documented as present or absent."""
-
-    code: Annotated[FindingCode, Field(strict=False)]
-    presence: Annotated[Presence, Field(strict=False)]
-    body_surface_percent: DecimalText | None = None
-    sites: Annotated[int, Field(ge=0, le=99)] | None = None
-    size_cm: DecimalText | None = None
-
-
-class ExposureModel(_Model):
-    """One order, dispense, statement or administration of a drug."""
-
-    kind: Annotated[ExposureKind, Field(strict=False)]
-    ingredients: list[Ingredient] = Field(max_length=8)
-    route: Annotated[Route, Field(strict=False)] = Route.UNKNOWN
-    end: IntervalModel | None = None
-    is_stop: bool = False
-    as_sent: AsSentModel | None = None
-    flags: list[Annotated[EvidenceFlag, Field(strict=False)]] = []
-
-
-class HeldModel(_Model):
-    """Why a value is held: a code and the digest of what was sent."""
-
-    code: Annotated[HoldCode, Field(strict=False)]
-    value_digest: Digest
-    analyte: Annotated[Analyte | None, Field(strict=False)] = None
-
-
-class _FactEvent(_Model):
-    schema_version: Literal[1]
-    patient_id: Identifier
-    fact_key: Identifier
-    status: Literal["preliminary", "final", "corrected", "retracted", "reviewed"]
-    source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    issued_at: InstantText | None = None
-    effective: IntervalModel
-    utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = (
-        None
-    )
-    received_at: InstantText
-    source: SourceModel
-
-
-class ObservationEvent(_FactEvent):
-    """A measured value."""
-
-    type: Literal["observation"]
-    observation: ObservationModel
-
-
-class FindingEvent(_FactEvent):
-    """A documented clinical finding."""
-
-    type: Literal["finding"]
-    finding: FindingModel
-
-
-class ExposureEvent(_FactEvent):
-    """A drug ordered, dispensed, stated or administered."""
-
-    type: Literal["exposure"]
-    exposure: ExposureModel
-
-
-class HeldEvent(_FactEvent):
-    """An observation that was read but is not believed."""
-
-    type: Literal["observation.held"]
-    held: HeldModel
-
-
-class HoldResolvedEvent(_FactEvent):
-    """A person's decision on a held value: the confirmed observation, or discarded when it is null."""
-
-    type: Literal["hold.resolved"]
-    resolution: ObservationModel | None
-
-
-class RetractionEvent(_FactEvent):
-    """A statement taken back by its source; it may arrive before what it retracts."""
-
-    type: Literal["retraction"]
-
-
-class ClockEvent(_Model):
-    """The shard's clock, written by the shard's owner."""
-
-    schema_version: Literal[1]
-    type: Literal["clock"]
-    instant: InstantText
-
-
-ClinicalEvent = Annotated[
-    ObservationEvent
-    | FindingEvent
-    | ExposureEvent
-    | HeldEvent
-    | HoldResolvedEvent
-    | RetractionEvent
-    | ClockEvent,
-    Field(discriminator="type"),
-]
-CLINICAL_EVENT: Final[TypeAdapter[Any]] = TypeAdapter(ClinicalEvent)
-EVENT_TYPES: Final = (
-    "observation",
-    "finding",
-    "exposure",
-    "observation.held",
-    "hold.resolved",
-    "retraction",
-    "clock",
-)
 
 _STATUS_NAMES: Final = {status: status.name.lower() for status in Status}
 _STATUS_OF: Final = {name: status for status, name in _STATUS_NAMES.items()}
@@ -296,6 +135,8 @@ def _content(model: Any) -> Content:
             return _finding(model.finding)
         case ExposureEvent():
             return _exposure(model.exposure)
+        case AdverseEventReportEvent():
+            return _report(model.report)
         case _:
             held: HeldModel = model.held
             return Held(held.code, held.value_digest, held.analyte)
@@ -316,11 +157,9 @@ def _finding(model: FindingModel) -> Finding:
     return Finding(
         code=model.code,
         presence=model.presence,
-        body_surface_percent=None
-        if model.body_surface_percent is None
-        else _decimal(model.body_surface_percent),
+        body_surface_percent=_decimal_or_none(model.body_surface_percent),
         sites=model.sites,
-        size_cm=None if model.size_cm is None else _decimal(model.size_cm),
+        size_cm=_decimal_or_none(model.size_cm),
     )
 
 
@@ -333,7 +172,32 @@ def _exposure(model: ExposureModel) -> Exposure:
         is_stop=model.is_stop,
         as_sent=_as_sent(model.as_sent),
         flags=tuple(sorted(model.flags)),
+        dose=_dose(model.dose),
     )
+
+
+def _dose(model: DoseModel | None) -> Dose | None:
+    if model is None:
+        return None
+    return Dose(
+        _decimal_or_none(model.amount_mg),
+        _decimal_or_none(model.amount_mg_per_kg),
+        _decimal_or_none(model.per_day),
+    )
+
+
+def _report(model: ReportModel) -> Report:
+    drugs = {ReportedDrug(drug.ingredient, drug.role, drug.rechallenge) for drug in model.drugs}
+    return Report(
+        model.reaction,
+        model.serious,
+        model.outcome,
+        tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role, drug.rechallenge))),
+    )
+
+
+def _decimal_or_none(text: str | None) -> Decimal | None:
+    return None if text is None else _decimal(text)
 
 
 def _decimal(text: str) -> Decimal:
@@ -417,8 +281,11 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
                     "is_stop": content.is_stop,
                     "as_sent": content.as_sent,
                     "flags": content.flags,
+                    "dose": None if content.dose is None else _dose_value(content.dose),
                 }
             }
+        case Report():
+            return "adverse_event_report", {"report": content}
         case Held():
             return "observation.held", {"held": content}
 
@@ -431,6 +298,14 @@ def _measurement_value(content: Measurement) -> dict[str, object]:
         "specimen": content.specimen,
         "as_sent": content.as_sent,
         "flags": content.flags,
+    }
+
+
+def _dose_value(dose: Dose) -> dict[str, object]:
+    return {
+        "amount_mg": _text(dose.amount_mg),
+        "amount_mg_per_kg": _text(dose.amount_mg_per_kg),
+        "per_day": _text(dose.per_day),
     }
 
 

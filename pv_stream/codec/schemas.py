@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from pv_stream.codec.events import CLINICAL_EVENT
+from pv_stream.codec.event_models import CLINICAL_EVENT
 from pv_stream.domain.outputs import Alert, Case, DeadLetter, Recurrence
 
 _ALERT: Final = TypeAdapter(Alert)

@@ -15,23 +15,30 @@ from pv_stream.codec.canonical import decimal_text
 from pv_stream.domain.codes import (
     Analyte,
     Comparator,
+    DrugRole,
     EvidenceFlag,
     ExposureKind,
     FindingCode,
     HoldCode,
     Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
     Route,
     Status,
 )
 from pv_stream.domain.facts import (
     AsSent,
     Content,
+    Dose,
     Exposure,
     Fact,
     Finding,
     Held,
     Measurement,
     Provenance,
+    Report,
+    ReportedDrug,
     Retracted,
     Statement,
     VersionOrder,
@@ -167,7 +174,11 @@ def _content_row(content: Content) -> list[object]:
                 content.is_stop,
                 _as_sent_row(content.as_sent),
                 content.flags,
+                _dose_row(content.dose),
             ]
+        case Report():
+            drugs = [[drug.ingredient, drug.role, drug.rechallenge] for drug in content.drugs]
+            return ["a", content.reaction, content.serious, content.outcome, drugs]
         case Held():
             return ["h", content.code, content.value_digest, content.analyte]
         case Retracted():
@@ -193,7 +204,7 @@ def _content(row: list[Any]) -> Content:
                 sites,
                 _decimal(size),
             )
-        case ["x", kind, ingredients, route, end, is_stop, as_sent, flags]:
+        case ["x", kind, ingredients, route, end, is_stop, as_sent, flags, dose]:
             return Exposure(
                 ExposureKind(kind),
                 tuple(ingredients),
@@ -202,6 +213,14 @@ def _content(row: list[Any]) -> Content:
                 is_stop,
                 _as_sent(as_sent),
                 tuple(map(EvidenceFlag, flags)),
+                None if dose is None else Dose(*map(_decimal, dose)),
+            )
+        case ["a", reaction, serious, outcome, drugs]:
+            return Report(
+                ReportedReaction(reaction),
+                serious,
+                ReportOutcome(outcome),
+                tuple(ReportedDrug(name, DrugRole(role), RechallengeOutcome(r)) for name, role, r in drugs),
             )
         case ["h", code, digest, analyte]:
             return Held(HoldCode(code), digest, None if analyte is None else Analyte(analyte))
@@ -214,6 +233,12 @@ def _content(row: list[Any]) -> Content:
 
 def _interval_row(interval: Interval) -> list[int]:
     return [interval.earliest, interval.latest]
+
+
+def _dose_row(dose: Dose | None) -> list[str | None] | None:
+    return (
+        None if dose is None else [_text(dose.amount_mg), _text(dose.amount_mg_per_kg), _text(dose.per_day)]
+    )
 
 
 def _as_sent_row(as_sent: AsSent | None) -> list[str | None] | None:

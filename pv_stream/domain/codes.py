@@ -18,6 +18,8 @@ class Analyte(StrEnum):
     ALP = "alp"
     CREATININE = "creatinine"
     BODY_TEMPERATURE = "body_temperature"
+    ATYPICAL_LYMPHOCYTES_PERCENT = "atypical_lymphocytes_percent"
+    BODY_WEIGHT = "body_weight"
 
 
 #: The one unit in which the value of each analyte is kept, compared and printed.
@@ -30,6 +32,8 @@ UNIT_OF: dict[Analyte, str] = {
     Analyte.ALP: "U/L",
     Analyte.CREATININE: "mg/dL",
     Analyte.BODY_TEMPERATURE: "Cel",
+    Analyte.ATYPICAL_LYMPHOCYTES_PERCENT: "%",
+    Analyte.BODY_WEIGHT: "kg",
 }
 
 
@@ -46,10 +50,12 @@ class FindingCode(StrEnum):
     """Name a clinical finding that is documented as present or absent."""
 
     RASH = "rash"
+    MACULOPAPULAR_RASH = "maculopapular_rash"
     FACIAL_OEDEMA = "facial_oedema"
     INFILTRATION = "infiltration"
     PURPURA = "purpura"  # other than on the legs
     SCALING = "scaling"
+    RASH_IMPROVED = "rash_improved"
     ENLARGED_LYMPH_NODES = "enlarged_lymph_nodes"
     ATYPICAL_LYMPHOCYTES = "atypical_lymphocytes"
     BIOPSY_SUGGESTS_DRESS = "biopsy_suggests_dress"
@@ -59,11 +65,17 @@ class FindingCode(StrEnum):
     MUSCLE_HEART_INVOLVEMENT = "muscle_heart_involvement"
     PANCREAS_INVOLVEMENT = "pancreas_involvement"
     OTHER_ORGAN_INVOLVEMENT = "other_organ_involvement"
+    INTERSTITIAL_NEPHRITIS = "interstitial_nephritis"
+    INTERSTITIAL_PNEUMONITIS = "interstitial_pneumonitis"
+    CARDITIS = "carditis"
     OTHER_CAUSES_EXCLUDED = "other_causes_excluded"
     ANA = "ana"
     BLOOD_CULTURE = "blood_culture"
     HEPATITIS_SEROLOGY = "hepatitis_serology"
     CHLAMYDIA_MYCOPLASMA = "chlamydia_mycoplasma"
+    HHV6_REACTIVATION = "hhv6_reactivation"
+    EBV_REACTIVATION = "ebv_reactivation"
+    CMV_REACTIVATION = "cmv_reactivation"
     REACTION_RESOLVED = "reaction_resolved"
 
 
@@ -81,6 +93,46 @@ class ExposureKind(StrEnum):
     DISPENSE = "dispense"
     STATEMENT = "statement"
     ADMINISTRATION = "administration"
+
+
+class ReportedReaction(StrEnum):
+    """Say whether an adverse event report names DRESS or another reaction.
+
+    DRESS: the MedDRA preferred term "Drug reaction with eosinophilia and systemic symptoms" (older "Drug rash
+    with ..."), or SNOMED CT 702809001.
+    """
+
+    DRESS = "dress"
+    OTHER = "other"
+
+
+class DrugRole(StrEnum):
+    """Name the role of a drug in an adverse event report (E2B(R3) G.k.1)."""
+
+    SUSPECT = "suspect"
+    CONCOMITANT = "concomitant"
+    INTERACTING = "interacting"
+    NOT_ADMINISTERED = "not_administered"
+
+
+class RechallengeOutcome(StrEnum):
+    """Say what a rechallenge showed, as reported (E2B(R3) G.k.9.i.4)."""
+
+    RECURRED = "recurred"
+    DID_NOT_RECUR = "did_not_recur"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class ReportOutcome(StrEnum):
+    """Say how a reported reaction ended (E2B(R3) E.i.7)."""
+
+    RECOVERED = "recovered"
+    RECOVERING = "recovering"
+    NOT_RECOVERED = "not_recovered"
+    RECOVERED_WITH_SEQUELAE = "recovered_with_sequelae"
+    FATAL = "fatal"
+    UNKNOWN = "unknown"
 
 
 class Route(StrEnum):

@@ -11,11 +11,15 @@ from decimal import Decimal
 from pv_stream.domain.codes import (
     Analyte,
     Comparator,
+    DrugRole,
     EvidenceFlag,
     ExposureKind,
     FindingCode,
     HoldCode,
     Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
     Route,
     Status,
 )
@@ -60,6 +64,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Dose:
+    """Hold one dose as ordered, stated or given, and how often a day; what was not sent is None."""
+
+    amount_mg: Decimal | None = None
+    amount_mg_per_kg: Decimal | None = None
+    per_day: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure:
     """Hold one order, dispense, statement or administration of a drug.
 
@@ -76,6 +89,29 @@ class Exposure:
     is_stop: bool = False
     as_sent: AsSent | None = None
     flags: tuple[EvidenceFlag, ...] = ()
+    dose: Dose | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedDrug:
+    """Hold one drug of an adverse event report, in the role that the reporter gave it."""
+
+    ingredient: str
+    role: DrugRole
+    rechallenge: RechallengeOutcome = RechallengeOutcome.OUTCOME_UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Hold one reported reaction of an adverse event report (ICSR). The effective interval is its onset.
+
+    `serious` is None when the report does not say. A nullified report is `Retracted`.
+    """
+
+    reaction: ReportedReaction
+    serious: bool | None
+    outcome: ReportOutcome
+    drugs: tuple[ReportedDrug, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +128,7 @@ class Retracted:
     """Hold the place of a statement that its source took back: a tombstone."""
 
 
-Content = Measurement | Finding | Exposure | Held | Retracted
+Content = Measurement | Finding | Exposure | Report | Held | Retracted
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,10 +14,10 @@ from pv_stream.domain.facts import Content, Exposure, Fact, Finding, Held, Measu
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.timeline import ORGANS, SKIN, reading_of
+from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN, reading_of
 
 _EXACT: Final = Context(prec=60)
-_SIGNS: Final = frozenset({*SKIN, *ORGANS, FindingCode.ENLARGED_LYMPH_NODES})
+_SIGNS: Final = frozenset({*SKIN, *ORGANS, *ORGAN_DISEASES, FindingCode.ENLARGED_LYMPH_NODES})
 _NEEDS: Final = Relevance.EVIDENCE | Relevance.HELD
 
 

@@ -25,6 +25,7 @@ from pv_stream.domain.facts import (
     Finding,
     Held,
     Measurement,
+    Report,
     Retracted,
     Statement,
 )
@@ -145,6 +146,7 @@ class Timeline:
     temperatures: tuple[Dated[Measurement], ...]
     findings: tuple[Dated[Finding], ...]
     exposures: tuple[Dated[Exposure], ...]
+    reports: tuple[Dated[Report], ...]
     held: tuple[Dated[Held], ...]
     resolutions: tuple[Interval, ...]
     data_times: tuple[Instant, ...]
@@ -152,6 +154,7 @@ class Timeline:
 
 SKIN: Final[Mapping[FindingCode, str]] = {
     FindingCode.RASH: "rash",
+    FindingCode.MACULOPAPULAR_RASH: "maculopapular rash",
     FindingCode.FACIAL_OEDEMA: "facial oedema",
     FindingCode.INFILTRATION: "infiltrated skin",
     FindingCode.PURPURA: "purpura",
@@ -165,6 +168,12 @@ ORGANS: Final[Mapping[FindingCode, str]] = {
     FindingCode.PANCREAS_INVOLVEMENT: "pancreas",
     FindingCode.OTHER_ORGAN_INVOLVEMENT: "other organ",
 }
+#: Diseases that prove an organ involved; their absence does not make the organ normal.
+ORGAN_DISEASES: Final[Mapping[FindingCode, str]] = {
+    FindingCode.INTERSTITIAL_NEPHRITIS: "kidney",
+    FindingCode.INTERSTITIAL_PNEUMONITIS: "lung",
+    FindingCode.CARDITIS: "muscle/heart",
+}
 
 
 def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timeline:
@@ -172,6 +181,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
     measurements: list[Dated[Measurement]] = []
     findings: list[Dated[Finding]] = []
     exposures: list[Dated[Exposure]] = []
+    reports: list[Dated[Report]] = []
     held: list[Dated[Held]] = []
     for key, fact in facts.items():
         for statement, _ in fact.statements:
@@ -182,6 +192,8 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
                     findings.append(_dated(key, fact, statement, content))
                 case Exposure() as content:
                     exposures.append(_dated(key, fact, statement, content))
+                case Report() as content:
+                    reports.append(_dated(key, fact, statement, content))
                 case Held() as content:
                     held.append(_dated(key, fact, statement, content))
                 case Retracted():
@@ -189,6 +201,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
     measurements.sort(key=_order)
     findings.sort(key=_order)
     exposures.sort(key=_order)
+    reports.sort(key=_order)
     held.sort(key=_order)
     parameters = rulebook.parameters
     temperatures = tuple(d for d in measurements if d.content.analyte is Analyte.BODY_TEMPERATURE)
@@ -204,6 +217,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
         temperatures=temperatures,
         findings=tuple(findings),
         exposures=tuple(exposures),
+        reports=tuple(reports),
         held=tuple(held),
         resolutions=tuple(d.at for d in findings if _says_resolved(d.content)),
         data_times=tuple(
@@ -272,6 +286,8 @@ def _finding_signs(findings: Iterable[Dated[Finding]]) -> Iterable[Sign]:
             yield _sign_by_finding(dated, SignKind.RASH, SKIN[code], None)
         elif code in ORGANS:
             yield _sign_by_finding(dated, SignKind.ORGAN, f"{ORGANS[code]} involvement", ORGANS[code])
+        elif code in ORGAN_DISEASES and dated.content.presence is Presence.PRESENT:
+            yield _sign_by_finding(dated, SignKind.ORGAN, code.value.replace("_", " "), ORGAN_DISEASES[code])
         elif code is FindingCode.ENLARGED_LYMPH_NODES:
             yield _sign_by_finding(dated, SignKind.NODES, "enlarged lymph nodes", None)
 

@@ -257,10 +257,13 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
         "creatinine": "{at: day 2, creatinine: 1 mg/dL}",
         "present": "{at: day 2, present: rash, sites: 1, size_cm: 2}",
         "absent": "{at: day 2, absent: rash}",
+        "reports": "{at: day 2, reports: dress, suspect: imatinib, serious: 'yes', rechallenge: recurred}",
+        "atypical_lymphocytes_percent": "{at: day 2, atypical_lymphocytes_percent: 6 %}",
+        "body_weight": "{at: day 2, body_weight: 70 kg}",
         **{word: f"{{at: day 2, {word}: 5 U/L}}" for word in ("alt", "ast", "alp")},
         **{word: f"{{at: day 2, {word}: 5 /uL}}" for word in ("eosinophils", "leukocytes")},
         **{
-            word: f"{{at: day 2, {word}: imatinib}}"
+            word: f"{{at: day 2, {word}: imatinib{'' if word == 'stops' else ', dose_mg: 400, per_day: 1'}}}"
             for word in ("gives", "takes", "orders", "dispenses", "stops")
         },
     }

@@ -1,14 +1,25 @@
 """Canonical events: what is read, what is refused and by which code, and that nothing of it is echoed."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from pv_stream.codec.events import RECORD_BYTES_MAX, Rejection, decode_event, encode_event
-from pv_stream.domain.codes import DeadLetterCode, FindingCode, HoldCode, Status
+from pv_stream.domain.codes import (
+    DeadLetterCode,
+    DrugRole,
+    ExposureKind,
+    FindingCode,
+    HoldCode,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
+    Status,
+)
 from pv_stream.domain.events import ClockTicked, FactArrived
-from pv_stream.domain.facts import Measurement, Retracted
+from pv_stream.domain.facts import Dose, Exposure, Measurement, Report, ReportedDrug, Retracted
 from tests.builders import (
     at,
     dose,
@@ -24,6 +35,15 @@ from tests.builders import (
 )
 from tests.shards import fold, new_shard, raw
 
+REPORT = event(
+    Report(
+        ReportedReaction.DRESS,
+        serious=True,
+        outcome=ReportOutcome.RECOVERING,
+        drugs=(ReportedDrug("imatinib", DrugRole.SUSPECT, RechallengeOutcome.RECURRED),),
+    ),
+    at(1),
+)
 COUNT = eosinophils("1690", at(1), specimen="tube-1")
 DIGEST = sha256("x")
 
@@ -48,6 +68,14 @@ def _code(value: object) -> DeadLetterCode | None:
         pytest.param(present(FindingCode.RASH, at(1), surface=60), id="finding"),
         pytest.param(dose("imatinib", at(1), end=at(2)), id="dose"),
         pytest.param(stop("imatinib", at(1)), id="stop"),
+        pytest.param(
+            event(
+                Exposure(ExposureKind.ORDER, ("prednisone",), dose=Dose(Decimal(40), None, Decimal("0.5"))),
+                at(1),
+            ),
+            id="order with a dose",
+        ),
+        pytest.param(REPORT, id="report"),
         pytest.param(held(HoldCode.MISSING_UNIT, at(1)), id="held"),
         pytest.param(retracted(COUNT), id="retraction"),
         pytest.param(reviewed(COUNT, COUNT.version.statement.content), id="confirmed"),

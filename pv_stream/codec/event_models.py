@@ -1,0 +1,225 @@
+"""The pydantic models of canonical events: the contract of `pv.clinical.events.v1`, and nothing else.
+
+schemas/clinical-event.v1.json is generated from them; `codec.events` turns them into domain events and back. Text
+fields take vetted tokens only, so that no name or free text can enter the log through them.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from pv_stream.domain.codes import (
+    Analyte,
+    Comparator,
+    DrugRole,
+    EvidenceFlag,
+    ExposureKind,
+    FindingCode,
+    HoldCode,
+    Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
+    Route,
+)
+from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}$")]
+InstantText = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$")
+]
+DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+SourcePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]/^-]{1,120}$")]
+Ingredient = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{1,60}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
+
+
+class IntervalModel(_Model):
+    """The earliest and the latest instant at which something may have happened, in UTC."""
+
+    earliest: InstantText
+    latest: InstantText
+
+
+class SourceModel(_Model):
+    """Where the statement came from: the digest of the message and the path inside it."""
+
+    format: Literal["hl7v2", "fhir_r4", "canonical"]
+    message_digest: Digest
+    path: SourcePath
+
+
+class AsSentModel(_Model):
+    """The code, value and unit as the sender wrote them: vetted tokens only."""
+
+    system: Token
+    code: Token
+    value: Token | None = None
+    unit: Token | None = None
+
+
+class ObservationModel(_Model):
+    """One measured value in the unit of its analyte."""
+
+    analyte: Annotated[Analyte, Field(strict=False)]
+    value: DecimalText
+    comparator: Annotated[Comparator | None, Field(strict=False)] = None
+    specimen: Identifier | None = None
+    as_sent: AsSentModel | None = None
+    flags: list[Annotated[EvidenceFlag, Field(strict=False)]] = []
+
+
+class FindingModel(_Model):
+    """One finding documented as present or absent."""
+
+    code: Annotated[FindingCode, Field(strict=False)]
+    presence: Annotated[Presence, Field(strict=False)]
+    body_surface_percent: DecimalText | None = None
+    sites: Annotated[int, Field(ge=0, le=99)] | None = None
+    size_cm: DecimalText | None = None
+
+
+class DoseModel(_Model):
+    """One dose in milligrams, or in milligrams per kilogram of body weight, and how often a day."""
+
+    amount_mg: DecimalText | None = None
+    amount_mg_per_kg: DecimalText | None = None
+    per_day: DecimalText | None = None
+
+
+class ExposureModel(_Model):
+    """One order, dispense, statement or administration of a drug."""
+
+    kind: Annotated[ExposureKind, Field(strict=False)]
+    ingredients: list[Ingredient] = Field(max_length=8)
+    route: Annotated[Route, Field(strict=False)] = Route.UNKNOWN
+    end: IntervalModel | None = None
+    is_stop: bool = False
+    as_sent: AsSentModel | None = None
+    flags: list[Annotated[EvidenceFlag, Field(strict=False)]] = []
+    dose: DoseModel | None = None
+
+
+class ReportedDrugModel(_Model):
+    """One drug of an adverse event report and its role (E2B(R3) G.k.1)."""
+
+    ingredient: Ingredient
+    role: Annotated[DrugRole, Field(strict=False)]
+    rechallenge: Annotated[RechallengeOutcome, Field(strict=False)] = RechallengeOutcome.OUTCOME_UNKNOWN
+
+
+class ReportModel(_Model):
+    """One reported reaction: whether it is DRESS, how serious, how it ended, and which drugs it names."""
+
+    reaction: Annotated[ReportedReaction, Field(strict=False)]
+    serious: bool | None = None
+    outcome: Annotated[ReportOutcome, Field(strict=False)] = ReportOutcome.UNKNOWN
+    drugs: list[ReportedDrugModel] = Field(max_length=64)
+
+
+class HeldModel(_Model):
+    """Why a value is held: a code and the digest of what was sent."""
+
+    code: Annotated[HoldCode, Field(strict=False)]
+    value_digest: Digest
+    analyte: Annotated[Analyte | None, Field(strict=False)] = None
+
+
+class _FactEvent(_Model):
+    schema_version: Literal[1]
+    patient_id: Identifier
+    fact_key: Identifier
+    status: Literal["preliminary", "final", "corrected", "retracted", "reviewed"]
+    source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    issued_at: InstantText | None = None
+    effective: IntervalModel
+    utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = (
+        None
+    )
+    received_at: InstantText
+    source: SourceModel
+
+
+class ObservationEvent(_FactEvent):
+    """A measured value."""
+
+    type: Literal["observation"]
+    observation: ObservationModel
+
+
+class FindingEvent(_FactEvent):
+    """A documented clinical finding."""
+
+    type: Literal["finding"]
+    finding: FindingModel
+
+
+class ExposureEvent(_FactEvent):
+    """A drug ordered, dispensed, stated or administered."""
+
+    type: Literal["exposure"]
+    exposure: ExposureModel
+
+
+class AdverseEventReportEvent(_FactEvent):
+    """One reaction of an adverse event report; `effective` is its onset."""
+
+    type: Literal["adverse_event_report"]
+    report: ReportModel
+
+
+class HeldEvent(_FactEvent):
+    """An observation that was read but is not believed."""
+
+    type: Literal["observation.held"]
+    held: HeldModel
+
+
+class HoldResolvedEvent(_FactEvent):
+    """A person's decision on a held value: the confirmed observation, or discarded when it is null."""
+
+    type: Literal["hold.resolved"]
+    resolution: ObservationModel | None
+
+
+class RetractionEvent(_FactEvent):
+    """A statement taken back by its source; it may arrive before what it retracts."""
+
+    type: Literal["retraction"]
+
+
+class ClockEvent(_Model):
+    """The shard's clock, written by the shard's owner."""
+
+    schema_version: Literal[1]
+    type: Literal["clock"]
+    instant: InstantText
+
+
+ClinicalEvent = Annotated[
+    ObservationEvent
+    | FindingEvent
+    | ExposureEvent
+    | AdverseEventReportEvent
+    | HeldEvent
+    | HoldResolvedEvent
+    | RetractionEvent
+    | ClockEvent,
+    Field(discriminator="type"),
+]
+CLINICAL_EVENT: Final[TypeAdapter[Any]] = TypeAdapter(ClinicalEvent)
+EVENT_TYPES: Final = (
+    "observation",
+    "finding",
+    "exposure",
+    "adverse_event_report",
+    "observation.held",
+    "hold.resolved",
+    "retraction",
+    "clock",
+)
