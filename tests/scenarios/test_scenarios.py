@@ -1,23 +1,11 @@
-"""Every scenario that a pharmacist reviewed, against the shipped rulebook; the founding case ships with the package."""
-
-from pathlib import Path
+"""Every scenario that a pharmacist reviewed, against the shipped rulebook; published cases ship with the package."""
 
 import pytest
 
-from pv_stream.audit.demo import founding_case
 from pv_stream.audit.scenario import Case, Scenario
 from pv_stream.audit.scenario_check import check_case, say_differences
-from pv_stream.audit.scenario_file import find_scenarios, read_scenario
-from pv_stream.rulebooks import load_default
-
-HERE = Path(__file__).parent
-RULEBOOK = load_default()
-SCENARIOS = [founding_case()[0], *map(read_scenario, find_scenarios([HERE]))]
-CASES = [
-    pytest.param(scenario, case, id=f"{scenario.path.stem}: {case.name}")
-    for scenario in SCENARIOS
-    for case in scenario.cases
-]
+from tests.builders import RULEBOOK
+from tests.scenarios.every_case import CASES, SCENARIOS
 
 
 @pytest.mark.parametrize(("scenario", "case"), CASES)
