@@ -53,16 +53,35 @@ class Relation(StrEnum):
 
     SAME = "same"
     CANDIDATE = "candidate"
+    AMBIGUOUS = "ambiguous"
     CROSS_REACTIVE = "cross_reactive"
 
 
+class NamedBy(StrEnum):
+    """Say who names a drug as a culprit of an episode.
+
+    `FACTS`: evidence lies in its window. `REPORTER`: a report of DRESS names it. `OTHER_REPORT`: a report of another
+    reaction in the days of the episode names it.
+    """
+
+    FACTS = "facts"
+    REPORTER = "reporter"
+    OTHER_REPORT = "other_report"
+
+
 class RecurrenceClass(StrEnum):
-    """Name the primary class of a recurrence, in order of precedence."""
+    """Name the primary class of a recurrence, in order of precedence.
+
+    `REPEAT` has no established predecessor: it is no recurrence yet, and stands at its own tier.
+    """
 
     RECHALLENGE = "rechallenge"
     CROSS_REACTIVE = "cross_reactive"
     NEW_CULPRIT = "new_culprit"
+    FLARE_ON_WITHDRAWAL = "flare_on_withdrawal"
+    VIRAL_REACTIVATION = "viral_reactivation"
     RELAPSE_WITHOUT_DRUG = "relapse_without_drug"
+    REPEAT = "repeat"
 
 
 class EstablishedBy(StrEnum):
@@ -70,6 +89,7 @@ class EstablishedBy(StrEnum):
 
     SCORE = "score"
     RECHALLENGE = "rechallenge"
+    REPORT = "report"
 
 
 class Closing(StrEnum):
@@ -87,6 +107,12 @@ class EpisodeFlag(StrEnum):
     WEAK_KEY = "weak_key"
     LEUKOCYTES_FROM_ANOTHER_SPECIMEN = "leukocytes_from_another_specimen"
     EXPOSURE_FROM_ORDERS = "exposure_from_orders"
+    UNLISTED_DRUG = "unlisted_drug"
+    OUTSIDE_WINDOW = "outside_window"
+    NO_EXPOSURE_RECORD = "no_exposure_record"
+    PREEXISTING_EOSINOPHILIA = "preexisting_eosinophilia"
+    RISING_ON_BASELINE = "rising_on_baseline"
+    SECOND_HIT = "second_hit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +157,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """Hold one suspect drug of an episode with its rank (1 is first; ties share a rank) and why."""
+    """Hold one suspect drug of an episode with its rank (1 is first; ties share a rank) and why.
+
+    `course_start` is None for a drug that only a report names.
+    """
 
     drug: str
     rxnorm: str | None
@@ -140,8 +169,9 @@ class Culprit:
     latency: Latency
     exposure: ExposureState
     threshold_per_ul: int
-    course_start: Instant
+    course_start: Instant | None
     evidence: tuple[FactKey, ...]
+    named_by: tuple[NamedBy, ...]
 
 
 @dataclass(frozen=True, slots=True)

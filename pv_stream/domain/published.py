@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 from typing import Final
 
+from pv_stream.domain.actions import Acknowledgement, ClinicianVerdict
 from pv_stream.domain.assessment import (
     Closing,
     EpisodeAssessment,
@@ -16,7 +17,7 @@ from pv_stream.domain.assessment import (
     Tier,
 )
 from pv_stream.domain.facts import Fact
-from pv_stream.domain.ids import AlertId, EpisodeId, FactKey, RecurrenceId
+from pv_stream.domain.ids import ActionId, AlertId, EpisodeId, FactKey, RecurrenceId
 from pv_stream.domain.outputs import AlertStatus
 from pv_stream.domain.times import Instant
 
@@ -93,26 +94,40 @@ class PublishedReview:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Hold all that was told about one patient, in order of first publication."""
+    """Hold all that was told about one patient, in order of first publication, and what people decided about it.
+
+    `verdicts` stand in the order of the log; `acted` are the ids of the latest accepted actions.
+    """
 
     episodes: tuple[PublishedEpisode, ...] = ()
     restarts: tuple[PublishedRestart, ...] = ()
     reviews: tuple[PublishedReview, ...] = ()
     incomplete: AlertLine | None = None
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    verdicts: tuple[ClinicianVerdict, ...] = ()
+    acted: tuple[ActionId, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Tell whether nothing was ever told."""
-        return not (self.episodes or self.restarts or self.reviews)
+        return not (self.episodes or self.restarts or self.reviews or self.verdicts)
 
 
 class Relevance(IntFlag):
-    """Say which kinds of fact a patient ever had, so that assessing can be left out while it cannot matter."""
+    """Say which kinds of fact a patient ever had, so that assessing can be left out while it cannot matter.
+
+    `EVIDENCE` is any positive evidence; those after `HELD` say which of it can score.
+    """
 
     NONE = 0
     WATCHED_DRUG = 1
     EVIDENCE = 2
     HELD = 4
+    COUNT = 8
+    SKIN = 16
+    ORGAN = 32
+    NODES = 64
+    ATYPICAL_LYMPHOCYTES = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def advance(
     state, fired = _fire_due_before(event.patient_id, state, as_of, rulebook)
     cause, replaced = _cause(state.facts.get(version.key), joined, version)
     state = _with_fact(state, version, joined, as_of, rulebook)
-    if use_relevance and not must_assess(state):
+    if use_relevance and not must_assess(state, rulebook):
         return state, fired
     occasion = Occasion(
         patient_id=event.patient_id,

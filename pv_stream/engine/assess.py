@@ -3,7 +3,7 @@
 It composes rules and knows no clinical number: timeline, courses, spans, score, tier, relations, warnings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pv_stream.domain.assessment import (
@@ -19,31 +19,40 @@ from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
+from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans
 from pv_stream.rules.recurrence import Draft, relate
 from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.suspects import find_suspects, rank
-from pv_stream.rules.tiers import judge
-from pv_stream.rules.timeline import EosinophilCount, Reading, Sign, build_timeline
+from pv_stream.rules.suspects import Suspect, find_suspects, rank
+from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge
+from pv_stream.rules.timeline import EosinophilCount, Reading, Sign, Timeline, build_timeline
+from pv_stream.rules.unwatched import exposure_flags
 
 
 def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
     """Return what a patient's facts mean under a rulebook; the order of arrival plays no part."""
     timeline = build_timeline(facts, rulebook)
     courses = build_courses(timeline.exposures, rulebook)
+    timeline = with_liver_baselines(timeline, courses, rulebook)
     spans = find_spans(
         timeline,
         courses,
         rulebook,
-        lambda span: _draft(span, courses, rulebook).tier is not None,
+        lambda span: _draft(span, timeline, courses, (), rulebook).tier is not None,
     )
-    drafts = [_draft(span, courses, rulebook) for span in spans]
-    related = relate([draft for draft in drafts if _is_kept(draft)], rulebook)
+    drafts: list[Draft] = []
+    for span in spans:
+        draft = _draft(span, timeline, courses, drafts, rulebook)
+        if _is_kept(draft):
+            drafts.append(draft)
+    related = relate(drafts, rulebook)
     culprits = [rank(draft.suspects, draft.span, rulebook) for draft in related]
-    episodes = tuple(_episode(draft, named, rulebook) for draft, named in zip(related, culprits, strict=True))
+    episodes = tuple(
+        _episode(draft, named, courses, rulebook) for draft, named in zip(related, culprits, strict=True)
+    )
     ranks = [{culprit.drug: culprit.rank for culprit in named} for named in culprits]
     return Assessment(
         episodes=episodes,
@@ -52,14 +61,16 @@ def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
     )
 
 
-def _draft(span: Span, courses: Courses, rulebook: Rulebook) -> Draft:
+def _draft(
+    span: Span, timeline: Timeline, courses: Courses, earlier: Sequence[Draft], rulebook: Rulebook
+) -> Draft:
     end = ending(span, rulebook)
     # What is recorded after the closing is not part of the scene: it can neither score nor reopen the episode.
     scene_end = Instant(end.closes_at + 1)
     span = replace(span, timeline=between(span.timeline, None, scene_end))
     suspects = find_suspects(span, courses, rulebook)
     score = _score(span, end, rulebook)
-    verdict = judge(suspects, score, rulebook)
+    verdict = judge(suspects, score, _baselines(suspects, timeline, courses, earlier, rulebook), rulebook)
     return Draft(
         span,
         end,
@@ -68,6 +79,21 @@ def _draft(span: Span, courses: Courses, rulebook: Rulebook) -> Draft:
         verdict,
         None if verdict.row is None else verdict.row.tier,
     )
+
+
+def _baselines(
+    suspects: Sequence[Suspect],
+    timeline: Timeline,
+    courses: Courses,
+    earlier: Sequence[Draft],
+    rulebook: Rulebook,
+) -> Baselines:
+    spans = [draft.span for draft in earlier]
+    found = {
+        suspect.course.drug: eosinophil_baseline(suspect.course, timeline.counts, courses, spans, rulebook)
+        for suspect in suspects
+    }
+    return {drug: baseline for drug, baseline in found.items() if baseline is not None}
 
 
 def _is_kept(draft: Draft) -> bool:
@@ -81,7 +107,9 @@ def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
     return regiscar.score(items.document(scene, rulebook.parameters))
 
 
-def _episode(draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook) -> EpisodeAssessment:
+def _episode(
+    draft: Draft, culprits: tuple[Culprit, ...], courses: Courses, rulebook: Rulebook
+) -> EpisodeAssessment:
     onset, offset = draft.onset
     peak, reading = _peak(draft.span) or (None, None)
     return EpisodeAssessment(
@@ -102,7 +130,7 @@ def _episode(draft: Draft, culprits: tuple[Culprit, ...], rulebook: Rulebook) ->
         resolved_at=draft.ending.resolved_at,
         closing=draft.ending.closing,
         closes_at=draft.ending.closes_at,
-        flags=_flags(draft, peak),
+        flags=_flags(draft, peak, courses, rulebook),
         evidence=_evidence(draft, culprits, peak),
     )
 
@@ -129,7 +157,9 @@ _FLAG_OF = {
 }
 
 
-def _flags(draft: Draft, peak: EosinophilCount | None) -> tuple[EpisodeFlag, ...]:
+def _flags(
+    draft: Draft, peak: EosinophilCount | None, courses: Courses, rulebook: Rulebook
+) -> tuple[EpisodeFlag, ...]:
     flags: set[EpisodeFlag] = set()
     if peak is not None:
         flags.update(_FLAG_OF[flag] for flag in peak.flags if flag in _FLAG_OF)
@@ -139,6 +169,12 @@ def _flags(draft: Draft, peak: EosinophilCount | None) -> tuple[EpisodeFlag, ...
     signs = (sign.is_conflicting for sign in draft.span.timeline.signs)
     if any(counts) or any(signs):
         flags.add(EpisodeFlag.CONFLICTING_EVIDENCE)
+    if not draft.suspects:
+        flags.update(exposure_flags(draft.span, courses, rulebook))
+    if draft.verdict.preexisting:
+        flags.add(EpisodeFlag.PREEXISTING_EOSINOPHILIA)
+    if draft.verdict.row is not None and draft.verdict.row.name == RISING_ON_BASELINE:
+        flags.add(EpisodeFlag.RISING_ON_BASELINE)
     suspect = draft.verdict.suspect
     if (
         suspect is not None

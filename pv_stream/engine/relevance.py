@@ -1,8 +1,8 @@
 """Relevance: whether a new fact can change what is told (law 6).
 
-Storing is not optional, computing is. Nothing is ever told of a patient without a watched drug and without either
-positive evidence or a held value, so until a patient has had both, assessing is left out. The answer may be too
-careful, never too bold: outputs with this index equal outputs without it.
+Storing is not optional, computing is. Something is told of a patient who had a watched drug and either positive
+evidence or a held value, or whose evidence may score as "probable" without any drug; until then assessing is left
+out. The answer may be too careful, never too bold: outputs with this index equal outputs without it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,19 +13,48 @@ from pv_stream.domain.codes import Analyte, FindingCode, Presence
 from pv_stream.domain.facts import Content, Exposure, Fact, Finding, Held, Measurement
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.published import PatientState, Relevance
+from pv_stream.rules import regiscar
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN, reading_of
 
 _EXACT: Final = Context(prec=60)
-_SIGNS: Final = frozenset({*SKIN, *ORGANS, *ORGAN_DISEASES, FindingCode.ENLARGED_LYMPH_NODES})
+_FINDINGS: Final[Mapping[FindingCode, Relevance]] = {
+    **dict.fromkeys(SKIN, Relevance.EVIDENCE | Relevance.SKIN),
+    **dict.fromkeys((*ORGANS, *ORGAN_DISEASES), Relevance.EVIDENCE | Relevance.ORGAN),
+    FindingCode.ENLARGED_LYMPH_NODES: Relevance.EVIDENCE | Relevance.NODES,
+    FindingCode.ATYPICAL_LYMPHOCYTES: Relevance.ATYPICAL_LYMPHOCYTES,
+}
+_MEASUREMENTS: Final[Mapping[Analyte, Relevance]] = {
+    Analyte.EOSINOPHILS: Relevance.EVIDENCE | Relevance.COUNT,
+    Analyte.EOSINOPHILS_PERCENT: Relevance.EVIDENCE | Relevance.COUNT,
+    Analyte.LEUKOCYTES: Relevance.EVIDENCE | Relevance.COUNT,
+    Analyte.ALT: Relevance.EVIDENCE | Relevance.ORGAN,
+    Analyte.CREATININE: Relevance.EVIDENCE | Relevance.ORGAN,
+    Analyte.BODY_TEMPERATURE: Relevance.EVIDENCE,
+}
 _NEEDS: Final = Relevance.EVIDENCE | Relevance.HELD
+#: The most points that each kind of evidence can score; the skin has two items.
+_POINTS: Final = tuple(
+    (kind, sum(max(item.points.values()) for item in items))
+    for kind, items in (
+        (Relevance.COUNT, (regiscar.EOSINOPHILS,)),
+        (Relevance.SKIN, (regiscar.RASH_EXTENT, regiscar.RASH_SUGGESTIVE)),
+        (Relevance.ORGAN, (regiscar.ORGANS,)),
+        (Relevance.NODES, (regiscar.NODES,)),
+        (Relevance.ATYPICAL_LYMPHOCYTES, (regiscar.ATYPICAL_LYMPHOCYTES,)),
+    )
+)
+#: Points that need no positive finding: exclusion tests that were done and negative.
+_POINTS_OF_TESTS: Final = max(regiscar.EXCLUSION_TESTS.points.values())
 
 
-def must_assess(state: PatientState) -> bool:
+def must_assess(state: PatientState, rulebook: Rulebook) -> bool:
     """Tell whether a patient with this state can have anything to tell."""
-    if not state.published.is_empty:
+    relevance = state.relevance
+    if not state.published.is_empty or (relevance & Relevance.WATCHED_DRUG and relevance & _NEEDS):
         return True
-    return bool(state.relevance & Relevance.WATCHED_DRUG and state.relevance & _NEEDS)
+    most = _POINTS_OF_TESTS + sum(points for kind, points in _POINTS if relevance & kind)
+    return most >= rulebook.parameters.critical_score_min.value
 
 
 def relevance_after(
@@ -42,11 +71,12 @@ def relevance_after(
         case Held():
             return relevance | Relevance.HELD
         case Finding():
-            if content.presence is Presence.PRESENT and content.code in _SIGNS:
-                return relevance | Relevance.EVIDENCE
+            if content.presence is Presence.PRESENT and content.code in _FINDINGS:
+                return relevance | _FINDINGS[content.code]
         case Measurement():
-            if Relevance.EVIDENCE not in relevance and _may_be_evidence(content, facts, rulebook):
-                return relevance | Relevance.EVIDENCE
+            kinds = _MEASUREMENTS.get(content.analyte, Relevance.NONE)
+            if kinds not in relevance and _may_be_evidence(content, facts, rulebook):
+                return relevance | kinds
         case _:
             pass
     return relevance

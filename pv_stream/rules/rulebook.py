@@ -64,6 +64,10 @@ class Parameters(_Entry):
     creatinine_rise_mg_per_dl: Number
     creatinine_rise_percent: Number
     creatinine_baseline_days: Count
+    eosinophil_baseline_days: Count
+    eosinophil_baseline_factor: Number
+    organ_baseline_days: Count
+    organ_baseline_factor: Number
     warning_score_min: Count
     critical_score_min: Count
     latency_core_min_days: Count
@@ -186,6 +190,11 @@ class Rulebook(_Entry):
             for drug in self.drugs
             for name in (drug.name, *drug.names, *(name for p in drug.prodrugs for name in p.names))
         }
+
+    @cached_property
+    def treatment_names(self) -> frozenset[str]:
+        """Return every name of a treatment, in lower case."""
+        return frozenset(name for t in self.treatments for name in (t.name, *t.names))
 
     def drug_called(self, name: str) -> WatchedDrug | None:
         """Return the watched drug of an exact listed name, brand or prodrug in lower case, or None."""

@@ -4,11 +4,13 @@ Each row is a name, a tier and a condition on a `Situation`; the first row that 
 highest tier down. Rows that need an earlier episode (recurrence, restart) are in their own modules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from pv_stream.domain.assessment import Score, Tier
+from pv_stream.rules.baselines import has_multiplied
 from pv_stream.rules.items import is_positive
 from pv_stream.rules.rulebook import Parameters, Rulebook
 from pv_stream.rules.suspects import Suspect
@@ -17,14 +19,19 @@ from pv_stream.rules.timeline import EosinophilCount, Sign, SignKind
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Hold what the rows ask, for one watched drug and the evidence in its window."""
+    """Hold what the rows ask, for one watched drug and the evidence in its window.
 
-    count_at_threshold: bool
-    count_raised: bool
-    sign: bool
-    skin: bool
-    organ: bool
+    `preexisting` says that the count was at the threshold before the drug was begun, `doubled` that it has doubled.
+    """
+
     score: int
+    count_at_threshold: bool = False
+    count_raised: bool = False
+    sign: bool = False
+    skin: bool = False
+    organ: bool = False
+    preexisting: bool = False
+    doubled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Row:
     tier: Tier
     holds: Callable[[Situation, Parameters], bool]
 
+
+RISING_ON_BASELINE: Final = "rising_on_baseline"
 
 ROWS: Final = (
     Row(
@@ -52,9 +61,18 @@ ROWS: Final = (
     Row(
         "score_possible",
         Tier.WARNING,
-        lambda s, p: s.score >= p.warning_score_min.value,
+        lambda s, p: s.score >= p.warning_score_min.value and (s.sign or not s.preexisting),
     ),
+    Row(RISING_ON_BASELINE, Tier.WARNING, lambda s, _: s.preexisting and s.doubled),
     Row("count_at_threshold", Tier.INFO, lambda s, _: s.count_at_threshold),
+)
+
+
+#: Where no watched drug was given in its window; less than this score alerts nobody.
+WITHOUT_WATCHED_DRUG: Final = Row(
+    "score_probable_without_watched_drug",
+    Tier.WARNING,
+    lambda s, p: s.score >= p.critical_score_min.value,
 )
 
 
@@ -65,36 +83,50 @@ class Verdict:
     row: Row | None
     suspect: Suspect | None
     has_skin: bool
+    preexisting: bool = False
 
 
-def judge(suspects: tuple[Suspect, ...], score: Score, rulebook: Rulebook) -> Verdict:
-    """Return the highest row that any suspect reaches; among equals the most suspect drug."""
-    best: tuple[int, Row, Suspect] | None = None
+#: The last count before the course of a suspect drug, by drug; a drug without one is not there.
+Baselines = Mapping[str, Decimal]
+
+
+def judge(suspects: tuple[Suspect, ...], score: Score, baselines: Baselines, rulebook: Rulebook) -> Verdict:
+    """Return the highest row that any suspect reaches; among equals the most suspect drug.
+
+    Without a suspect only the row for no watched drug can hold.
+    """
+    if not suspects:
+        enough = WITHOUT_WATCHED_DRUG.holds(Situation(score.total.current), rulebook.parameters)
+        return Verdict(WITHOUT_WATCHED_DRUG if enough else None, None, has_skin=False)
+    best: tuple[int, Row, Suspect, Situation] | None = None
     skin = False
     for suspect in suspects:
-        situation = situation_of(suspect, score, rulebook)
+        situation = situation_of(suspect, score, baselines.get(suspect.course.drug), rulebook)
         skin = skin or situation.skin
         for index, row in enumerate(ROWS):
             if row.holds(situation, rulebook.parameters):
                 if best is None or index < best[0]:
-                    best = (index, row, suspect)
+                    best = (index, row, suspect, situation)
                 break
     if best is None:
         return Verdict(None, None, skin)
-    return Verdict(best[1], best[2], skin)
+    return Verdict(best[1], best[2], skin, best[3].preexisting)
 
 
-def situation_of(suspect: Suspect, score: Score, rulebook: Rulebook) -> Situation:
-    """Return what is known within the window of one suspect."""
+def situation_of(suspect: Suspect, score: Score, baseline: Decimal | None, rulebook: Rulebook) -> Situation:
+    """Return what is known within the window of one suspect; `baseline` is the count before its course."""
     threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
     counts = [e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)]
     signs = [e.source for e in suspect.evidence if isinstance(e.source, Sign)]
     kinds = {sign.kind for sign in signs}
+    preexisting = baseline is not None and baseline >= threshold
     return Situation(
+        score=score.total.current,
         count_at_threshold=any(count.alert is not None and count.alert.low >= threshold for count in counts),
         count_raised=any(is_positive(count, rulebook.parameters) for count in counts),
         sign=bool(kinds),
         skin=SignKind.RASH in kinds,
         organ=SignKind.ORGAN in kinds,
-        score=score.total.current,
+        preexisting=preexisting,
+        doubled=baseline is not None and has_multiplied(counts, baseline, rulebook),
     )

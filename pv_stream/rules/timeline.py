@@ -39,7 +39,7 @@ from pv_stream.domain.times import (
 from pv_stream.rules.rulebook import Parameters, Rulebook
 
 #: Products of two values of at most 21 digits are exact in this context, whatever the thread's own context says.
-_EXACT: Final = Context(prec=60)
+EXACT: Final = Context(prec=60)
 _PERCENT: Final = Decimal(100)
 
 T = TypeVar("T")
@@ -340,7 +340,7 @@ def _kidney_by_creatinine(
     """Compare each creatinine with the lowest of the days before it; the first has nothing to compare with."""
     span = parameters.creatinine_baseline_days.value * MICROSECONDS_PER_DAY
     rise = parameters.creatinine_rise_mg_per_dl.value
-    factor = _EXACT.divide(_EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT)
+    factor = EXACT.divide(EXACT.add(_PERCENT, parameters.creatinine_rise_percent.value), _PERCENT)
     # Rising values in order of time: the first that is still recent is the lowest, so each value costs one look.
     lowest: deque[tuple[Instant, Decimal]] = deque()
     same_time: list[tuple[Instant, Decimal]] = []
@@ -355,7 +355,7 @@ def _kidney_by_creatinine(
             lowest.popleft()
         if lowest:
             base = lowest[0][1]
-            positive = reading.low >= _EXACT.add(base, rise) or reading.low >= _EXACT.multiply(base, factor)
+            positive = reading.low >= EXACT.add(base, rise) or reading.low >= EXACT.multiply(base, factor)
             yield _sign_by_value(
                 dated, SignKind.ORGAN, "raised creatinine", positive=positive, organ="kidney"
             )
@@ -436,10 +436,10 @@ def _nearest(
 
 
 def _share(percent: Reading, leukocytes: Reading) -> Reading:
-    low = _EXACT.multiply(percent.low, leukocytes.low).scaleb(-2, _EXACT)
+    low = EXACT.multiply(percent.low, leukocytes.low).scaleb(-2, EXACT)
     if percent.high is None or leukocytes.high is None:
         return Reading(low, None)
-    high = _EXACT.multiply(percent.high, leukocytes.high).scaleb(-2, _EXACT)
+    high = EXACT.multiply(percent.high, leukocytes.high).scaleb(-2, EXACT)
     return Reading(low, high, high_open=percent.high_open or leukocytes.high_open)
 
 
@@ -458,5 +458,5 @@ def _conflict(counts: list[Reading], parameters: Parameters) -> bool:
         return False
     factor = parameters.conflict_factor.value
     return any(
-        reading.high is not None and highest.low > _EXACT.multiply(reading.high, factor) for reading in counts
+        reading.high is not None and highest.low > EXACT.multiply(reading.high, factor) for reading in counts
     )

@@ -133,6 +133,15 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     assert (said.returncode, said.stderr) == (4, b"pv-stream: output: No space left on device\n")
 
 
+def _is_asleep(pid: int) -> bool:
+    """Tell whether a process waits, here for input: a signal just before it does would be seen only after input."""
+    states = []
+    for _ in range(5):
+        states.append(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0])
+        time.sleep(0.02)
+    return states == ["S"] * 5
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) -> None:
     log = tmp_path / "log"
@@ -147,7 +156,7 @@ def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) 
         log.open("wb").close()  # the try whether it can be read
         with log.open("wb"):
             partial = tmp_path / ".out.jsonl.partial"
-            while not partial.exists():
+            while not (partial.exists() and _is_asleep(process.pid)):
                 time.sleep(0.01)
             process.send_signal(number)
             _, said = process.communicate(timeout=20)

@@ -125,7 +125,7 @@ def test_a_value_corrected_upwards_becomes_evidence() -> None:
 
 def test_an_unwatched_drug_makes_nobody_relevant() -> None:
     state, outputs = _lived([dose("paracetamol", at(0)), eosinophils(1690, DAY)])
-    assert (state.relevance, outputs) == (Relevance.EVIDENCE, [])
+    assert (state.relevance, outputs) == (Relevance.EVIDENCE | Relevance.COUNT, [])
 
 
 def test_a_prodrug_is_a_watched_drug() -> None:

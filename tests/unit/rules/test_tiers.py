@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pv_stream.domain.assessment import EpisodeAssessment, Tier
+from pv_stream.domain.assessment import EpisodeAssessment, EpisodeFlag, Tier
 from pv_stream.domain.codes import Analyte, FindingCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.rules.tiers import ROWS, Situation
@@ -141,9 +141,11 @@ def test_the_rows_stand_from_the_highest_tier_down() -> None:
 def test_the_first_row_that_holds_wins_in_every_situation() -> None:
     """The table once more, row by row, as clinical.md orders it."""
     either = (False, True)
-    flags = itertools.product(either, either, either, either, either)
-    for (at_threshold, raised, sign, skin, organ), score in itertools.product(flags, range(-4, 10)):
-        situation = Situation(at_threshold, raised, sign, skin, organ, score)
+    flags = itertools.product(either, repeat=7)
+    for (at_threshold, raised, sign, skin, organ, before, doubled), score in itertools.product(
+        flags, range(-4, 10)
+    ):
+        situation = Situation(score, at_threshold, raised, sign, skin, organ, before, doubled)
         first = next((row.name for row in ROWS if row.holds(situation, RULEBOOK.parameters)), None)
         if score >= 4:
             expected: str | None = "score_probable"
@@ -153,18 +155,27 @@ def test_the_first_row_that_holds_wins_in_every_situation() -> None:
             expected = "raised_count_with_sign"
         elif skin and organ:
             expected = "skin_and_organ"
-        elif score >= 2:
+        elif score >= 2 and (sign or not before):
             expected = "score_possible"
+        elif before and doubled:
+            expected = "rising_on_baseline"
         else:
             expected = "count_at_threshold" if at_threshold else None
         assert first == expected
 
 
-def test_without_a_watched_drug_in_its_window_nothing_alerts() -> None:
+def test_without_a_watched_drug_a_score_below_four_alerts_nobody() -> None:
     everything = (eosinophils(2000, DAY), FEVER, RASH, LIVER)
     assert assessed(*everything).episodes == ()
     assert assessed(statement("paracetamol", at(0)), *everything).episodes == ()
     assert assessed(statement("imatinib", at(21)), *everything).episodes == ()
+
+
+def test_without_a_watched_drug_a_score_of_four_is_a_warning_that_says_why_nothing_is_suspect() -> None:
+    episode = only_episode(*_scoring(4))
+    assert (episode.score.total.current, episode.rule) == (4, "score_probable_without_watched_drug")
+    assert (episode.tier, episode.culprits) == (Tier.WARNING, ())
+    assert EpisodeFlag.NO_EXPOSURE_RECORD in episode.flags
 
 
 def test_the_threshold_shown_is_that_of_the_suspect() -> None:
