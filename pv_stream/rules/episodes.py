@@ -119,6 +119,7 @@ def between(timeline: Timeline, start: Instant | None, end: Instant | None) -> T
         counts=tuple(count for count in timeline.counts if inside(count.at)),
         signs=tuple(sign for sign in timeline.signs if inside(sign.at)),
         temperatures=tuple(dated for dated in timeline.temperatures if inside(dated.at)),
+        measurements=tuple(dated for dated in timeline.measurements if inside(dated.at)),
         findings=tuple(dated for dated in timeline.findings if inside(dated.at)),
         resolutions=tuple(at for at in timeline.resolutions if inside(at)),
     )

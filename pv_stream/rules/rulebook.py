@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from pv_stream.domain.codes import Analyte, Route
+from pv_stream.domain.codes import Analyte, Route, TreatmentKind
 from pv_stream.errors import RulebookError
 
 
@@ -79,9 +79,33 @@ class Parameters(_Entry):
     order_ahead_days: Count
     disease_free_days: Count
     lost_to_observation_days: Count
+    jscar_rash_days: Count
+    jscar_persistence_days: Count
+    jscar_fever_celsius: Number
+    jscar_alt_u_per_l: Number
+    jscar_leukocytes_per_ul: Number
+    jscar_atypical_lymphocytes_percent: Number
+    jscar_eosinophils_per_ul: Number
+    jscar_hhv6_days: Count
+    bocquet_node_size_cm: Number
+    bocquet_transaminase_factor: Number
+    bocquet_eosinophils_per_ul: Number
+    alt_upper_limit_u_per_l: Number
+    ast_upper_limit_u_per_l: Number
+    dechallenge_days: Count
+    rechallenge_days: Count
     live_hours: Count
     late_days: Count
     future_hours: Count
+    masking_anti_il5_days: Count
+    masking_after_treatment_days: Count
+    masking_steroid_mg_per_kg_day: Number
+    treatment_interval_hours: Count
+    withdrawal_days: Count
+    withdrawal_cut_percent: Number
+    clinical_resolution_celsius: Number
+    clinical_resolution_hours: Count
+    clinical_resolution_readings_min: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +142,16 @@ class Prodrug(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class WatchedDrug(_Entry):
-    """Hold one watched ingredient: codes, exact names, and where it differs from the defaults."""
+    """Hold one watched ingredient: codes, exact names, and where it differs from the defaults.
+
+    `reported_in` names the source that reports DRESS under this drug, where the rulebook can cite one.
+    """
 
     name: str
     names: tuple[str, ...]
     rxnorm: str | None = None
     atc: tuple[str, ...] = ()
+    reported_in: str | None = None
     prodrugs: tuple[Prodrug, ...] = ()
     routes_outside: tuple[Route, ...] = ()
     threshold_per_ul: Count | None = None
@@ -154,11 +182,19 @@ class CrossReactiveClass(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Treatment(_Entry):
-    """Name a drug that treats or masks a reaction and is never blamed."""
+    """Name a drug that treats or masks a reaction and is never blamed.
+
+    `prednisone_equivalent` is how many mg of prednisone one mg of a steroid equals; `masking_days` replaces the days
+    for which its kind masks, `course_gap_days` the gap that ends a course.
+    """
 
     name: str
+    kind: TreatmentKind
     names: tuple[str, ...]
     rxnorm: str | None = None
+    prednisone_equivalent: Number | None = None
+    masking_days: Count | None = None
+    course_gap_days: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +231,14 @@ class Rulebook(_Entry):
     def treatment_names(self) -> frozenset[str]:
         """Return every name of a treatment, in lower case."""
         return frozenset(name for t in self.treatments for name in (t.name, *t.names))
+
+    @cached_property
+    def _treatments(self) -> Mapping[str, Treatment]:
+        return {name: treatment for treatment in self.treatments for name in (treatment.name, *treatment.names)}
+
+    def treatment_called(self, name: str) -> Treatment | None:
+        """Return the treatment of an exact listed name or brand in lower case, or None."""
+        return self._treatments.get(name)
 
     def drug_called(self, name: str) -> WatchedDrug | None:
         """Return the watched drug of an exact listed name, brand or prodrug in lower case, or None."""
@@ -325,6 +369,8 @@ def _named_sources(rulebook: Rulebook) -> Iterable[str]:
             value = getattr(drug, name)
             if isinstance(value, Count):
                 yield value.source
+        if drug.reported_in is not None:
+            yield drug.reported_in
     for combination in rulebook.combinations:
         yield combination.source
     for group in rulebook.classes:

@@ -58,17 +58,19 @@ class SignKind(StrEnum):
 class Reading:
     """Hold a value as the range it may lie in; `high` is None when it is unbounded.
 
-    `high_open` says that the value is below `high`, not equal to it (a result sent as `<700`).
+    `high_open` says that the value is below `high`, not equal to it (a result sent as `<700`); `low_open` that it
+    is above `low` (sent as `>1500`).
     """
 
     low: Decimal
     high: Decimal | None
     high_open: bool = False
+    low_open: bool = False
 
     @property
     def is_exact(self) -> bool:
         """Tell whether the value is known."""
-        return self.low == self.high and not self.high_open
+        return self.low == self.high and not self.high_open and not self.low_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class Timeline:
     counts: tuple[EosinophilCount, ...]
     signs: tuple[Sign, ...]
     temperatures: tuple[Dated[Measurement], ...]
+    measurements: tuple[Dated[Measurement], ...]
     findings: tuple[Dated[Finding], ...]
     exposures: tuple[Dated[Exposure], ...]
     reports: tuple[Dated[Report], ...]
@@ -215,6 +218,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
         counts=tuple(_eosinophil_counts(measurements, parameters)),
         signs=tuple(sorted(signs, key=_sign_order)),
         temperatures=temperatures,
+        measurements=tuple(measurements),
         findings=tuple(findings),
         exposures=tuple(exposures),
         reports=tuple(reports),
@@ -263,7 +267,9 @@ def reading_of(measurement: Measurement) -> Reading:
             return Reading(Decimal(0), value, high_open=True)
         case Comparator.LESS_OR_EQUAL:
             return Reading(Decimal(0), value)
-        case Comparator.GREATER | Comparator.GREATER_OR_EQUAL:
+        case Comparator.GREATER:
+            return Reading(value, None, low_open=True)
+        case Comparator.GREATER_OR_EQUAL:
             return Reading(value, None)
 
 
@@ -437,10 +443,11 @@ def _nearest(
 
 def _share(percent: Reading, leukocytes: Reading) -> Reading:
     low = EXACT.multiply(percent.low, leukocytes.low).scaleb(-2, EXACT)
+    low_open = low > 0 and (percent.low_open or leukocytes.low_open)
     if percent.high is None or leukocytes.high is None:
-        return Reading(low, None)
+        return Reading(low, None, low_open=low_open)
     high = EXACT.multiply(percent.high, leukocytes.high).scaleb(-2, EXACT)
-    return Reading(low, high, high_open=percent.high_open or leukocytes.high_open)
+    return Reading(low, high, high_open=percent.high_open or leukocytes.high_open, low_open=low_open)
 
 
 def _highest(readings: Iterable[Reading]) -> Reading | None:
