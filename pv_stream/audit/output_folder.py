@@ -1,4 +1,4 @@
-"""The folder of a replay: four files of outputs and a manifest, put in place whole or not at all.
+"""The folder of a replay: five files of outputs and a manifest, put in place whole or not at all.
 
 Everything is first written into a folder of its own beside them; then the old manifest goes, the files are renamed,
 and the new manifest comes last. So a folder with a manifest is complete, and a replay that failed leaves none.
@@ -21,6 +21,7 @@ FILE_OF: Final[Mapping[OutputStream, str]] = {
     OutputStream.ALERTS: "alerts.jsonl",
     OutputStream.RECURRENCES: "recurrences.jsonl",
     OutputStream.CASES: "cases.jsonl",
+    OutputStream.ACTIONS: "actions.jsonl",
     OutputStream.DEAD_LETTERS: "dead_letters.jsonl",
 }
 _PARTIAL: Final = ".replay-in-progress"

@@ -86,6 +86,8 @@ def _came(stream: OutputStream, value: Mapping[str, Any], record: TimedRecord) -
             return Came("recurrence", value["primary"], parse_instant(value["as_of"]), value)
         case OutputStream.CASES:
             return Came("case", value["state"], parse_instant(value["as_of"]), value)
+        case OutputStream.ACTIONS:
+            return Came("action", value["action"], parse_instant(value["as_of"]), value)
         case OutputStream.DEAD_LETTERS:
             return Came("dead_letter", value["code"], record.received, value)
 

@@ -19,6 +19,7 @@ class Tally:
     """Count outputs as they are written."""
 
     written: Counter[OutputStream] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     _alerts: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     _recurrences: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -35,6 +36,8 @@ class Tally:
                 self._recurrences[value["recurrence_id"]] = (value["primary"], value["status"])
             case OutputStream.CASES:
                 self._cases[value["episode_id"]] = value["state"]
+            case OutputStream.ACTIONS:
+                self.actions[value["action"]] += 1
             case OutputStream.DEAD_LETTERS:
                 self.dead_letters[value["code"]] += 1
 
@@ -56,6 +59,10 @@ class Tally:
             "cases": {
                 "records": self.written[OutputStream.CASES],
                 "by_state": _counted(self._cases.values()),
+            },
+            "actions": {
+                "records": self.written[OutputStream.ACTIONS],
+                "by_action": dict(sorted(self.actions.items())),
             },
             "dead_letters": {
                 "records": self.written[OutputStream.DEAD_LETTERS],

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
 from pv_stream.codec.events import encode_event
-from pv_stream.domain.events import Event, FactArrived
+from pv_stream.domain.events import AlertActed, Event, FactArrived
 from pv_stream.domain.ids import shard_of
 from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant
 from pv_stream.errors import DataError, UsageError
@@ -206,7 +206,7 @@ def _publish(events: Iterator[Event], settings: Settings, report: Report) -> Non
 
     def keyed() -> Iterator[tuple[bytes, bytes]]:
         for event in events:
-            if isinstance(event, FactArrived):
+            if isinstance(event, FactArrived | AlertActed):
                 yield event.patient_id.encode(), encode_event(event)
             else:
                 # The clock of a topic is written by the owner of each shard, never by a feed.

@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
-    """Run a log of events through the engine into a folder of alerts, recurrences, cases and dead letters.
+    """Run a log of events through the engine into a folder of alerts, recurrences, cases, actions and dead letters.
 
     The same log gives the same bytes, on any machine and at any time; manifest.json holds the digests.
     """
@@ -94,6 +94,7 @@ def _summarise(manifest: dict[str, Any], out: Path) -> None:
         table.add_row(f"  {kind}", told)
     table.add_row("recurrences", _listed(counts["recurrences"]["by_class"]))
     table.add_row("cases", _listed(counts["cases"]["by_state"]))
+    table.add_row("actions", _listed(counts["actions"]["by_action"]))
     table.add_row("dead letters", _listed(counts["dead_letters"]["by_code"]))
     stderr().print(table)
 

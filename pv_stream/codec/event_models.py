@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pv_stream.domain.codes import (
+    ActionKind,
     Analyte,
     Comparator,
     DrugRole,
@@ -193,12 +194,41 @@ class RetractionEvent(_FactEvent):
     type: Literal["retraction"]
 
 
+class AlertActionEvent(_Model):
+    """What a person did about an alert, and the tier and revision that the person saw; `actor` is a pseudonym.
+
+    A `reason` of the pick list belongs to an override, `drugs` (the culprits that are named) to a confirmation.
+    """
+
+    schema_version: Literal[1]
+    type: Literal["alert.action"]
+    patient_id: Identifier
+    action_id: Identifier
+    alert_id: Identifier
+    action: Annotated[ActionKind, Field(strict=False)]
+    reason: Token | None = None
+    drugs: Annotated[list[Ingredient], Field(max_length=8)] = []
+    actor: Identifier
+    seen_tier: Literal["info", "warning", "critical"]
+    seen_revision: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    received_at: InstantText
+
+
 class ClockEvent(_Model):
     """The shard's clock, written by the shard's owner."""
 
     schema_version: Literal[1]
     type: Literal["clock"]
     instant: InstantText
+
+
+class ActivationEvent(_Model):
+    """The rulebook and the engine version under which a shard is read from here on."""
+
+    schema_version: Literal[1]
+    type: Literal["control.activate"]
+    engine_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    rulebook_digest: Digest
 
 
 ClinicalEvent = Annotated[
@@ -209,7 +239,9 @@ ClinicalEvent = Annotated[
     | HeldEvent
     | HoldResolvedEvent
     | RetractionEvent
-    | ClockEvent,
+    | AlertActionEvent
+    | ClockEvent
+    | ActivationEvent,
     Field(discriminator="type"),
 ]
 CLINICAL_EVENT: Final[TypeAdapter[Any]] = TypeAdapter(ClinicalEvent)
@@ -221,5 +253,7 @@ EVENT_TYPES: Final = (
     "observation.held",
     "hold.resolved",
     "retraction",
+    "alert.action",
     "clock",
+    "control.activate",
 )

@@ -16,7 +16,9 @@ from pv_stream.codec.canonical import canonical_json, decimal_text
 from pv_stream.codec.event_models import (
     CLINICAL_EVENT,
     EVENT_TYPES,
+    ActivationEvent,
     AdverseEventReportEvent,
+    AlertActionEvent,
     AsSentModel,
     ClockEvent,
     DoseModel,
@@ -32,8 +34,9 @@ from pv_stream.codec.event_models import (
     ReportModel,
     RetractionEvent,
 )
+from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import DeadLetterCode, Status
-from pv_stream.domain.events import ClockTicked, Event, FactArrived
+from pv_stream.domain.events import AlertActed, ClockTicked, Event, FactArrived, RulebookActivated
 from pv_stream.domain.facts import (
     AsSent,
     Content,
@@ -50,7 +53,7 @@ from pv_stream.domain.facts import (
     Statement,
     VersionOrder,
 )
-from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.ids import ActionId, AlertId, FactKey, PatientId
 from pv_stream.domain.times import Instant, Interval, format_instant, parse_instant
 
 #: The largest record that the log takes, in bytes (design: record_bytes_max, 1 MiB).
@@ -97,6 +100,10 @@ def _why(value: bytes) -> DeadLetterCode:
 def _to_domain(model: Any) -> Event:
     if isinstance(model, ClockEvent):
         return ClockTicked(parse_instant(model.instant))
+    if isinstance(model, ActivationEvent):
+        return RulebookActivated(model.engine_version, model.rulebook_digest)
+    if isinstance(model, AlertActionEvent):
+        return _alert_acted(model)
     content = _content(model)
     status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
     if isinstance(model, HoldResolvedEvent):
@@ -118,6 +125,21 @@ def _to_domain(model: Any) -> Event:
                 format=model.source.format,
             ),
         ),
+    )
+
+
+def _alert_acted(model: AlertActionEvent) -> AlertActed:
+    return AlertActed(
+        patient_id=PatientId(model.patient_id),
+        action_id=ActionId(model.action_id),
+        alert_id=AlertId(model.alert_id),
+        action=model.action,
+        reason=model.reason,
+        drugs=tuple(sorted(set(model.drugs))),
+        actor=model.actor,
+        seen_tier=Tier[model.seen_tier.upper()],
+        seen_revision=model.seen_revision,
+        received_at=parse_instant(model.received_at),
     )
 
 
@@ -215,6 +237,8 @@ def _interval(model: IntervalModel) -> Interval:
 
 def encode_event(event: Event) -> bytes:
     """Write the canonical bytes of an event."""
+    if isinstance(event, RulebookActivated):
+        return _encode_activation(event)
     if isinstance(event, ClockTicked):
         return canonical_json(
             {
@@ -223,6 +247,8 @@ def encode_event(event: Event) -> bytes:
                 "instant": format_instant(event.instant),
             }
         )
+    if isinstance(event, AlertActed):
+        return _encode_action(event)
     version = event.version
     statement, provenance = version.statement, version.provenance
     kind, body = _body(statement.content, version.order.status)
@@ -246,6 +272,36 @@ def encode_event(event: Event) -> bytes:
                 "path": provenance.path,
             },
             **body,
+        }
+    )
+
+
+def _encode_action(event: AlertActed) -> bytes:
+    return canonical_json(
+        {
+            "schema_version": 1,
+            "type": "alert.action",
+            "patient_id": event.patient_id,
+            "action_id": event.action_id,
+            "alert_id": event.alert_id,
+            "action": event.action,
+            "reason": event.reason,
+            "drugs": event.drugs,
+            "actor": event.actor,
+            "seen_tier": event.seen_tier.name.lower(),
+            "seen_revision": event.seen_revision,
+            "received_at": format_instant(event.received_at),
+        }
+    )
+
+
+def _encode_activation(event: RulebookActivated) -> bytes:
+    return canonical_json(
+        {
+            "schema_version": 1,
+            "type": "control.activate",
+            "engine_version": event.engine_version,
+            "rulebook_digest": event.rulebook_digest,
         }
     )
 

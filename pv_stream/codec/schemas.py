@@ -12,11 +12,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from pv_stream.codec.event_models import CLINICAL_EVENT
-from pv_stream.domain.outputs import Alert, Case, DeadLetter, Recurrence
+from pv_stream.domain.outputs import Alert, AlertAction, Case, DeadLetter, Recurrence
 
 _ALERT: Final = TypeAdapter(Alert)
 _RECURRENCE: Final = TypeAdapter(Recurrence)
 _CASE: Final = TypeAdapter(Case)
+_ALERT_ACTION: Final = TypeAdapter(AlertAction)
 _DEAD_LETTER: Final = TypeAdapter(DeadLetter)
 
 _DOCUMENTS: Final[Mapping[str, tuple[str, TypeAdapter[Any]]]] = {
@@ -24,6 +25,7 @@ _DOCUMENTS: Final[Mapping[str, tuple[str, TypeAdapter[Any]]]] = {
     "alert.v1.json": ("A record of pv.dress.alerts.v1", _ALERT),
     "recurrence.v1.json": ("A record of pv.dress.recurrences.v1", _RECURRENCE),
     "case.v1.json": ("A record of pv.dress.cases.v1", _CASE),
+    "alert-action.v1.json": ("A record of pv.dress.alert-actions.v1", _ALERT_ACTION),
     "dead-letter.v1.json": ("A record of pv.dlq.v1", _DEAD_LETTER),
 }
 

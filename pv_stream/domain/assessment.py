@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
-from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.codes import HoldCode, Judgement
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
 
@@ -90,6 +90,7 @@ class EstablishedBy(StrEnum):
     SCORE = "score"
     RECHALLENGE = "rechallenge"
     REPORT = "report"
+    CONFIRMED = "confirmed"
 
 
 class Closing(StrEnum):
@@ -97,6 +98,7 @@ class Closing(StrEnum):
 
     RESOLVED = "resolved"
     LOST_TO_OBSERVATION = "lost_to_observation"
+    REFUTED = "refuted"
 
 
 class EpisodeFlag(StrEnum):
@@ -171,7 +173,7 @@ class Culprit:
     threshold_per_ul: int
     course_start: Instant | None
     evidence: tuple[FactKey, ...]
-    named_by: tuple[NamedBy, ...]
+    named_by: tuple[NamedBy, ...] = (NamedBy.FACTS,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ class EpisodeAssessment:
 
     `members` are the keys of all positive evidence in order of time: they carry the episode's identity.
     `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
-    lower bound. `closes_at` is when `closing` comes true.
+    lower bound. `closes_at` is when `closing` comes true by time alone; `judgement` is the clinician's verdict that
+    covers the episode.
     """
 
     members: tuple[FactKey, ...]
@@ -212,6 +215,7 @@ class EpisodeAssessment:
     closes_at: Instant
     flags: tuple[EpisodeFlag, ...]
     evidence: tuple[FactKey, ...]
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)

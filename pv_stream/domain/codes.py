@@ -95,6 +95,14 @@ class ExposureKind(StrEnum):
     ADMINISTRATION = "administration"
 
 
+class TreatmentKind(StrEnum):
+    """Name the kinds of treatment that change what eosinophils show."""
+
+    STEROID = "steroid"
+    CYCLOSPORINE = "cyclosporine"
+    ANTI_IL5 = "anti_il5"
+
+
 class ReportedReaction(StrEnum):
     """Say whether an adverse event report names DRESS or another reaction.
 
@@ -172,8 +180,37 @@ class HoldCode(StrEnum):
     UNKNOWN_SPECIMEN = "unknown_specimen"
 
 
+class ActionKind(StrEnum):
+    """Name what a person does about an alert."""
+
+    ACKNOWLEDGE = "acknowledge"
+    OVERRIDE = "override"
+    REFUTE = "refute"
+    CONFIRM = "confirm"
+
+
+class OverrideReason(StrEnum):
+    """Name why a person overrides an alert: the pick list. Free text never enters a topic."""
+
+    WILL_MONITOR = "will_monitor"
+    TOLERATED_BEFORE = "tolerated_before"
+    OTHER_CAUSE_FOUND = "other_cause_found"
+    BENEFIT_OUTWEIGHS_RISK = "benefit_outweighs_risk"
+    NOT_THIS_PATIENT = "not_this_patient"
+
+
+class Judgement(StrEnum):
+    """Say what a clinician decided about an episode."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+
+
 class DeadLetterCode(StrEnum):
-    """Say why a record of the input log could not be used by the stream."""
+    """Say why a record of the input log could not be used by the stream.
+
+    Those of an alert action say why it was refused; what they mean is told in docs/actions.md.
+    """
 
     MALFORMED_JSON = "malformed_json"
     INVALID_EVENT = "invalid_event"
@@ -184,6 +221,12 @@ class DeadLetterCode(StrEnum):
     MISROUTED = "misrouted"
     PATIENT_STATE_FULL = "patient_state_full"
     ENGINE_FAILED = "engine_failed"
+    ACTION_UNKNOWN_ALERT = "action_unknown_alert"
+    ACTION_ALERT_NOT_LIVE = "action_alert_not_live"
+    ACTION_DOES_NOT_FIT = "action_does_not_fit"
+    ACTION_UNKNOWN_REASON = "action_unknown_reason"
+    ACTION_OUTDATED = "action_outdated"
+    ACTION_REPEATED = "action_repeated"
 
 
 class EvidenceFlag(StrEnum):

@@ -15,6 +15,7 @@ EpisodeId = NewType("EpisodeId", str)
 AlertId = NewType("AlertId", str)
 RecordId = NewType("RecordId", str)
 RecurrenceId = NewType("RecurrenceId", str)
+ActionId = NewType("ActionId", str)
 
 #: What an identifier may look like in a topic: a pseudonym or a digest, never a name or free text.
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")

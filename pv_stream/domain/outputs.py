@@ -10,6 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal
 
+from pv_stream.domain.codes import ActionKind, OverrideReason
+
 SCHEMA_VERSION: Final = 1
 
 
@@ -19,6 +21,7 @@ class AlertKind(StrEnum):
     SUSPECTED_DRESS = "suspected_dress"
     CULPRIT_RESTART = "culprit_restart"
     DATA_REVIEW = "data_review"
+    FOLLOW_UP_DUE = "follow_up_due"
     SYSTEM = "system"
 
 
@@ -39,6 +42,8 @@ class Cause(StrEnum):
     CORRECTION = "correction"
     RETRACTION = "retraction"
     CLOCK = "clock"
+    RULEBOOK = "rulebook"
+    ACTION = "action"
 
 
 class Timeliness(StrEnum):
@@ -142,10 +147,21 @@ class RulebookOut:
 
 
 @dataclass(frozen=True, slots=True)
+class AcknowledgedOut:
+    """Carry who took note of the alert (a pseudonym), when and at which tier, and why it was overridden if it was."""
+
+    by: str
+    at: str
+    tier: str
+    override_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`.
 
     `eosinophils_per_ul` is the peak; `eosinophils_are_more` says that the laboratory sent it as a lower bound.
+    `acknowledged` is null again once the tier has risen above the acknowledged one (flag `rearmed`).
     """
 
     schema_version: Literal[1]
@@ -175,6 +191,7 @@ class Alert:
     flags: tuple[str, ...]
     evidence: tuple[str, ...]
     rulebook: RulebookOut
+    acknowledged: AcknowledgedOut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +246,30 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertAction:
+    """Carry one accepted action on an alert: who did what, at which tier and revision as seen.
+
+    `by` is a pseudonym. `reason` says why an alert was overridden; `drugs` are the culprits that a confirmation names.
+    """
+
+    schema_version: Literal[1]
+    record_id: str
+    action_id: str
+    alert_id: str
+    kind: AlertKind
+    episode_id: str | None
+    patient_id: str
+    action: ActionKind
+    reason: OverrideReason | None
+    drugs: tuple[str, ...]
+    by: str
+    tier: str
+    revision: int
+    as_of: str
+    rulebook: RulebookOut
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Carry why a record of the input log was not used: a code, and the digest and size of its bytes."""
 
@@ -239,4 +280,4 @@ class DeadLetter:
     patient_id: str | None
 
 
-Output = Alert | Recurrence | Case | DeadLetter
+Output = Alert | Recurrence | Case | AlertAction | DeadLetter

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.codes import DeadLetterCode, HoldCode
-from pv_stream.domain.events import FactArrived
+from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
 from pv_stream.domain.facts import Held, Measurement, Retracted
 from pv_stream.domain.times import exactly
 from pv_stream.ingest.intake import Intake, digest_of
@@ -22,7 +22,9 @@ def read_canonical(content: bytes, intake: Intake) -> Outcome:
     event = decode_event(content, record_bytes_max=max(len(content), 1))
     if isinstance(event, Rejection):
         return rejected(_REJECTS.get(event.code, RejectCode.INVALID_EVENT))
-    stamp = event.received_at if isinstance(event, FactArrived) else event.instant
+    if isinstance(event, RulebookActivated):
+        return Outcome(events=[event])
+    stamp = event.instant if isinstance(event, ClockTicked) else event.received_at
     if intake.is_future(stamp):
         return rejected(RejectCode.RECEIVED_IN_FUTURE)
     if not isinstance(event, FactArrived):

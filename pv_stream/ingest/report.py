@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pv_stream.domain.events import ClockTicked, Event
+from pv_stream.domain.events import AlertActed, ClockTicked, Event, RulebookActivated
 from pv_stream.domain.facts import Exposure, Finding, Held, Measurement
 from pv_stream.ingest.outcomes import MessageOutcome, Outcome
 
@@ -60,6 +60,10 @@ def kind_of(event: Event) -> str:
     """Return the type of an event as the canonical form names it."""
     if isinstance(event, ClockTicked):
         return "clock"
+    if isinstance(event, AlertActed):
+        return "alert.action"
+    if isinstance(event, RulebookActivated):
+        return "control.activate"
     content = event.version.statement.content
     if isinstance(content, Measurement):
         return "observation"

@@ -30,6 +30,7 @@ _RELATION: Final = {
 _CLOSING: Final = {
     Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
     Closing.LOST_TO_OBSERVATION: "No data on this patient any more: lost to observation, which is not resolved.",
+    Closing.REFUTED: "A clinician decided that this is not DRESS.",
 }
 _HELD: Final = {
     HoldCode.MISSING_UNIT: "it was sent without a unit",

@@ -27,6 +27,7 @@ from pv_stream.domain.ids import FactKey, PatientId, shard_of
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
     Alert,
+    AlertAction,
     Case,
     DeadLetter,
     Output,
@@ -47,6 +48,7 @@ class OutputStream(StrEnum):
     ALERTS = "alerts"
     RECURRENCES = "recurrences"
     CASES = "cases"
+    ACTIONS = "actions"
     DEAD_LETTERS = "dead_letters"
 
 
@@ -343,5 +345,7 @@ def _address(output: Output) -> tuple[OutputStream, str]:
             return OutputStream.RECURRENCES, output.recurrence_id
         case Case():
             return OutputStream.CASES, f"{output.patient_id}|{output.episode_id}"
+        case AlertAction():
+            return OutputStream.ACTIONS, output.alert_id
         case DeadLetter():
             return OutputStream.DEAD_LETTERS, output.value_digest

@@ -13,12 +13,14 @@ TOPIC_OF_STREAM = {
     OutputStream.ALERTS: Topic.ALERTS,
     OutputStream.RECURRENCES: Topic.RECURRENCES,
     OutputStream.CASES: Topic.CASES,
+    OutputStream.ACTIONS: Topic.ALERT_ACTIONS,
     OutputStream.DEAD_LETTERS: Topic.DEAD_LETTERS,
 }
 EVENT_TYPE_OF_STREAM = {
     OutputStream.ALERTS: b"pv.dress.alert.v1",
     OutputStream.RECURRENCES: b"pv.dress.recurrence.v1",
     OutputStream.CASES: b"pv.dress.case.v1",
+    OutputStream.ACTIONS: b"pv.dress.alert-action.v1",
     OutputStream.DEAD_LETTERS: b"pv.dead-letter.v1",
 }
 # The names that Kafka Streams gives them (KIP-1034), so that its tools find the input of a dead letter.
