@@ -289,6 +289,10 @@ def _check(rulebook: Rulebook) -> None:
     _check_ascending(rulebook)
     _check_unique("name", _all_names(rulebook), rulebook.version)
     _check_unique("RxNorm code", _all_rxnorm(rulebook), rulebook.version)
+    for treatment in rulebook.treatments:
+        if (treatment.kind is TreatmentKind.STEROID) is (treatment.prednisone_equivalent is None):
+            msg = f"rulebook {rulebook.version}: {treatment.name!r}: prednisone_equivalent is for every steroid, and for no other"
+            raise RulebookError(msg)
     for group in rulebook.classes:
         _check_known(group.members, rulebook, f"class {group.name!r}")
     for combination in rulebook.combinations:
@@ -371,6 +375,9 @@ def _named_sources(rulebook: Rulebook) -> Iterable[str]:
                 yield value.source
         if drug.reported_in is not None:
             yield drug.reported_in
+    for treatment in rulebook.treatments:
+        numbers = (treatment.prednisone_equivalent, treatment.masking_days, treatment.course_gap_days)
+        yield from (number.source for number in numbers if number is not None)
     for combination in rulebook.combinations:
         yield combination.source
     for group in rulebook.classes:
