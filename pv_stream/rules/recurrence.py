@@ -1,7 +1,7 @@
 """Recurrence: how an episode relates to the earlier ones, and which of them are established.
 
-Established means that an episode reached warning with a RegiSCAR score of "possible" or more, or that a drug
-suspected in it caused a published episode again in a later course (`rechallenge`, as in the founding imatinib
+Established means that an episode was confirmed by a clinician, or reached warning with a RegiSCAR score of "possible"
+or more, or that a drug suspected in it caused a published episode again in a later course (`rechallenge`, as in the founding imatinib
 case): then the earlier counts as established from that moment on, and so does the later one, whatever the score.
 """
 
@@ -15,6 +15,7 @@ from pv_stream.domain.assessment import (
     Score,
     Tier,
 )
+from pv_stream.domain.codes import Judgement
 from pv_stream.domain.times import Instant, local_day
 from pv_stream.rules.episodes import Ending, Span
 from pv_stream.rules.rulebook import Rulebook
@@ -35,6 +36,18 @@ class Draft:
     tier: Tier | None
     established_by: EstablishedBy | None = None
     recurrence: RecurrenceFinding | None = None
+    judgement: Judgement | None = None
+    named: frozenset[str] = frozenset()
+
+    @property
+    def is_refuted(self) -> bool:
+        """Tell whether a clinician decided that this is not DRESS: it can neither establish nor precede anything."""
+        return self.judgement is Judgement.REFUTED
+
+    @property
+    def alerts(self) -> bool:
+        """Tell whether the episode stands on a tier and was not refuted."""
+        return self.tier is not None and not self.is_refuted
 
     @property
     def drugs(self) -> frozenset[str]:
@@ -55,11 +68,13 @@ def relate(drafts: Sequence[Draft], rulebook: Rulebook) -> tuple[Draft, ...]:
     """Return the episodes with what establishes them and what makes them recurrences, in order of time."""
     related: list[Draft] = []
     for draft in drafts:
-        related.append(_established_by_score(draft, rulebook))
-        if draft.tier is None:
+        related.append(_established_by_itself(draft, rulebook))
+        if not draft.alerts:
             continue
         current = len(related) - 1
-        rechallenged = [i for i in range(current) if _given_again(related[i], draft)]
+        rechallenged = [
+            i for i in range(current) if not related[i].is_refuted and _given_again(related[i], draft)
+        ]
         for index in rechallenged:
             related[index] = _established(related[index], EstablishedBy.RECHALLENGE)
         if rechallenged:
@@ -70,9 +85,11 @@ def relate(drafts: Sequence[Draft], rulebook: Rulebook) -> tuple[Draft, ...]:
     return tuple(related)
 
 
-def _established_by_score(draft: Draft, rulebook: Rulebook) -> Draft:
+def _established_by_itself(draft: Draft, rulebook: Rulebook) -> Draft:
+    if draft.judgement is Judgement.CONFIRMED:
+        return _established(draft, EstablishedBy.CONFIRMED)
     enough = draft.score.total.current >= rulebook.parameters.warning_score_min.value
-    if draft.tier is not None and draft.tier >= Tier.WARNING and enough:
+    if draft.alerts and draft.tier is not None and draft.tier >= Tier.WARNING and enough:
         return _established(draft, EstablishedBy.SCORE)
     return draft
 

@@ -47,7 +47,7 @@ def _warnings(
 ) -> Iterable[RestartAssessment]:
     partners = rulebook.class_partners.get(course.drug, frozenset())
     for index, draft in enumerate(drafts):
-        if course.first.earliest <= draft.span.opening.at.earliest:
+        if course.first.earliest <= draft.span.opening.at.earliest or _is_forgotten(draft):
             continue
         own = next(
             (s.course.index for s in draft.suspects if s.course.drug == course.drug),
@@ -55,7 +55,7 @@ def _warnings(
         )
         judged: tuple[Relation, Tier] | None = None
         if own is not None and course.index > own:
-            judged = _same_drug(draft, ranks[index][course.drug])
+            judged = _same_drug(draft, course.drug, ranks[index][course.drug])
         elif partners & draft.drugs:
             # A partner begun during the episode may itself have become a suspect of it: the warning stands.
             judged = _partner(draft)
@@ -75,16 +75,21 @@ def _warnings(
             )
 
 
-def _same_drug(draft: Draft, rank: int) -> tuple[Relation, Tier]:
+def _is_forgotten(draft: Draft) -> bool:
+    """Tell whether nothing of a refuted episode is remembered: a skin reaction under the drug is, as a candidate."""
+    return draft.is_refuted and not draft.verdict.has_skin
+
+
+def _same_drug(draft: Draft, drug: str, rank: int) -> tuple[Relation, Tier]:
     if draft.established_by is not None:
-        return Relation.SAME, Tier.CRITICAL if rank == 1 else Tier.WARNING
-    return (Relation.CANDIDATE if draft.tier is None else Relation.SAME), Tier.WARNING
+        return Relation.SAME, Tier.CRITICAL if rank == 1 or drug in draft.named else Tier.WARNING
+    return (Relation.SAME if draft.alerts else Relation.CANDIDATE), Tier.WARNING
 
 
 def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
     if draft.established_by is not None:
         return Relation.CROSS_REACTIVE, Tier.WARNING
-    return None if draft.tier is None else (Relation.CROSS_REACTIVE, Tier.INFO)
+    return (Relation.CROSS_REACTIVE, Tier.INFO) if draft.alerts else None
 
 
 def _has_reacted(course: Course, prior: Draft, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
