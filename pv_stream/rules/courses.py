@@ -86,10 +86,26 @@ def build_courses(
             drug = rulebook.drug_called(ingredient)
             if drug is not None and dated.content.route not in drug.routes_outside:
                 records.setdefault(drug.name, []).append(dated)
-    return {
-        name: _courses_of(rulebook.watched[name], sorted(records[name], key=_stops_first), rulebook)
-        for name in sorted(records)
-    }
+    return {name: _courses_of(rulebook.watched[name], records[name], rulebook) for name in sorted(records)}
+
+
+def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rulebook) -> tuple[Course, ...]:
+    gap = drug.course_gap_days or rulebook.parameters.course_gap_days
+    return cut_courses(drug.name, records, rulebook, gap_days=gap.value, by_route=bool(drug.routes_outside))
+
+
+def cut_courses(
+    drug: str, records: Iterable[Dated[Exposure]], rulebook: Rulebook, *, gap_days: int, by_route: bool = False
+) -> tuple[Course, ...]:
+    """Return the courses that the records of one drug make, in order of time.
+
+    `by_route` says that only some routes of the drug count, so that a course of unknown route is unsure.
+    """
+    record_gap_days = max(gap_days, rulebook.parameters.course_record_gap_days.value)
+    builder = _Builder(drug, gap_days, record_gap_days, by_route)
+    for dated in sorted(records, key=_stops_first):
+        builder.add(dated)
+    return builder.finish()
 
 
 def _stops_first(dated: Dated[Exposure]) -> tuple[Instant, bool, Interval, FactKey]:
@@ -99,9 +115,10 @@ def _stops_first(dated: Dated[Exposure]) -> tuple[Instant, bool, Interval, FactK
 
 @dataclass(slots=True)
 class _Builder:
-    drug: WatchedDrug
+    drug: str
     gap_days: int
     record_gap_days: int
+    by_route: bool
     done: list[Course] = field(default_factory=list)
     current: Course | None = None
     #: When a running course was stopped exactly: an order of that same instant only changes it.
@@ -114,12 +131,12 @@ class _Builder:
         if self.current is None or self._is_new_course(self.current, dated):
             self._close()
             self.current = Course(
-                drug=self.drug.name,
+                drug=self.drug,
                 index=len(self.done),
                 first=dated.at,
                 utc_offset_minutes=dated.utc_offset_minutes,
                 last_record=dated.at.earliest,
-                route_is_unsure=bool(self.drug.routes_outside),
+                route_is_unsure=self.by_route,
             )
         if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
@@ -156,14 +173,6 @@ class _Builder:
     def finish(self) -> tuple[Course, ...]:
         self._close()
         return tuple(self.done)
-
-
-def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rulebook) -> tuple[Course, ...]:
-    gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
-    builder = _Builder(drug, gap, rulebook.parameters.course_record_gap_days.value)
-    for dated in records:
-        builder.add(dated)
-    return builder.finish()
 
 
 def _extended(course: Course, dated: Dated[Exposure]) -> Course:
