@@ -227,6 +227,17 @@ class DeadLetterCode(StrEnum):
     ACTION_UNKNOWN_REASON = "action_unknown_reason"
     ACTION_OUTDATED = "action_outdated"
     ACTION_REPEATED = "action_repeated"
+    MERGE_CYCLE = "merge_cycle"
+    MERGE_CONFLICT = "merge_conflict"
+    NOT_MERGED = "not_merged"
+
+
+class TransferKind(StrEnum):
+    """Say what one patient record hands to another."""
+
+    STATE = "state"  # all that a prior had when it was merged
+    RECORD = "record"  # a record of a prior that came after its merge
+    RETURN = "return"  # what a survivor gives back after an unmerge
 
 
 class EvidenceFlag(StrEnum):

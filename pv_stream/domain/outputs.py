@@ -33,6 +33,7 @@ class AlertStatus(StrEnum):
     WITHDRAWN = "withdrawn"
     CLOSED = "closed"
     SUPERSEDED = "superseded"
+    TRANSFERRED = "transferred"
 
 
 class Cause(StrEnum):
@@ -41,6 +42,7 @@ class Cause(StrEnum):
     EVENT = "event"
     CORRECTION = "correction"
     RETRACTION = "retraction"
+    MERGE = "merge"
     CLOCK = "clock"
     RULEBOOK = "rulebook"
     ACTION = "action"
@@ -161,7 +163,9 @@ class Alert:
     """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`.
 
     `eosinophils_per_ul` is the peak; `eosinophils_are_more` says that the laboratory sent it as a lower bound.
-    `acknowledged` is null again once the tier has risen above the acknowledged one (flag `rearmed`).
+    `acknowledged` is null again once the tier has risen above the acknowledged one (flag `rearmed`). `continues`
+    names the alerts of merged patient records that go on in this one; a `transferred` alert names the patient record
+    under which it goes on.
     """
 
     schema_version: Literal[1]
@@ -192,6 +196,8 @@ class Alert:
     evidence: tuple[str, ...]
     rulebook: RulebookOut
     acknowledged: AcknowledgedOut | None = None
+    continues: tuple[str, ...] = ()
+    transferred_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +230,7 @@ class Case:
     patient_id: str
     episode_id: str
     revision: int
-    state: Literal["candidate", "open", "closed", "withdrawn", "superseded"]
+    state: Literal["candidate", "open", "closed", "withdrawn", "superseded", "transferred"]
     closing: str | None
     superseded_by: str | None
     tier: str | None

@@ -18,6 +18,7 @@ from pv_stream.domain.assessment import (
 )
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import ActionId, AlertId, EpisodeId, FactKey, RecurrenceId
+from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.outputs import AlertStatus
 from pv_stream.domain.times import Instant
 
@@ -30,20 +31,33 @@ class EpisodeState(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     SUPERSEDED = "superseded"
+    TRANSFERRED = "transferred"
 
 
 #: An alert with one of these stands: somebody may have to act on it.
 LIVE: Final = frozenset({AlertStatus.RAISED, AlertStatus.REVISED})
+#: An alert with one of these was told and not taken back: whoever takes over the patient answers for it.
+STANDING: Final = LIVE | {AlertStatus.CLOSED}
 
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """Hold the identity of an alert and the last that was told of it."""
+    """Hold the identity of an alert and the last that was told of it.
+
+    `continues` names the alerts of merged patient records that go on in this one.
+    """
 
     alert_id: AlertId
     revision: int
     status: AlertStatus
     tier: Tier
+    continues: tuple[AlertId, ...] = ()
+
+    def revised(self, status: AlertStatus, tier: Tier, inherited: "tuple[AlertLine, ...]" = ()) -> "AlertLine":
+        """Return the line of the next revision; it continues the inherited ones from now on."""
+        continued = (alert_id for line in inherited for alert_id in (line.alert_id, *line.continues))
+        every = tuple(dict.fromkeys((*self.continues, *continued)))
+        return AlertLine(self.alert_id, self.revision + 1, status, tier, every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,10 @@ class RecurrenceLine:
 
 @dataclass(frozen=True, slots=True)
 class PublishedEpisode:
-    """Hold one episode that was told of: its id, all evidence it ever had, and its last assessment."""
+    """Hold one episode that was told of: its id, all evidence it ever had, and its last assessment.
+
+    `sealed`: it was closed when another rulebook came into force. Rules leave it as it is; only a fact opens it again.
+    """
 
     episode_id: EpisodeId
     members: tuple[FactKey, ...]
@@ -68,10 +85,12 @@ class PublishedEpisode:
     last: EpisodeAssessment
     case_revision: int
     alert: AlertLine | None = None
+    follow_up: AlertLine | None = None
     recurrence: RecurrenceLine | None = None
     recurrence_of: EpisodeId | None = None
     closing: Closing | None = None
     superseded_by: EpisodeId | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +135,34 @@ class Published:
 class Relevance(IntFlag):
     """Say which kinds of fact a patient ever had, so that assessing can be left out while it cannot matter.
 
-    `EVIDENCE` is any positive evidence; those after `HELD` say which of it can score.
+    Those after `HELD` are what can score. `ORGAN` is any organ but liver and kidney.
     """
 
     NONE = 0
     WATCHED_DRUG = 1
-    EVIDENCE = 2
+    REPORT = 2
     HELD = 4
     COUNT = 8
     SKIN = 16
     ORGAN = 32
     NODES = 64
     ATYPICAL_LYMPHOCYTES = 128
+    LIVER = 256
+    KIDNEY = 512
+    EXCLUSION_TEST = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PatientState:
-    """Hold everything about one patient: facts, what was told, the clock, and what is due by time alone."""
+    """Hold everything about one patient: facts, what was told, the clock, and what is due by time alone.
+
+    `rulebook` is the digest of the rulebook under which `published` and `relevance` were computed.
+    """
 
     facts: dict[FactKey, Fact] = field(default_factory=dict)
     published: Published = Published()
     clock: Instant | None = None
     due: Instant | None = None
     relevance: Relevance = Relevance.NONE
+    rulebook: str | None = None
+    lineage: Lineage = Lineage()

@@ -66,7 +66,7 @@ def _tell_known_restart(
     if assessed.reacted and old.alert.status in LIVE:
         # The warning has had its say: the reaction in this course has an alert of its own.
         return replace(old, course=course)
-    falls = bool(occasion.replaced)
+    falls = bool(occasion.replaced) or occasion.is_rulebook
     tier = assessed.tier if falls else max(old.alert.tier, assessed.tier)
     withdrawn = old.alert.status is AlertStatus.WITHDRAWN
     changed = (assessed.relation, assessed.started_at, of_episode) != (
@@ -78,7 +78,7 @@ def _tell_known_restart(
     if not withdrawn and tier is old.alert.tier and not changed:
         return new
     status = AlertStatus.RAISED if withdrawn else AlertStatus.REVISED
-    line = AlertLine(old.alert.alert_id, old.alert.revision + 1, status, tier)
+    line = old.alert.revised(status, tier)
     outputs.append(
         telling.restart_alert(occasion, line, assessed, of_episode, reasons.restart_reason(assessed))
     )
@@ -86,11 +86,7 @@ def _tell_known_restart(
 
 
 def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
-    line = AlertLine(
-        old.alert.alert_id,
-        old.alert.revision + 1,
-        AlertStatus.WITHDRAWN,
-        old.alert.tier,
-    )
-    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.NO_RESTART))
+    line = old.alert.revised(AlertStatus.WITHDRAWN, old.alert.tier)
+    reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.NO_RESTART
+    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reason))
     return replace(old, alert=line)

@@ -37,7 +37,7 @@ def _end_review(old: PublishedReview, occasion: Occasion, outputs: list[Output])
     """Close the review of a value that was settled; withdraw it when no watched drug was given after all."""
     settled = old.last.fact in occasion.replaced
     status = AlertStatus.CLOSED if settled else AlertStatus.WITHDRAWN
-    line = AlertLine(old.alert.alert_id, old.alert.revision + 1, status, Tier.INFO)
+    line = old.alert.revised(status, Tier.INFO)
     reason, closing = (reasons.REVIEWED, "reviewed") if settled else (reasons.UNDER_NO_DRUG, None)
     outputs.append(telling.review_alert(occasion, line, old.last, reason, closing))
     return replace(old, alert=line)
@@ -53,6 +53,6 @@ def _tell_review(
         alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, review.fact))
         line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.INFO)
     else:
-        line = AlertLine(old.alert.alert_id, old.alert.revision + 1, AlertStatus.REVISED, Tier.INFO)
+        line = old.alert.revised(AlertStatus.REVISED, Tier.INFO)
     outputs.append(telling.review_alert(occasion, line, review, reasons.review_reason(review)))
     return PublishedReview(line, review)

@@ -4,8 +4,9 @@ Every function here is a plain mapping from domain to output fields; what is tol
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from pv_stream.domain.actions import Acknowledgement
 from pv_stream.domain.assessment import (
     Culprit,
     EpisodeAssessment,
@@ -19,7 +20,9 @@ from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import EpisodeId, FactKey, PatientId, derive_id
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
+    AcknowledgedOut,
     Alert,
+    AlertAction,
     AlertKind,
     AlertStatus,
     Case,
@@ -43,6 +46,8 @@ from pv_stream.rules.rulebook import Rulebook
 #: The operational organ cut-offs in use (clinical specification: `wolfson` by default, named in the output).
 ORGAN_PROFILE = "wolfson"
 ASSESSMENT_INCOMPLETE = "assessment_incomplete"
+#: The flag of the revision on which an acknowledgement holds no more, because the tier has risen above it.
+REARMED = "rearmed"
 _DIGEST_SHOWN = 12
 
 
@@ -51,7 +56,9 @@ class Occasion:
     """Hold what is the same for all that one record makes known about a patient.
 
     `effective` is the clinical time of the record, or the instant that was due; `known_at` is when that was known.
-    `replaced` names the facts of which a version was replaced: only these let a tier fall.
+    `replaced` names the facts of which a version was replaced: only these and another rulebook let a tier fall.
+    `inherited` holds the alerts of a merged patient record that this one must answer for, by the episode id, or for a
+    restart or a review by the alert id, that takes them over. `survivor` is who takes over when this one falls silent.
     """
 
     patient_id: PatientId
@@ -63,6 +70,14 @@ class Occasion:
     replaced: frozenset[FactKey]
     rulebook: Rulebook
     incomplete: bool = False
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    inherited: Mapping[str, tuple[AlertLine, ...]] = field(default_factory=dict)
+    survivor: PatientId | None = None
+
+    @property
+    def is_rulebook(self) -> bool:
+        """Tell whether another rulebook is all that changed."""
+        return self.cause is Cause.RULEBOOK
 
     @property
     def rulebook_out(self) -> RulebookOut:
@@ -82,9 +97,22 @@ class Occasion:
             return Timeliness.LATE
         return Timeliness.RETROSPECTIVE
 
-    def flags(self, flags: tuple[EpisodeFlag, ...]) -> tuple[str, ...]:
-        """Return flags in order, with the one that says that the patient's data are incomplete."""
-        return tuple(sorted((*flags, *((ASSESSMENT_INCOMPLETE,) if self.incomplete else ()))))
+    def flags(self, flags: tuple[EpisodeFlag, ...], line: AlertLine | None = None) -> tuple[str, ...]:
+        """Return flags in order, with those that say that data are incomplete, or that an alert is armed again."""
+        incomplete = (ASSESSMENT_INCOMPLETE,) if self.incomplete else ()
+        noted = None if line is None else self._acknowledgement(line)
+        rearmed = (REARMED,) if line is not None and noted is not None and noted.tier < line.tier else ()
+        return tuple(sorted((*flags, *incomplete, *rearmed)))
+
+    def acknowledged(self, line: AlertLine) -> AcknowledgedOut | None:
+        """Return who took note of an alert, unless its tier has risen above what that person saw."""
+        noted = self._acknowledgement(line)
+        if noted is None or noted.tier < line.tier:
+            return None
+        return AcknowledgedOut(noted.by, format_instant(noted.at), noted.tier.name.lower(), noted.override)
+
+    def _acknowledgement(self, line: AlertLine) -> Acknowledgement | None:
+        return next((noted for noted in self.acknowledgements if noted.alert_id == line.alert_id), None)
 
     def cite(self, keys: tuple[FactKey, ...]) -> tuple[str, ...]:
         """Name facts with the message and the path that they came from."""
@@ -128,9 +156,11 @@ def _alert(
         restart=None,
         review=None,
         masking=(),
-        flags=occasion.flags(()),
+        flags=occasion.flags((), line),
         evidence=occasion.cite(evidence),
         rulebook=occasion.rulebook_out,
+        continues=line.continues,
+        transferred_to=occasion.survivor if line.status is AlertStatus.TRANSFERRED else None,
     )
 
 
@@ -181,6 +211,20 @@ def review_alert(
         _alert(occasion, line, AlertKind.DATA_REVIEW, reason, (review.fact,)),
         review=ReviewOut(review.fact, review.code),
         closing=closing,
+    )
+
+
+def follow_up_alert(
+    occasion: Occasion, told: PublishedEpisode, line: AlertLine, reason: str, closing: str | None
+) -> Alert:
+    """Return a revision of the alert that a follow-up is due."""
+    last = told.last
+    return replace(
+        _alert(occasion, line, AlertKind.FOLLOW_UP_DUE, reason, last.evidence),
+        episode_id=told.episode_id,
+        closing=closing,
+        culprits=_culprits(last),
+        regiscar=_regiscar(last.score),
     )
 
 
