@@ -4,6 +4,7 @@
     ├── UsageError           2  the command was called in a way that cannot work
     ├── ConnectionFailed     3  Kafka, or another service, cannot be reached
     ├── DataError            4  a file or a topic cannot be read as a whole
+    ├── ActivationRefused    4  the log asks for a rulebook or an engine that is not here (a live worker ends with 6)
     ├── EnvironmentBroken    5  the process cannot go on safely: fence, gap, memory, digest
     └── RulebookError        4  a rulebook does not say what a rulebook must say
 
@@ -39,6 +40,10 @@ class DataError(PvStreamError):
 
 class RulebookError(DataError):
     """Say which entry of a rulebook is wrong, and why."""
+
+
+class ActivationRefused(DataError):
+    """Say which rulebook or engine version a log asks for that is not here, and where to get it."""
 
 
 class EnvironmentBroken(PvStreamError):

@@ -60,6 +60,7 @@ def encode_state(state: PatientState) -> bytes:
         "clock": state.clock,
         "due": state.due,
         "relevance": int(state.relevance),
+        "rulebook": state.rulebook,
         "published": published,
         "facts": [[key, *_fact_row(state.facts[key])] for key in sorted(state.facts)],
     }
@@ -101,6 +102,7 @@ def decode_state(value: bytes) -> PatientState:
         clock=record["clock"],
         due=record["due"],
         relevance=Relevance(record["relevance"]),
+        rulebook=record.get("rulebook"),
     )
 
 

@@ -59,7 +59,7 @@ def advance(
         rulebook=rulebook,
         incomplete=state.published.incomplete is not None,
     )
-    published, outputs = telling_diff.diff(state.published, assess(state.facts, rulebook), occasion)
+    published, outputs = telling_diff.diff(state.published, assess(state.facts, rulebook, state.published.verdicts), occasion)
     return replace(state, published=published, due=next_due(published)), fired + outputs
 
 
@@ -154,4 +154,4 @@ def _with_fact(
 ) -> PatientState:
     facts = {**state.facts, version.key: joined}
     relevance = relevance_after(state.relevance, version.statement.content, facts, rulebook)
-    return replace(state, facts=facts, clock=as_of, relevance=relevance)
+    return replace(state, facts=facts, clock=as_of, relevance=relevance, rulebook=rulebook.digest)

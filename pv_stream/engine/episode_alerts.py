@@ -1,13 +1,15 @@
 """Episode alerts: what to tell of the episodes of a patient, their recurrences and their cases.
 
-A tier is the highest so far and falls only when a version of a fact that it rests on was replaced; an alert is
+A tier is the highest so far and falls only when a version of a fact that it rests on was replaced, or by another
+rulebook, which leaves sealed episodes (closed before it) as they are; an alert is
 withdrawn when that takes its basis away, closed when time passes its closing, superseded when its episode turned
 out to be another's. What did not change is not told again.
 """
 
 from dataclasses import dataclass, replace
 
-from pv_stream.domain.assessment import Assessment, EpisodeAssessment, Tier
+from pv_stream.domain.assessment import Assessment, Closing, EpisodeAssessment, Tier
+from pv_stream.domain.codes import Judgement
 from pv_stream.domain.ids import AlertId, EpisodeId, RecurrenceId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
 from pv_stream.domain.published import LIVE, AlertLine, EpisodeState, PublishedEpisode, RecurrenceLine
@@ -27,6 +29,8 @@ def tell_episodes(
     """Tell of episodes that are new, changed, withdrawn or superseded; return them in order of first telling."""
     episodes = list(told)
     for index, old in enumerate(told):
+        if old.sealed and not _rests_on_replaced(old, occasion):
+            continue
         if index in matched.absorbed:
             episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
         elif index not in matched.known and old.state is not EpisodeState.SUPERSEDED:
@@ -36,11 +40,13 @@ def tell_episodes(
     for index, assessed in enumerate(assessment.episodes):
         floor = floors.get(matched.ids[index])
         known = matched.known[index]
+        if index in matched.past and (known is None or not _rests_on_replaced(told[known], occasion)):
+            continue
         of_episode = None if assessed.recurrence is None else matched.ids[assessed.recurrence.of_episode]
         if known is None:
             episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
         else:
-            update = _Update(told[known], assessed, of_episode, floor)
+            update = _Update(replace(told[known], sealed=False), assessed, of_episode, floor)
             episodes[known] = _tell_known(update, occasion, outputs)
     return tuple(episodes)
 
@@ -58,11 +64,11 @@ class _Update:
 def _absorbed_tiers(
     told: tuple[PublishedEpisode, ...], matched: Matched, occasion: Occasion
 ) -> dict[EpisodeId, Tier]:
-    """Return the highest tier that each survivor takes over; none when a replaced fact caused the joining."""
+    """Return the highest tier that each survivor takes over; none when a replaced fact or rulebook joined them."""
     tiers: dict[EpisodeId, Tier] = {}
     for index, survivor in matched.absorbed.items():
         line = told[index].alert
-        if line is not None and line.status in LIVE and not occasion.replaced:
+        if line is not None and line.status in LIVE and not (occasion.replaced or occasion.is_rulebook):
             tiers[survivor] = max(line.tier, tiers.get(survivor, line.tier))
     return tiers
 
@@ -86,7 +92,7 @@ def _tell_new(
         case_revision=0,
         recurrence_of=of_episode,
     )
-    if assessed.tier is None:
+    if assessed.tier is None or assessed.judgement is Judgement.REFUTED:
         return _tell_case(new, occasion, outputs)
     return _tell_alert(new, AlertStatus.RAISED, assessed.tier, occasion, outputs)
 
@@ -102,9 +108,16 @@ def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> P
         return _tell_unalerted(old, assessed, occasion, outputs)
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
     new = replace(old, members=members, last=assessed, recurrence_of=update.of_episode)
+    if assessed.judgement is Judgement.REFUTED:
+        if update.floor is None:
+            return _tell_refuted(old, new, occasion, outputs)
+        # It absorbs an alert that nobody refuted: the refutation no longer holds.
+        new = replace(new, last=replace(assessed, judgement=None))
     if old.alert is None or not _is_alerted(old):
         return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs)
-    reopened = old.state is EpisodeState.CLOSED and assessed.closes_at > occasion.as_of
+    reopened = old.closing is Closing.REFUTED or (
+        old.state is EpisodeState.CLOSED and assessed.closes_at > occasion.as_of
+    )
     if reopened or tier is not old.alert.tier or _differs(old, new):
         return _tell_alert(new, AlertStatus.REVISED, tier, occasion, outputs)
     if _case_differs(old, new):
@@ -112,13 +125,24 @@ def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> P
     return new
 
 
+def _tell_refuted(
+    old: PublishedEpisode, new: PublishedEpisode, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
+    """Tell, once, that an episode is closed because it was refuted; more evidence of the same is only kept."""
+    if not _is_alerted(old):
+        return _tell_unalerted(old, new.last, occasion, outputs)
+    if old.closing is Closing.REFUTED:
+        return _tell_case(new, occasion, outputs) if _case_differs(old, new) else new
+    return _close(new, Closing.REFUTED, occasion, outputs)
+
+
 def _latched_tier(old: PublishedEpisode, assessed: EpisodeAssessment, occasion: Occasion) -> Tier | None:
-    """Return the tier: the highest so far, unless what the alert rests on was replaced.
+    """Return the tier: the highest so far, unless what the alert rests on was replaced or the rulebook changed.
 
     That may be a fact of the episode, or one elsewhere whose replacement lowers it, as when the earlier episode of
     a recurrence is no longer established.
     """
-    if old.alert is None or not _is_alerted(old) or _rests_on_replaced(old, occasion):
+    if old.alert is None or not _is_alerted(old) or occasion.is_rulebook or _rests_on_replaced(old, occasion):
         return assessed.tier
     if occasion.replaced and (assessed.tier or 0) < (old.last.tier or 0):
         return assessed.tier
@@ -187,7 +211,7 @@ def _tell_alert(
 
 def _next_line(told: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion) -> AlertLine:
     if told.alert is not None:
-        return AlertLine(told.alert.alert_id, told.alert.revision + 1, status, tier)
+        return told.alert.revised(status, tier)
     alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.SUSPECTED_DRESS, told.episode_id))
     return AlertLine(alert_id, 1, status, tier)
 
@@ -237,12 +261,13 @@ def _withdraw(
     """Withdraw the alert and the recurrence of an episode; a skin reaction may stay behind as a candidate."""
     if old.state is state:
         return replace(old, last=last)
-    new = replace(old, state=state, last=last, closing=None)
+    new = replace(old, state=state, last=last, closing=None, sealed=False)
     if _is_alerted(old):
         assert old.alert is not None
         line = _next_line(old, AlertStatus.WITHDRAWN, old.alert.tier, occasion)
         new = replace(new, alert=line)
-        outputs.append(telling.episode_alert(occasion, new, line, reasons.WITHDRAWN))
+        reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.WITHDRAWN
+        outputs.append(telling.episode_alert(occasion, new, line, reason))
         new = _withdraw_recurrence(new, occasion, outputs)
     return _tell_case(new, occasion, outputs)
 
@@ -257,22 +282,29 @@ def _supersede(
     occasion: Occasion,
     outputs: list[Output],
 ) -> PublishedEpisode:
-    new = replace(old, state=EpisodeState.SUPERSEDED, superseded_by=survivor, closing=None)
+    new = replace(old, state=EpisodeState.SUPERSEDED, superseded_by=survivor, closing=None, sealed=False)
     if old.alert is not None and _is_alerted(old):
         line = _next_line(old, AlertStatus.SUPERSEDED, old.alert.tier, occasion)
         new = replace(new, alert=line)
-        outputs.append(telling.episode_alert(occasion, new, line, reasons.SUPERSEDED))
+        reason = reasons.JOINED_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.SUPERSEDED
+        outputs.append(telling.episode_alert(occasion, new, line, reason))
         new = _withdraw_recurrence(new, occasion, outputs)
     return _tell_case(new, occasion, outputs)
 
 
 def close(old: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
-    """Tell that an open episode is closed, and why."""
+    """Tell that an open episode is closed because its time has come, and why."""
+    return _close(old, old.last.closing, occasion, outputs)
+
+
+def _close(
+    old: PublishedEpisode, closing: Closing, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
     assert old.alert is not None
     line = _next_line(old, AlertStatus.CLOSED, old.alert.tier, occasion)
-    new = replace(old, state=EpisodeState.CLOSED, closing=old.last.closing, alert=line)
-    outputs.append(telling.episode_alert(occasion, new, line, reasons.closing_reason(old.last.closing)))
-    return _tell_case(new, occasion, outputs)
+    new = replace(old, state=EpisodeState.CLOSED, closing=closing, alert=line)
+    outputs.append(telling.episode_alert(occasion, new, line, reasons.closing_reason(closing)))
+    return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
 
 
 def _tell_case(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:

@@ -2,7 +2,7 @@
 
 An id is given once, from the patient and the fact that opened the episode at its first publication, and then found
 again by shared evidence. Two published episodes that became one leave one survivor; one that became two keeps its
-id where most of its evidence went.
+id where most of its evidence went. A sealed episode, closed under an earlier rulebook, gives way to all others.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,14 @@ from pv_stream.domain.published import EpisodeState, PublishedEpisode, Published
 class Matched:
     """Hold, for each assessed episode, its id and its index among the published ones (None when it is new).
 
-    `absorbed` maps the index of a published episode to the id of the one that took its evidence.
+    `absorbed` maps the index of a published episode to the id of the one that took its evidence. `past` are the
+    indexes of assessed episodes whose evidence belongs to sealed ones: nothing is new about them.
     """
 
     ids: tuple[EpisodeId, ...]
     known: tuple[int | None, ...]
     absorbed: dict[int, EpisodeId]
+    past: frozenset[int] = frozenset()
 
 
 def match_episodes(
@@ -34,10 +36,14 @@ def match_episodes(
     overlaps = _overlaps(assessed, published)
     known: list[int | None] = [None] * len(assessed)
     taken: set[int] = set()
+    living = {new for _, old, new in overlaps if not published[old].sealed}
     for _, old, new in sorted(overlaps, key=lambda o: (-o[0], o[1], o[2])):
+        if published[old].sealed and new in living:
+            continue
         if known[new] is None and old not in taken:
             known[new] = old
             taken.add(old)
+    past = _past(assessed, published, known)
     used = {episode.episode_id for episode in published}
     ids: list[EpisodeId] = []
     for new, episode in enumerate(assessed):
@@ -45,11 +51,34 @@ def match_episodes(
         if old_index is not None:
             ids.append(published[old_index].episode_id)
             continue
+        if new in past:
+            ids.append(published[_sealed_home(new, overlaps)].episode_id)
+            continue
         ids.append(_new_id(patient_id, episode, used))
         used.add(ids[-1])
     # Of several the last stands: the one that took most.
     absorbed = {old: ids[new] for _, old, new in sorted(overlaps) if old not in taken}
-    return Matched(tuple(ids), tuple(known), absorbed)
+    return Matched(tuple(ids), tuple(known), absorbed, past)
+
+
+def _past(
+    assessed: Sequence[EpisodeAssessment],
+    published: Sequence[PublishedEpisode],
+    known: Sequence[int | None],
+) -> frozenset[int]:
+    sealed = {key for episode in published if episode.sealed for key in episode.members}
+    if not sealed:
+        return frozenset()
+    return frozenset(
+        new
+        for new, (episode, old) in enumerate(zip(assessed, known, strict=True))
+        if (old is None or published[old].sealed) and sealed.issuperset(episode.members)
+    )
+
+
+def _sealed_home(new: int, overlaps: Sequence[tuple[int, int, int]]) -> int:
+    """Return the sealed episode that most of the evidence of an assessed one belongs to; of equals the first."""
+    return min((-shared, old) for shared, old, part in overlaps if part == new)[1]
 
 
 def _overlaps(

@@ -16,6 +16,8 @@ from pv_stream.domain.assessment import (
     ReviewAssessment,
     Score,
 )
+from pv_stream.domain.codes import OverrideReason
+from pv_stream.domain.events import AlertActed
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import EpisodeId, FactKey, PatientId, derive_id
 from pv_stream.domain.outputs import (
@@ -159,6 +161,7 @@ def _alert(
         flags=occasion.flags((), line),
         evidence=occasion.cite(evidence),
         rulebook=occasion.rulebook_out,
+        acknowledged=occasion.acknowledged(line),
         continues=line.continues,
         transferred_to=occasion.survivor if line.status is AlertStatus.TRANSFERRED else None,
     )
@@ -179,7 +182,7 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         threshold_per_ul=last.threshold_per_ul,
         regiscar=_regiscar(last.score),
         recurrence=recurrence_out(told),
-        flags=occasion.flags(last.flags),
+        flags=occasion.flags(last.flags, line),
     )
 
 
@@ -231,6 +234,29 @@ def follow_up_alert(
 def system_alert(occasion: Occasion, line: AlertLine, reason: str) -> Alert:
     """Return the alert that a patient's assessment is incomplete."""
     return _alert(occasion, line, AlertKind.SYSTEM, reason, ())
+
+
+def alert_action(
+    occasion: Occasion, acted: AlertActed, line: AlertLine, kind: AlertKind, episode_id: EpisodeId | None
+) -> AlertAction:
+    """Return the record of an accepted action on the alert that stands with this line."""
+    return AlertAction(
+        schema_version=SCHEMA_VERSION,
+        record_id=derive_id("rec", acted.action_id),
+        action_id=acted.action_id,
+        alert_id=acted.alert_id,
+        kind=kind,
+        episode_id=episode_id,
+        patient_id=occasion.patient_id,
+        action=acted.action,
+        reason=None if acted.reason is None else OverrideReason(acted.reason),
+        drugs=acted.drugs,
+        by=acted.actor,
+        tier=line.tier.name.lower(),
+        revision=acted.seen_revision,
+        as_of=format_instant(occasion.as_of),
+        rulebook=occasion.rulebook_out,
+    )
 
 
 def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:

@@ -113,10 +113,21 @@ def closing_reason(closing: Closing) -> str:
     return _CLOSING[closing]
 
 
+FOLLOW_UP_DUE: Final = (
+    "Day 15 after the onset has passed and nothing documents whether the reaction goes on: look at the patient and "
+    "record it. Blood count and liver tests every 1 to 2 weeks until normal."
+)
+FOLLOWED_UP: Final = "It is documented now whether the reaction went on."
+FOLLOW_UP_ENDED: Final = "The episode is closed."
+NO_FOLLOW_UP: Final = "What is known now asks for no follow-up."
 NO_RESTART: Final = "What is known now shows no such restart."
 UNDER_NO_DRUG: Final = "What is known now shows no watched drug at the time of this value."
 WITHDRAWN: Final = (
     "What this alert rested on was corrected or taken back, or late facts show that it was not so."
 )
 SUPERSEDED: Final = "A late fact joined this episode with another, which goes on."
+NOT_BY_THIS_RULEBOOK: Final = "Under the rulebook that is now in force this is no alert."
+JOINED_BY_THIS_RULEBOOK: Final = (
+    "Under the rulebook that is now in force this episode and another are one, which goes on."
+)
 REVIEWED: Final = "The value was settled: it was confirmed, corrected or discarded."

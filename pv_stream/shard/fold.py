@@ -8,9 +8,10 @@ Deliberately unknown here: Kafka, files, clocks, and who asks.
 
 import hashlib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from pv_stream.codec.canonical import canonical_json
@@ -22,7 +23,7 @@ from pv_stream.codec.events import (
 )
 from pv_stream.codec.state import decode_state, encode_state, fact_bytes, published_bytes, state_bytes
 from pv_stream.domain.codes import DeadLetterCode
-from pv_stream.domain.events import ClockTicked, FactArrived
+from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
 from pv_stream.domain.ids import FactKey, PatientId, shard_of
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
@@ -35,8 +36,10 @@ from pv_stream.domain.outputs import (
 )
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
+from pv_stream.engine.activation import is_outdated, reassess
 from pv_stream.engine.advance import advance, fire_due, mark_incomplete
 from pv_stream.rules.rulebook import Rulebook
+from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
 
 #: The key of the state record that holds the shard's clock; no patient id can look like it.
 CLOCK_KEY: Final = b"@clock"
@@ -77,12 +80,15 @@ class Limits:
     """Hold the caps of law 8, in bytes.
 
     `state_bytes_reserved` is the part of a state record that facts may not fill: its envelope, and what is told
-    without a new fact (a system alert, closings) must fit too.
+    without a new fact (a system alert, closings) must fit too. After an activation each record takes along some of
+    the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
     """
 
     record_bytes_max: int = RECORD_BYTES_MAX
     state_bytes_max: int = 262_144
     state_bytes_reserved: int = 1_024
+    reassessed_per_record: int = 8
+    reassessed_per_control_record: int = 500
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -93,6 +99,10 @@ class _Overlay:
     """Hold what a run changed, until it is committed or thrown away."""
 
     clock: Instant | None
+    rulebook: Rulebook
+    recorded: Rulebook | None
+    waiting: tuple[PatientId, ...]
+    passed: int
     states: dict[PatientId, PatientState] = field(default_factory=dict)
     sizes: dict[PatientId, int] = field(default_factory=dict)
     due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
@@ -122,11 +132,20 @@ class ShardFold:
         shard: int,
         shard_count: int,
         rulebook: Rulebook,
+        carried: Mapping[str, Rulebook] = MappingProxyType({}),
+        what_if: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """Begin with no patients and no clock."""
+        """Begin with no patients and no clock, under a rulebook.
+
+        `carried` are the others that the log may activate, by digest; `what_if` passes over its activations.
+        """
         self._shard, self._shard_count = shard, shard_count
-        self._rulebook, self._limits = rulebook, limits
+        self._rules, self._limits = RuleShelf(rulebook, carried, what_if), limits
+        self._in_force = rulebook
+        self._recorded: Rulebook | None = None
+        self._waiting: tuple[PatientId, ...] | None = ()
+        self._passed = 0
         self._clock: Instant | None = None
         self._states: dict[PatientId, PatientState] = {}
         self._sizes: dict[PatientId, int] = {}
@@ -143,10 +162,22 @@ class ShardFold:
         """Return the shard's clock, or None before the first clock record."""
         return self._clock
 
+    @property
+    def rulebook(self) -> Rulebook:
+        """Return the rulebook in force."""
+        return self._in_force
+
     def restore(self, key: bytes, value: bytes) -> None:
-        """Take one state record that was written by an earlier owner of the shard."""
+        """Take one state record that was written by an earlier owner of the shard.
+
+        Raises ActivationRefused when that owner read the shard under a rulebook that is not carried here.
+        """
+        self._waiting = None
         if key == CLOCK_KEY:
             self._clock = Instant(int(value))
+            return
+        if key == RULEBOOK_KEY:
+            self._in_force = self._recorded = self._rules.restored(value)
             return
         patient_id = PatientId(key.decode())
         state = decode_state(value)
@@ -159,17 +190,25 @@ class ShardFold:
         return self._states.get(patient_id, PatientState())
 
     def process(self, records: Sequence[RawRecord]) -> Run:
-        """Compute what follows from records, in order, without changing the memory."""
+        """Compute what follows from records, in order, without changing the memory.
+
+        Raises ActivationRefused at a record that asks for a rulebook or an engine that is not here.
+        """
         self._discard()
-        overlay = _Overlay(self._clock)
+        if self._waiting is None:
+            self._waiting, self._passed = waiting_patients(self._states.items(), self._in_force), 0
+        overlay = _Overlay(self._clock, self._in_force, self._recorded, self._waiting, self._passed)
         self._open = overlay
         outputs: list[OutRecord] = []
         for record in records:
-            told = self._record(record, overlay)
+            told = (*self._record(record, overlay), *self._reassess_some(record, overlay))
             outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
         states = [(patient_id.encode(), encode_state(state)) for patient_id, state in overlay.states.items()]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
+        if overlay.rulebook is not overlay.recorded and (states or overlay.rulebook is not self._in_force):
+            overlay.recorded = overlay.rulebook
+            states.append((RULEBOOK_KEY, rulebook_record(overlay.rulebook)))
         return Run(tuple(outputs), tuple(states), overlay)
 
     def commit(self, run: Run) -> None:
@@ -179,6 +218,8 @@ class ShardFold:
             raise ValueError(msg)
         self._open = None
         self._clock = run.overlay.clock
+        self._in_force, self._recorded = run.overlay.rulebook, run.overlay.recorded
+        self._waiting, self._passed = run.overlay.waiting, run.overlay.passed
         self._states.update(run.overlay.states)
         self._sizes.update(run.overlay.sizes)
         for entry in run.overlay.due_added:
@@ -198,9 +239,12 @@ class ShardFold:
             return (_dead_letter(record, event.code, None),)
         if isinstance(event, ClockTicked):
             return self._tick(record, event, overlay)
+        if isinstance(event, RulebookActivated):
+            return self._activate(event, overlay)
         if not self._belongs_here(record, event):
             return (_dead_letter(record, DeadLetterCode.MISROUTED, event.patient_id),)
-        return self._advance(record, event, overlay)
+        renewed = self._renew(record, event.patient_id, overlay.clock, overlay)
+        return (*renewed, *self._advance(record, event, overlay))
 
     def _belongs_here(self, record: RawRecord, event: FactArrived) -> bool:
         keyed = record.key == event.patient_id.encode()
@@ -210,7 +254,7 @@ class ShardFold:
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
         try:
-            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=self._rulebook)
+            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=overlay.rulebook)
         except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.ENGINE_FAILED, overlay
@@ -232,11 +276,56 @@ class ShardFold:
         state = self._state(patient_id, overlay)
         instants = [i for i in (overlay.clock, state.clock, at) if i is not None]
         marked, outputs = mark_incomplete(
-            patient_id, state, Instant(max(instants)), self._rulebook, _INCOMPLETE_REASON[code]
+            patient_id, state, Instant(max(instants)), overlay.rulebook, _INCOMPLETE_REASON[code]
         )
         if marked is not state:
             self._keep(patient_id, marked, state_bytes(marked), overlay)
         return (_dead_letter(record, code, patient_id), *outputs)
+
+    # Another rulebook ------------------------------------------------------------------------------------------
+
+    def _activate(self, event: RulebookActivated, overlay: _Overlay) -> Sequence[Output]:
+        """Put a rulebook in force. Who is assessed again under it, and when, is `_reassess_some`."""
+        rulebook = self._rules.activated(event, overlay.rulebook)
+        if rulebook.digest != overlay.rulebook.digest:
+            overlay.rulebook = rulebook
+            states = {**self._states, **overlay.states}
+            overlay.waiting, overlay.passed = waiting_patients(states.items(), rulebook), 0
+        return ()
+
+    def _reassess_some(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
+        """Assess some of the waiting patients again, so that no record takes longer than a bound (law 8)."""
+        limits = self._limits
+        left = limits.reassessed_per_control_record if record.key is None else limits.reassessed_per_record
+        outputs: list[Output] = []
+        while left and overlay.passed < len(overlay.waiting):
+            patient_id = overlay.waiting[overlay.passed]
+            overlay.passed += 1
+            if is_outdated(self._state(patient_id, overlay), overlay.rulebook):
+                outputs.extend(self._renew(record, patient_id, overlay.clock, overlay))
+                left -= 1
+        return outputs
+
+    def _renew(
+        self, record: RawRecord, patient_id: PatientId, at: Instant | None, overlay: _Overlay
+    ) -> Sequence[Output]:
+        """Assess a patient under the rulebook in force, unless that was done."""
+        state = self._state(patient_id, overlay)
+        if not is_outdated(state, overlay.rulebook):
+            return ()
+        as_of = Instant(max(instant for instant in (at, state.clock, Instant(0)) if instant is not None))
+        code = DeadLetterCode.PATIENT_STATE_FULL
+        try:
+            renewed, outputs = reassess(patient_id, state, as_of=as_of, rulebook=overlay.rulebook)
+            size = state_bytes(renewed)
+            if size <= self._limits.state_bytes_max - self._limits.state_bytes_reserved:
+                self._keep(patient_id, renewed, size, overlay)
+                return outputs
+        except Exception:  # noqa: BLE001 - law 7: one patient's failure must not stop the shard
+            code = DeadLetterCode.ENGINE_FAILED
+        # What fails once is not tried again at every record.
+        self._keep(patient_id, replace(state, rulebook=overlay.rulebook.digest), state_bytes(state), overlay)
+        return self._incomplete(record, patient_id, as_of, code, overlay)
 
     def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
         """Move the clock forward, never back, and fire what is due, in order of instant and patient."""
@@ -252,8 +341,13 @@ class ShardFold:
         self, record: RawRecord, patient_id: PatientId, now: Instant, overlay: _Overlay
     ) -> Sequence[Output]:
         state = self._state(patient_id, overlay)
+        if is_outdated(state, overlay.rulebook):
+            renewed = self._renew(record, patient_id, state.due, overlay)
+            if self._state(patient_id, overlay).due != state.due:
+                return renewed  # due at another instant: it comes up in its order
+            return (*renewed, *self._fire(record, patient_id, now, overlay))
         try:
-            fired, outputs = fire_due(patient_id, state, now, self._rulebook)
+            fired, outputs = fire_due(patient_id, state, now, overlay.rulebook)
         except Exception:  # noqa: BLE001 - law 7: one patient's failure must not stop the shard's clock
             # What cannot fire is not due any more, or every later clock record would fail on it again.
             self._keep(patient_id, replace(state, due=None), state_bytes(state), overlay)

@@ -12,6 +12,7 @@ from pv_stream.domain.ids import PatientId
 from pv_stream.engine.advance import fire_due as engine_fire_due
 from pv_stream.shard import fold as shard_fold
 from pv_stream.shard.fold import CLOCK_KEY, Limits, OutputStream, RawRecord, ShardFold, clock_record
+from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from tests.builders import PATIENT, at, dose, eosinophils, event, present, temperature
 from tests.shards import alerts, clock, fold, new_shard, of_stream, raw
 
@@ -63,7 +64,7 @@ def test_only_the_latest_run_can_be_committed_and_only_once() -> None:
 def test_a_run_names_each_changed_state_once_and_the_clock_when_it_moved() -> None:
     shard = new_shard()
     run = shard.process(raw([*BOTH, clock(21)]))
-    assert [key for key, _ in run.states] == [b"patient-2", b"patient-1", CLOCK_KEY]
+    assert [key for key, _ in run.states] == [b"patient-2", b"patient-1", CLOCK_KEY, RULEBOOK_KEY]
     shard.commit(run)
     assert shard.process(raw([clock(21), clock(20)])).states == ()
 
