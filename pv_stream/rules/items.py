@@ -31,7 +31,7 @@ _FEATURES: Final = (
     FindingCode.PURPURA,
     FindingCode.SCALING,
 )
-_EXCLUSION_TESTS: Final = (
+EXCLUSION_TESTS: Final = (
     FindingCode.ANA,
     FindingCode.BLOOD_CULTURE,
     FindingCode.HEPATITIS_SEROLOGY,
@@ -182,7 +182,7 @@ def _organs(signs: Iterable[Sign], findings: _Findings) -> Documented:
             proven.setdefault(sign.organ, sign.key)
         elif sign.organ is not None and sign.by_finding:
             normal.setdefault(sign.organ, sign.key)
-    alternative = [key for code in _EXCLUSION_TESTS for key, _ in findings.get(code, _NOTHING).present]
+    alternative = [key for code in EXCLUSION_TESTS for key, _ in findings.get(code, _NOTHING).present]
     causes = findings.get(FindingCode.OTHER_CAUSES_EXCLUDED, _NOTHING)
     if alternative or causes.absent:
         return known("none", *alternative, *(key for key, _ in causes.absent[:1]))
@@ -210,7 +210,7 @@ def _resolution(scene: Scene, findings: _Findings, parameters: Parameters) -> Do
 
 
 def _exclusion_tests(findings: _Findings, parameters: Parameters) -> Documented:
-    documented = [findings.get(code, _NOTHING) for code in _EXCLUSION_TESTS]
+    documented = [findings.get(code, _NOTHING) for code in EXCLUSION_TESTS]
     positive = [group.present[0][0] for group in documented if group.present]
     negative = [group.absent[0][0] for group in documented if group.absent]
     if positive:
