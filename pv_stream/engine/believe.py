@@ -16,10 +16,10 @@ from pv_stream.rules.rulebook import Rulebook
 def believe(version: FactVersion, rulebook: Rulebook) -> FactVersion:
     """Return the version, with its content held when it may not be used."""
     statement = version.statement
-    if version.order.status is Status.REVIEWED:
-        return version
     code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
-    if code is None or isinstance(statement.content, Held | Retracted):
+    if code is None or version.order.status is Status.REVIEWED:
+        return version
+    if isinstance(statement.content, Held | Retracted):
         return version
     analyte = statement.content.analyte if isinstance(statement.content, Measurement) else None
     held = Held(code, _digest_of(statement), analyte)

@@ -13,8 +13,9 @@ from pv_stream.domain.ids import FactKey
 
 def join(facts: Mapping[FactKey, Fact], version: FactVersion) -> Fact | None:
     """Return what stands under the version's key once it is joined, or None when that changes nothing."""
-    joined = join_fact(facts.get(version.key), version)
-    return None if joined == facts.get(version.key) else joined
+    known = facts.get(version.key)
+    joined = join_fact(known, version)
+    return None if known is not None and joined == known else joined
 
 
 def join_fact(fact: Fact | None, version: FactVersion) -> Fact:

@@ -1,60 +1,83 @@
 """Relevance: whether a new fact can change what is told (law 6).
 
-Storing is not optional, computing is. Something is told of a patient who had a watched drug and either positive
-evidence or a held value, or whose evidence may score as "probable" without any drug; until then assessing is left
-out. The answer may be too careful, never too bold: outputs with this index equal outputs without it.
+Storing is not optional, computing is. Of a patient under a watched drug something is told once there is a raised
+count, a skin sign, a held value or evidence that may score as "possible"; of any patient once the evidence may score
+as "probable", or a reaction was reported. Until then assessing is left out. A fever alone scores nothing, and no row
+of tiers rests on it without a count. The answer may be too careful, never too bold: outputs with this index equal
+outputs without it. It is asked at every event, so it looks things up rather than computing them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal
+from functools import cache
 from typing import Final
 
-from pv_stream.domain.codes import Analyte, FindingCode, Presence
-from pv_stream.domain.facts import Content, Exposure, Fact, Finding, Held, Measurement
+from pv_stream.domain.codes import Analyte, Comparator, FindingCode, Presence
+from pv_stream.domain.facts import Content, Exposure, Fact, Finding, Held, Measurement, Report, Retracted
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.rules import regiscar
-from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN, reading_of
+from pv_stream.rules.items import EXCLUSION_TESTS
+from pv_stream.rules.rulebook import Parameters, Rulebook
+from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN
 
 _EXACT: Final = Context(prec=60)
-_FINDINGS: Final[Mapping[FindingCode, Relevance]] = {
-    **dict.fromkeys(SKIN, Relevance.EVIDENCE | Relevance.SKIN),
-    **dict.fromkeys((*ORGANS, *ORGAN_DISEASES), Relevance.EVIDENCE | Relevance.ORGAN),
-    FindingCode.ENLARGED_LYMPH_NODES: Relevance.EVIDENCE | Relevance.NODES,
+_ZERO: Final = Decimal(0)
+_BOUNDED_ABOVE: Final = frozenset({Comparator.LESS, Comparator.LESS_OR_EQUAL})
+
+_OF_ORGAN: Final[Mapping[str, Relevance]] = {"liver": Relevance.LIVER, "kidney": Relevance.KIDNEY}
+_PRESENT: Final[Mapping[FindingCode, Relevance]] = {
+    **dict.fromkeys(SKIN, Relevance.SKIN),
+    **{
+        code: _OF_ORGAN.get(organ, Relevance.ORGAN) for code, organ in (*ORGANS.items(), *ORGAN_DISEASES.items())
+    },
+    FindingCode.ENLARGED_LYMPH_NODES: Relevance.NODES,
     FindingCode.ATYPICAL_LYMPHOCYTES: Relevance.ATYPICAL_LYMPHOCYTES,
 }
-_MEASUREMENTS: Final[Mapping[Analyte, Relevance]] = {
-    Analyte.EOSINOPHILS: Relevance.EVIDENCE | Relevance.COUNT,
-    Analyte.EOSINOPHILS_PERCENT: Relevance.EVIDENCE | Relevance.COUNT,
-    Analyte.LEUKOCYTES: Relevance.EVIDENCE | Relevance.COUNT,
-    Analyte.ALT: Relevance.EVIDENCE | Relevance.ORGAN,
-    Analyte.CREATININE: Relevance.EVIDENCE | Relevance.ORGAN,
-    Analyte.BODY_TEMPERATURE: Relevance.EVIDENCE,
+_MEASURED: Final[Mapping[Analyte, Relevance]] = {
+    Analyte.EOSINOPHILS: Relevance.COUNT,
+    Analyte.EOSINOPHILS_PERCENT: Relevance.COUNT,
+    Analyte.LEUKOCYTES: Relevance.COUNT,
+    Analyte.ALT: Relevance.LIVER,
+    Analyte.CREATININE: Relevance.KIDNEY,
 }
-_NEEDS: Final = Relevance.EVIDENCE | Relevance.HELD
-#: The most points that each kind of evidence can score; the skin has two items.
-_POINTS: Final = tuple(
-    (kind, sum(max(item.points.values()) for item in items))
-    for kind, items in (
-        (Relevance.COUNT, (regiscar.EOSINOPHILS,)),
-        (Relevance.SKIN, (regiscar.RASH_EXTENT, regiscar.RASH_SUGGESTIVE)),
-        (Relevance.ORGAN, (regiscar.ORGANS,)),
-        (Relevance.NODES, (regiscar.NODES,)),
-        (Relevance.ATYPICAL_LYMPHOCYTES, (regiscar.ATYPICAL_LYMPHOCYTES,)),
-    )
+
+#: What is told alone, under a watched drug.
+_TOLD_ALONE: Final = Relevance.COUNT | Relevance.SKIN | Relevance.HELD
+#: The most points that each kind of evidence can score, by items of the table.
+_SCORED: Final = (
+    (regiscar.EOSINOPHILS, {Relevance.COUNT: 2}),
+    (regiscar.RASH_EXTENT, {Relevance.SKIN: 1}),
+    (regiscar.RASH_SUGGESTIVE, {Relevance.SKIN: 1}),
+    (regiscar.ORGANS, {Relevance.LIVER: 1, Relevance.KIDNEY: 1, Relevance.ORGAN: 2}),
+    (regiscar.NODES, {Relevance.NODES: 1}),
+    (regiscar.ATYPICAL_LYMPHOCYTES, {Relevance.ATYPICAL_LYMPHOCYTES: 1}),
+    (regiscar.EXCLUSION_TESTS, {Relevance.EXCLUSION_TEST: 1}),
 )
-#: Points that need no positive finding: exclusion tests that were done and negative.
-_POINTS_OF_TESTS: Final = max(regiscar.EXCLUSION_TESTS.points.values())
 
 
 def must_assess(state: PatientState, rulebook: Rulebook) -> bool:
     """Tell whether a patient with this state can have anything to tell."""
-    relevance = state.relevance
-    if not state.published.is_empty or (relevance & Relevance.WATCHED_DRUG and relevance & _NEEDS):
+    if not state.published.is_empty:
         return True
-    most = _POINTS_OF_TESTS + sum(points for kind, points in _POINTS if relevance & kind)
-    return most >= rulebook.parameters.critical_score_min.value
+    parameters = rulebook.parameters
+    return _can_be_told(
+        state.relevance, parameters.warning_score_min.value, parameters.critical_score_min.value
+    )
+
+
+@cache
+def _can_be_told(relevance: Relevance, warning_score_min: int, critical_score_min: int) -> bool:
+    most = sum(
+        min(
+            max(item.points.values()),
+            sum(points for kind, points in points_of.items() if kind in relevance),
+        )
+        for item, points_of in _SCORED
+    )
+    if Relevance.REPORT in relevance or most >= critical_score_min:
+        return True
+    return Relevance.WATCHED_DRUG in relevance and bool(relevance & _TOLD_ALONE or most >= warning_score_min)
 
 
 def relevance_after(
@@ -65,67 +88,102 @@ def relevance_after(
 ) -> Relevance:
     """Return what a patient ever had once a content has joined the facts; it never shrinks."""
     match content:
+        case Measurement():
+            return _after_measurement(relevance, content, facts, rulebook)
         case Exposure():
             if any(rulebook.drug_called(ingredient) is not None for ingredient in content.ingredients):
-                return relevance | Relevance.WATCHED_DRUG
-        case Held():
-            return relevance | Relevance.HELD
+                return _with(relevance, Relevance.WATCHED_DRUG)
         case Finding():
-            if content.presence is Presence.PRESENT and content.code in _FINDINGS:
-                return relevance | _FINDINGS[content.code]
-        case Measurement():
-            kinds = _MEASUREMENTS.get(content.analyte, Relevance.NONE)
-            if kinds not in relevance and _may_be_evidence(content, facts, rulebook):
-                return relevance | kinds
-        case _:
+            if content.code in EXCLUSION_TESTS:
+                return _with(relevance, Relevance.EXCLUSION_TEST)
+            if content.presence is Presence.PRESENT and content.code in _PRESENT:
+                return _with(relevance, _PRESENT[content.code])
+        case Held():
+            return _with(relevance, Relevance.HELD)
+        case Report():
+            return _with(relevance, Relevance.REPORT)
+        case Retracted():
             pass
     return relevance
 
 
-def _may_be_evidence(content: Measurement, facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> bool:
-    parameters = rulebook.parameters
-    low = reading_of(content).low
-    match content.analyte:
-        case Analyte.EOSINOPHILS:
-            return low >= parameters.eosinophils_low_per_ul.value
-        case Analyte.BODY_TEMPERATURE:
-            return low >= parameters.fever_sign_celsius.value
-        case Analyte.ALT:
-            return low >= parameters.alt_organ_u_per_l.value
-        case Analyte.EOSINOPHILS_PERCENT:
-            if low >= parameters.eosinophils_low_percent.value:
-                return True
-            return _product_reaches(low, _values(facts, Analyte.LEUKOCYTES), rulebook)
-        case Analyte.LEUKOCYTES:
-            return _product_reaches(low, _values(facts, Analyte.EOSINOPHILS_PERCENT), rulebook)
-        case Analyte.CREATININE:
-            return _rises(low, _values(facts, Analyte.CREATININE), rulebook)
-        case _:
-            return False
+@cache
+def _with(relevance: Relevance, kind: Relevance) -> Relevance:
+    return relevance | kind
 
 
-def _values(facts: Mapping[FactKey, Fact], analyte: Analyte) -> Iterable[Decimal]:
-    for fact in facts.values():
-        for statement, _ in fact.statements:
-            content = statement.content
-            if isinstance(content, Measurement) and content.analyte is analyte:
-                yield reading_of(content).low
+def _after_measurement(
+    relevance: Relevance, content: Measurement, facts: Mapping[FactKey, Fact], rulebook: Rulebook
+) -> Relevance:
+    kind = _MEASURED.get(content.analyte)
+    if kind is None:
+        return relevance
+    after = _with(relevance, kind)
+    if after == relevance or not _MAY_BE_POSITIVE[content.analyte](
+        _least(content), facts, rulebook.parameters
+    ):
+        return relevance
+    return after
 
 
-def _product_reaches(value: Decimal, others: Iterable[Decimal], rulebook: Rulebook) -> bool:
-    bound = rulebook.parameters.eosinophils_low_per_ul.value.scaleb(2, _EXACT)
-    return any(_EXACT.multiply(value, other) >= bound for other in others)
+def _least(measurement: Measurement) -> Decimal:
+    """Return the least that a measured value may be."""
+    return _ZERO if measurement.comparator in _BOUNDED_ABOVE else measurement.value
 
 
-def _rises(value: Decimal, others: Iterable[Decimal], rulebook: Rulebook) -> bool:
+_Facts = Mapping[FactKey, Fact]
+
+
+def _count(least: Decimal, _: _Facts, parameters: Parameters) -> bool:
+    return least >= parameters.eosinophils_low_per_ul.value
+
+
+def _percent(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
+    return least >= parameters.eosinophils_low_percent.value or _product_reaches(
+        least, _values(facts, Analyte.LEUKOCYTES), parameters
+    )
+
+
+def _leukocytes(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
+    return _product_reaches(least, _values(facts, Analyte.EOSINOPHILS_PERCENT), parameters)
+
+
+def _alt(least: Decimal, _: _Facts, parameters: Parameters) -> bool:
+    return least >= parameters.alt_organ_u_per_l.value
+
+
+def _creatinine(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
     """Tell whether two creatinine values may be a rise, whichever of them was first."""
-    parameters = rulebook.parameters
     rise = parameters.creatinine_rise_mg_per_dl.value
     percent = _EXACT.add(Decimal(100), parameters.creatinine_rise_percent.value)
-    for other in others:
-        low, high = min(value, other), max(value, other)
+    for other in _values(facts, Analyte.CREATININE):
+        low, high = (least, other) if least <= other else (other, least)
         if high >= _EXACT.add(low, rise) or _EXACT.multiply(high, Decimal(100)) >= _EXACT.multiply(
             low, percent
         ):
             return True
     return False
+
+
+_MAY_BE_POSITIVE: Final[Mapping[Analyte, Callable[[Decimal, _Facts, Parameters], bool]]] = {
+    Analyte.EOSINOPHILS: _count,
+    Analyte.EOSINOPHILS_PERCENT: _percent,
+    Analyte.LEUKOCYTES: _leukocytes,
+    Analyte.ALT: _alt,
+    Analyte.CREATININE: _creatinine,
+}
+
+
+def _values(facts: _Facts, analyte: Analyte) -> Iterable[Decimal]:
+    """Return the values of an analyte that differ."""
+    return {
+        _least(content)
+        for fact in facts.values()
+        for statement, _ in fact.statements
+        if isinstance(content := statement.content, Measurement) and content.analyte is analyte
+    }
+
+
+def _product_reaches(value: Decimal, others: Iterable[Decimal], parameters: Parameters) -> bool:
+    bound = parameters.eosinophils_low_per_ul.value.scaleb(2, _EXACT)
+    return any(_EXACT.multiply(value, other) >= bound for other in others)

@@ -18,7 +18,8 @@ def why_held(
     content: Content, effective: Interval, received_at: Instant, rulebook: Rulebook
 ) -> HoldCode | None:
     """Return why a content must be held for review, or None when it may be believed."""
-    if effective.earliest > _latest_believed(content, received_at, rulebook):
+    is_ahead = effective.earliest > received_at
+    if is_ahead and effective.earliest > _latest_believed(content, received_at, rulebook):
         return HoldCode.TIME_IN_FUTURE
     if isinstance(content, Measurement):
         return _why_value_held(content, rulebook)
@@ -38,7 +39,8 @@ def _why_value_held(measurement: Measurement, rulebook: Rulebook) -> HoldCode | 
     value = measurement.value
     if not limits.minimum <= value <= limits.maximum:
         return HoldCode.OUT_OF_RANGE
-    fraction_below = rulebook.plausibility_of_counts.fraction_below_per_ul.value
-    if measurement.analyte in _CELL_COUNTS and value < fraction_below and value != value.to_integral_value():
-        return HoldCode.FRACTION_OF_A_CELL
+    if measurement.analyte in _CELL_COUNTS:
+        fraction_below = rulebook.plausibility_of_counts.fraction_below_per_ul.value
+        if value < fraction_below and value != value.to_integral_value():
+            return HoldCode.FRACTION_OF_A_CELL
     return None

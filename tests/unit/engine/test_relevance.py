@@ -10,6 +10,7 @@ from pv_stream.domain.outputs import Output
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
 from pv_stream.engine.advance import advance
+from pv_stream.engine.relevance import must_assess
 from tests.builders import (
     RULEBOOK,
     absent,
@@ -108,24 +109,55 @@ def test_evidence_of_each_kind_is_told_whether_the_drug_comes_first_or_last(
         pytest.param(
             [measured(Analyte.AST, 900, DAY), measured(Analyte.ALP, 900, DAY)], id="what no rule reads"
         ),
-        pytest.param([absent(FindingCode.RASH, DAY), present(FindingCode.ANA, DAY)], id="what is no sign"),
+        pytest.param([absent(FindingCode.RASH, DAY)], id="what is no sign"),
+        pytest.param([temperature("40", DAY)], id="fever, which scores nothing"),
     ],
 )
-def test_what_shows_nothing_leaves_a_patient_unassessed(events: list[FactArrived]) -> None:
+def test_what_shows_nothing_leaves_no_trace(events: list[FactArrived]) -> None:
     state, outputs = _lived([DRUG, *events])
     assert (state.relevance, outputs) == (Relevance.WATCHED_DRUG, [])
+    assert not must_assess(state, RULEBOOK)
+
+
+@pytest.mark.parametrize(
+    ("relevance", "needed"),
+    [
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.COUNT, True, id="count"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.SKIN, True, id="skin"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.HELD, True, id="held value"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.LIVER, False, id="one organ"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.LIVER | Relevance.KIDNEY, True, id="two organs"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.ORGAN, True, id="organs that may be two"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.NODES, False, id="nodes"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.NODES | Relevance.KIDNEY, True, id="nodes, organ"),
+        pytest.param(
+            Relevance.WATCHED_DRUG | Relevance.EXCLUSION_TEST | Relevance.ATYPICAL_LYMPHOCYTES,
+            True,
+            id="tests, lymphocytes",
+        ),
+        pytest.param(Relevance.COUNT | Relevance.SKIN, True, id="count and skin without a drug"),
+        pytest.param(Relevance.COUNT | Relevance.LIVER, False, id="count and organ without a drug"),
+        pytest.param(
+            Relevance.COUNT | Relevance.LIVER | Relevance.NODES, True, id="count, organ, nodes without a drug"
+        ),
+        pytest.param(Relevance.HELD, False, id="held value without a drug"),
+        pytest.param(Relevance.REPORT, True, id="report without a drug"),
+    ],
+)
+def test_a_patient_is_assessed_from_what_is_told_or_may_score(relevance: Relevance, *, needed: bool) -> None:
+    assert must_assess(PatientState(relevance=relevance), RULEBOOK) is needed
 
 
 def test_a_value_corrected_upwards_becomes_evidence() -> None:
     low = eosinophils(169, DAY)
     state, outputs = _lived([DRUG, low, corrected(low, eosinophils(1690, DAY).version.statement.content)])
-    assert Relevance.EVIDENCE in state.relevance
+    assert Relevance.COUNT in state.relevance
     assert outputs
 
 
 def test_an_unwatched_drug_makes_nobody_relevant() -> None:
     state, outputs = _lived([dose("paracetamol", at(0)), eosinophils(1690, DAY)])
-    assert (state.relevance, outputs) == (Relevance.EVIDENCE | Relevance.COUNT, [])
+    assert (state.relevance, outputs) == (Relevance.COUNT, [])
 
 
 def test_a_prodrug_is_a_watched_drug() -> None:
