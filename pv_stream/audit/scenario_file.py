@@ -100,7 +100,7 @@ _STATUS: Final[Mapping[str, frozenset[str]]] = {
     "recurrence": frozenset({"observed", "reclassified", "withdrawn"}),
 }
 _FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
-    "closing": frozenset({"reviewed", *Closing}),
+    "closing": frozenset({"reviewed", "documented", *Closing}),
     "tier": frozenset(tier.name.lower() for tier in Tier),
     **{
         name: frozenset(word.value for word in words)

@@ -60,11 +60,12 @@ class Relation(StrEnum):
 class NamedBy(StrEnum):
     """Say who names a drug as a culprit of an episode.
 
-    `FACTS`: evidence lies in its window. `REPORTER`: a report of DRESS names it. `OTHER_REPORT`: a report of another
-    reaction in the days of the episode names it.
+    `FACTS`: evidence lies in its window. `CLINICIAN`: a confirmation names it. `REPORTER`: a report of DRESS names
+    it. `OTHER_REPORT`: a report of another reaction in the days of the episode names it.
     """
 
     FACTS = "facts"
+    CLINICIAN = "clinician"
     REPORTER = "reporter"
     OTHER_REPORT = "other_report"
 
@@ -192,7 +193,8 @@ class EpisodeAssessment:
 
     `members` are the keys of all positive evidence in order of time: they carry the episode's identity.
     `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
-    lower bound. `closes_at` is when `closing` comes true by time alone; `judgement` is the clinician's verdict that
+    lower bound. `closes_at` is when `closing` comes true by time alone; `follow_up_at` is when somebody should have
+    looked whether the reaction goes on, None when that is documented; `judgement` is the clinician's verdict that
     covers the episode.
     """
 
@@ -213,6 +215,7 @@ class EpisodeAssessment:
     resolved_at: Instant | None
     closing: Closing
     closes_at: Instant
+    follow_up_at: Instant | None
     flags: tuple[EpisodeFlag, ...]
     evidence: tuple[FactKey, ...]
     judgement: Judgement | None = None
@@ -222,12 +225,13 @@ class EpisodeAssessment:
 class RestartAssessment:
     """Hold one course of a culprit, or of a cross-reactive drug, that began after an earlier episode.
 
+    `drugs` are the ingredients that warn, of a product those that the earlier episode is due to, in order of name.
     `prior` is an index into the assessment's episodes; `given_until` is the end of the course, None while it may go
     on; `reacted` says that a reaction has followed in the course.
     """
 
     prior: int
-    drug: str
+    drugs: tuple[str, ...]
     rxnorm: str | None
     relation: Relation
     tier: Tier
@@ -236,6 +240,11 @@ class RestartAssessment:
     course: tuple[FactKey, ...]
     given_until: Instant | None
     reacted: bool
+
+    @property
+    def drug(self) -> str:
+        """Return the name of the drug, or of the product by its ingredients."""
+        return "/".join(self.drugs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ class CulpritOut:
     exposure: str
     naranjo: int | None = None
     who_umc: str | None = None
+    named_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

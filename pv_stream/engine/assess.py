@@ -6,6 +6,7 @@ It composes rules and knows no clinical number: timeline, courses, spans, score,
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pv_stream.domain.actions import ClinicianVerdict
 from pv_stream.domain.assessment import (
     Assessment,
     Culprit,
@@ -21,44 +22,63 @@ from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
 from pv_stream.rules.courses import build_courses
+from pv_stream.rules.culprits import blame, with_named, with_partners
 from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans
+from pv_stream.rules.follow_up import follow_up_at
 from pv_stream.rules.recurrence import Draft, relate
+from pv_stream.rules.reports import drugs_of_dress, watching
 from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.suspects import Suspect, find_suspects, rank
-from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge
-from pv_stream.rules.timeline import EosinophilCount, Reading, Sign, Timeline, build_timeline
+from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_reported
+from pv_stream.rules.timeline import EosinophilCount, Reading, Timeline, build_timeline
 from pv_stream.rules.unwatched import exposure_flags
+from pv_stream.rules.verdicts import rule_on
 
 
-def assess(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Assessment:
-    """Return what a patient's facts mean under a rulebook; the order of arrival plays no part."""
+def assess(
+    facts: Mapping[FactKey, Fact], rulebook: Rulebook, verdicts: Sequence[ClinicianVerdict] = ()
+) -> Assessment:
+    """Return what a patient's facts mean under a rulebook and clinicians' verdicts; order of arrival plays no part.
+
+    Of two verdicts about the same evidence the later in the sequence counts.
+    """
     timeline = build_timeline(facts, rulebook)
+    rulebook = watching(_named(timeline, verdicts, rulebook), rulebook)
     courses = build_courses(timeline.exposures, rulebook)
     timeline = with_liver_baselines(timeline, courses, rulebook)
     spans = find_spans(
         timeline,
         courses,
         rulebook,
-        lambda span: _draft(span, timeline, courses, (), rulebook).tier is not None,
+        lambda span: _judged(_draft(span, timeline, courses, (), rulebook), verdicts).alerts,
     )
     drafts: list[Draft] = []
     for span in spans:
-        draft = _draft(span, timeline, courses, drafts, rulebook)
+        draft = _judged(_draft(span, timeline, courses, drafts, rulebook), verdicts)
         if _is_kept(draft):
-            drafts.append(draft)
-    related = relate(drafts, rulebook)
-    culprits = [rank(draft.suspects, draft.span, rulebook) for draft in related]
+            drafts.append(_with_partners(draft, courses, rulebook))
+    related = relate(drafts, timeline, rulebook)
+    culprits = [
+        with_named(rank(draft.suspects, draft.span, rulebook), draft.blamed, rulebook) for draft in related
+    ]
     episodes = tuple(
         _episode(draft, named, courses, rulebook) for draft, named in zip(related, culprits, strict=True)
     )
-    ranks = [{culprit.drug: culprit.rank for culprit in named} for named in culprits]
     return Assessment(
         episodes=episodes,
-        restarts=find_restarts(related, ranks, courses, rulebook),
+        restarts=find_restarts(related, culprits, courses, rulebook),
         reviews=find_reviews(timeline.held, courses, rulebook),
     )
+
+
+def _named(
+    timeline: Timeline, verdicts: Sequence[ClinicianVerdict], rulebook: Rulebook
+) -> frozenset[str]:
+    """Return the drugs that a report of DRESS or a clinician named."""
+    by_clinicians = (drug for verdict in verdicts for drug in verdict.drugs)
+    return drugs_of_dress(timeline.reports, rulebook).union(by_clinicians)
 
 
 def _draft(
@@ -71,10 +91,11 @@ def _draft(
     suspects = find_suspects(span, courses, rulebook)
     score = _score(span, end, rulebook)
     verdict = judge(suspects, score, _baselines(suspects, timeline, courses, earlier, rulebook), rulebook)
+    verdict = judge_reported(verdict, [reported.content for reported in span.reports], score, rulebook)
     return Draft(
         span,
         end,
-        suspects,
+        blame(span, suspects, rulebook),
         score,
         verdict,
         None if verdict.row is None else verdict.row.tier,
@@ -96,14 +117,29 @@ def _baselines(
     return {drug: baseline for drug, baseline in found.items() if baseline is not None}
 
 
+def _judged(draft: Draft, verdicts: Sequence[ClinicianVerdict]) -> Draft:
+    if not verdicts:
+        return draft
+    keys = (key for evidence in draft.span.evidence for key in evidence.keys)
+    ruling = rule_on(keys, draft.tier, verdicts)
+    blamed = replace(draft.blamed, by_clinician=ruling.named)
+    return replace(draft, tier=ruling.tier, judgement=ruling.judgement, blamed=blamed)
+
+
+def _with_partners(draft: Draft, courses: Courses, rulebook: Rulebook) -> Draft:
+    if not draft.alerts:
+        return draft
+    return replace(draft, blamed=with_partners(draft.blamed, draft.ending, courses, rulebook))
+
+
 def _is_kept(draft: Draft) -> bool:
     """Keep what alerts, and candidates: a skin reaction under a watched drug."""
     return draft.tier is not None or draft.verdict.has_skin
 
 
 def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
-    first = next((e for e in span.evidence if isinstance(e.source, Sign)), span.opening)
-    scene = items.Scene(span.timeline, first.at.earliest, first.utc_offset_minutes, end.resolved_at)
+    onset = span.onset
+    scene = items.Scene(span.timeline, onset.at.earliest, onset.utc_offset_minutes, end.resolved_at)
     return regiscar.score(items.document(scene, rulebook.parameters))
 
 
@@ -130,8 +166,10 @@ def _episode(
         resolved_at=draft.ending.resolved_at,
         closing=draft.ending.closing,
         closes_at=draft.ending.closes_at,
+        follow_up_at=follow_up_at(onset, offset, draft.score, rulebook),
         flags=_flags(draft, peak, courses, rulebook),
         evidence=_evidence(draft, culprits, peak),
+        judgement=draft.judgement,
     )
 
 
@@ -167,8 +205,11 @@ def _flags(
             flags.add(EpisodeFlag.LEUKOCYTES_FROM_ANOTHER_SPECIMEN)
     counts = (count.is_conflicting for count in draft.span.timeline.counts)
     signs = (sign.is_conflicting for sign in draft.span.timeline.signs)
-    if any(counts) or any(signs):
+    reports = (reported.is_conflicting for reported in draft.span.reports)
+    if any(counts) or any(signs) or any(reports):
         flags.add(EpisodeFlag.CONFLICTING_EVIDENCE)
+    if draft.second_hit:
+        flags.add(EpisodeFlag.SECOND_HIT)
     if not draft.suspects:
         flags.update(exposure_flags(draft.span, courses, rulebook))
     if draft.verdict.preexisting:
@@ -192,6 +233,7 @@ def _evidence(
     first_signs = {sign.label: sign.key for sign in reversed(draft.span.timeline.signs) if sign.positive}
     keys = [
         *draft.span.opening.keys,
+        *(reported.key for reported in draft.span.reports),
         *(peak.keys if peak is not None else ()),
         *(key for item in draft.score.items for key in item.evidence),
         *(first_signs[label] for label in sorted(first_signs)),

@@ -12,6 +12,8 @@ from pv_stream.domain.published import AlertLine, EpisodeState, Published, Publi
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.episode_alerts import close, tell_episodes
+from pv_stream.engine.follow_up_alerts import ask, follow_up_due_at, settle
+from pv_stream.engine.decisions import settle_decisions
 from pv_stream.engine.match import match_episodes
 from pv_stream.engine.restart_alerts import tell_restarts
 from pv_stream.engine.review_alerts import tell_reviews
@@ -23,35 +25,48 @@ Told = tuple[Published, tuple[Output, ...]]
 def diff(told: Published, assessment: Assessment, occasion: Occasion) -> Told:
     """Return the memory and the outputs after an assessment."""
     outputs: list[Output] = []
+    occasion = replace(occasion, acknowledgements=told.acknowledgements)
     matched = match_episodes(occasion.patient_id, assessment.episodes, told.episodes)
-    episodes = tell_episodes(told.episodes, assessment, matched, occasion, outputs)
+    episodes = tuple(
+        settle(episode, occasion, outputs)
+        for episode in tell_episodes(told.episodes, assessment, matched, occasion, outputs)
+    )
     restarts = tell_restarts(told.restarts, assessment, matched, occasion, outputs)
     reviews = tell_reviews(told.reviews, assessment.reviews, occasion, outputs)
-    return Published(episodes, restarts, reviews, told.incomplete), tuple(outputs)
+    new = replace(told, episodes=episodes, restarts=restarts, reviews=reviews)
+    return settle_decisions(new), tuple(outputs)
 
 
 def close_due(told: Published, occasion: Occasion, *, after: Instant | None = None) -> Told:
-    """Close the open episodes whose closing instant has come; nothing else changes by time alone.
+    """Close the open episodes whose closing instant has come and ask for follow-ups; time alone changes no more.
 
     With `after` only those whose instant lies after it.
     """
     outputs: list[Output] = []
+    occasion = replace(occasion, acknowledgements=told.acknowledgements)
+
+    def is_due(instant: Instant | None) -> bool:
+        return instant is not None and instant <= occasion.as_of and (after is None or instant > after)
+
     episodes = tuple(
-        close(episode, occasion, outputs)
-        if _is_due(episode, after) and episode.last.closes_at <= occasion.as_of
+        settle(close(episode, occasion, outputs), occasion, outputs)
+        if is_due(_closes_at(episode))
+        else ask(episode, occasion, outputs)
+        if is_due(follow_up_due_at(episode))
         else episode
         for episode in told.episodes
     )
-    return replace(told, episodes=episodes), tuple(outputs)
+    return settle_decisions(replace(told, episodes=episodes)), tuple(outputs)
 
 
 def next_due(told: Published, *, after: Instant | None = None) -> Instant | None:
     """Return the next instant, of those after another, at which time alone changes something."""
-    return min((e.last.closes_at for e in told.episodes if _is_due(e, after)), default=None)
+    instants = [i for e in told.episodes for i in (_closes_at(e), follow_up_due_at(e)) if i is not None]
+    return min((i for i in instants if after is None or i > after), default=None)
 
 
-def _is_due(episode: PublishedEpisode, after: Instant | None) -> bool:
-    return episode.state is EpisodeState.OPEN and (after is None or episode.last.closes_at > after)
+def _closes_at(episode: PublishedEpisode) -> Instant | None:
+    return episode.last.closes_at if episode.state is EpisodeState.OPEN else None
 
 
 def tell_incomplete(told: Published, occasion: Occasion, reason: str) -> Told:

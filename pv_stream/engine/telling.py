@@ -59,8 +59,8 @@ class Occasion:
 
     `effective` is the clinical time of the record, or the instant that was due; `known_at` is when that was known.
     `replaced` names the facts of which a version was replaced: only these and another rulebook let a tier fall.
-    `inherited` holds the alerts of a merged patient record that this one must answer for, by the episode id, or for a
-    restart or a review by the alert id, that takes them over. `survivor` is who takes over when this one falls silent.
+    `inherited` holds the open alerts of a merged patient record by the episode that takes them over. `survivor` is who
+    takes over when this one falls silent.
     """
 
     patient_id: PatientId
@@ -73,7 +73,7 @@ class Occasion:
     rulebook: Rulebook
     incomplete: bool = False
     acknowledgements: tuple[Acknowledgement, ...] = ()
-    inherited: Mapping[str, tuple[AlertLine, ...]] = field(default_factory=dict)
+    inherited: Mapping[EpisodeId, tuple[AlertLine, ...]] = field(default_factory=dict)
     survivor: PatientId | None = None
 
     @property
@@ -354,6 +354,7 @@ def _culprit(culprit: Culprit) -> CulpritOut:
         latency_days=culprit.latency_days,
         latency=culprit.latency,
         exposure=culprit.exposure,
+        named_by=tuple(culprit.named_by),
     )
 
 

@@ -9,6 +9,7 @@ from pv_stream.domain.assessment import (
     Culprit,
     EpisodeAssessment,
     Latency,
+    NamedBy,
     RecurrenceClass,
     Relation,
     RestartAssessment,
@@ -20,12 +21,22 @@ _RECURRENCE: Final = {
     RecurrenceClass.RECHALLENGE: "recurrence by rechallenge",
     RecurrenceClass.CROSS_REACTIVE: "recurrence under a cross-reactive drug",
     RecurrenceClass.NEW_CULPRIT: "recurrence under a new suspect drug",
+    RecurrenceClass.FLARE_ON_WITHDRAWAL: "recurrence after a treatment was stopped or reduced",
+    RecurrenceClass.VIRAL_REACTIVATION: "recurrence with a viral reactivation",
     RecurrenceClass.RELAPSE_WITHOUT_DRUG: "relapse without a new drug",
+    RecurrenceClass.REPEAT: "a further reaction after one that is not established as DRESS",
 }
 _RELATION: Final = {
     Relation.SAME: "a suspect drug of an earlier reaction of this patient",
     Relation.CANDIDATE: "a drug under which this patient had a skin reaction before",
+    Relation.AMBIGUOUS: "one of two drugs of the product under which this patient had a reaction before",
     Relation.CROSS_REACTIVE: "a drug that cross-reacts with the suspect drug of an earlier reaction of this patient",
+}
+_NAMERS: Final = {
+    NamedBy.FACTS: "the records",
+    NamedBy.CLINICIAN: "a clinician",
+    NamedBy.REPORTER: "a report of DRESS",
+    NamedBy.OTHER_REPORT: "a report of another reaction",
 }
 _CLOSING: Final = {
     Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
@@ -92,6 +103,8 @@ def _under(culprits: Sequence[Culprit]) -> str:
 
 
 def _with_day(culprit: Culprit) -> str:
+    if NamedBy.FACTS not in culprit.named_by:
+        return f"{culprit.drug} (named by {_listed([_NAMERS[namer] for namer in culprit.named_by])})"
     if culprit.latency_days is None:
         return f"{culprit.drug} (day not known)"
     again = " of a new course" if culprit.latency is Latency.REEXPOSURE else ""
@@ -129,5 +142,8 @@ SUPERSEDED: Final = "A late fact joined this episode with another, which goes on
 NOT_BY_THIS_RULEBOOK: Final = "Under the rulebook that is now in force this is no alert."
 JOINED_BY_THIS_RULEBOOK: Final = (
     "Under the rulebook that is now in force this episode and another are one, which goes on."
+)
+INCOMPLETE: Final = (
+    "What is told of this patient may be incomplete: a record could not be used. The operator can tell which."
 )
 REVIEWED: Final = "The value was settled: it was confirmed, corrected or discarded."

@@ -1,0 +1,18 @@
+"""Follow-up: when to ask whether a reaction goes on, because the table asks and nothing documents it.
+
+The last item of RegiSCAR needs a sign documented active, or a resolution documented, around the fifteenth day. When
+that day has passed and neither is there, silence is not persistence: somebody must look.
+"""
+
+from pv_stream.domain.assessment import Score
+from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MINUTE, Instant, local_day
+from pv_stream.rules import regiscar
+from pv_stream.rules.rulebook import Rulebook
+
+
+def follow_up_at(onset: Instant, utc_offset_minutes: int, score: Score, rulebook: Rulebook) -> Instant | None:
+    """Return when the day of the resolution item has passed at the facility, or None when the item is settled."""
+    if not any(item.item == regiscar.RESOLUTION.name and item.is_unknown for item in score.items):
+        return None
+    day_after = local_day(onset, utc_offset_minutes) + rulebook.parameters.resolution_days.value + 1
+    return Instant(day_after * MICROSECONDS_PER_DAY - utc_offset_minutes * MICROSECONDS_PER_MINUTE)
