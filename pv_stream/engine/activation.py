@@ -51,7 +51,7 @@ def reassess(patient_id: PatientId, state: PatientState, *, as_of: Instant, rule
         rulebook=rulebook,
         incomplete=state.published.incomplete is not None,
     )
-    assessment = assess(state.facts, rulebook)
+    assessment = assess(state.facts, rulebook, state.published.verdicts)
     published, outputs = telling_diff.diff(seal(state.published, assessment), assessment, occasion)
     return replace(renewed, published=published, due=next_due(published)), outputs
 

@@ -43,7 +43,7 @@ def advance(
         return state, ()
     known = [instant for instant in (shard_clock, state.clock, event.received_at) if instant is not None]
     as_of = Instant(max(known))
-    state, fired = _fire_due_before(event.patient_id, state, as_of, rulebook)
+    state, fired = fire_due_before(event.patient_id, state, as_of, rulebook)
     cause, replaced = _cause(state.facts.get(version.key), joined, version)
     state = _with_fact(state, version, joined, as_of, rulebook)
     if use_relevance and not must_assess(state, rulebook):
@@ -59,7 +59,8 @@ def advance(
         rulebook=rulebook,
         incomplete=state.published.incomplete is not None,
     )
-    published, outputs = telling_diff.diff(state.published, assess(state.facts, rulebook, state.published.verdicts), occasion)
+    assessment = assess(state.facts, rulebook, state.published.verdicts)
+    published, outputs = telling_diff.diff(state.published, assessment, occasion)
     return replace(state, published=published, due=next_due(published)), fired + outputs
 
 
@@ -118,7 +119,7 @@ def mark_incomplete(
     return replace(state, published=published), outputs
 
 
-def _fire_due_before(
+def fire_due_before(
     patient_id: PatientId, state: PatientState, as_of: Instant, rulebook: Rulebook
 ) -> tuple[PatientState, tuple[Output, ...]]:
     """Fire what fell due since the patient was last heard of; what was past before that waits for the clock."""

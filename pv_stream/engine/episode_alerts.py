@@ -35,30 +35,38 @@ def tell_episodes(
             episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
         elif index not in matched.known and old.state is not EpisodeState.SUPERSEDED:
             # No evidence, or no watched drug in whose window it lies: what was told was not so.
-            episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs)
+            taken = occasion.inherited.get(old.episode_id, ())
+            episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs, taken)
     floors = _absorbed_tiers(told, matched, occasion)
+    inherited = _inherited(told, matched, occasion)
     for index, assessed in enumerate(assessment.episodes):
         floor = floors.get(matched.ids[index])
         known = matched.known[index]
-        if index in matched.past and (known is None or not _rests_on_replaced(told[known], occasion)):
+        lines = inherited.get(matched.ids[index], ())
+        if index in matched.past and not (known is not None and _rests_on_replaced(told[known], occasion)):
             continue
         of_episode = None if assessed.recurrence is None else matched.ids[assessed.recurrence.of_episode]
         if known is None:
             episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
         else:
-            update = _Update(replace(told[known], sealed=False), assessed, of_episode, floor)
+            update = _Update(replace(told[known], sealed=False), assessed, of_episode, floor, lines)
             episodes[known] = _tell_known(update, occasion, outputs)
     return tuple(episodes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """Hold a published episode and what is assessed of it now; `floor` is the tier of an alert that it absorbed."""
+    """Hold a published episode and what is assessed of it now.
+
+    `floor` is the tier of an alert that it absorbed, `inherited` are those of a merged patient record that it takes
+    over.
+    """
 
     old: PublishedEpisode
     assessed: EpisodeAssessment
     of_episode: EpisodeId | None
     floor: Tier | None
+    inherited: tuple[AlertLine, ...]
 
 
 def _absorbed_tiers(
@@ -71,6 +79,17 @@ def _absorbed_tiers(
         if line is not None and line.status in LIVE and not (occasion.replaced or occasion.is_rulebook):
             tiers[survivor] = max(line.tier, tiers.get(survivor, line.tier))
     return tiers
+
+
+def _inherited(
+    told: tuple[PublishedEpisode, ...], matched: Matched, occasion: Occasion
+) -> dict[EpisodeId, tuple[AlertLine, ...]]:
+    """Return the alerts of a merged patient record by the episode that takes them over in the end."""
+    lines = dict(occasion.inherited)
+    for index, survivor in matched.absorbed.items():
+        moved = lines.pop(told[index].episode_id, ())
+        lines[survivor] = (*lines.get(survivor, ()), *moved)
+    return lines
 
 
 def _rests_on_replaced(old: PublishedEpisode, occasion: Occasion) -> bool:
@@ -99,9 +118,8 @@ def _tell_new(
 
 def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
     old, assessed = update.old, update.assessed
-    tier = max(
-        (t for t in (_latched_tier(old, assessed, occasion), update.floor) if t is not None), default=None
-    )
+    tiers = (_latched_tier(old, assessed, occasion), update.floor, *(line.tier for line in update.inherited))
+    tier = max((t for t in tiers if t is not None), default=None)
     if tier is None:
         if _is_alerted(old):
             return _withdraw(old, assessed, EpisodeState.CANDIDATE, occasion, outputs)
@@ -109,17 +127,17 @@ def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> P
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
     new = replace(old, members=members, last=assessed, recurrence_of=update.of_episode)
     if assessed.judgement is Judgement.REFUTED:
-        if update.floor is None:
+        if update.floor is None and not update.inherited:
             return _tell_refuted(old, new, occasion, outputs)
         # It absorbs an alert that nobody refuted: the refutation no longer holds.
         new = replace(new, last=replace(assessed, judgement=None))
     if old.alert is None or not _is_alerted(old):
-        return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs)
+        return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs, update.inherited)
     reopened = old.closing is Closing.REFUTED or (
         old.state is EpisodeState.CLOSED and assessed.closes_at > occasion.as_of
     )
-    if reopened or tier is not old.alert.tier or _differs(old, new):
-        return _tell_alert(new, AlertStatus.REVISED, tier, occasion, outputs)
+    if update.inherited or reopened or tier is not old.alert.tier or _differs(old, new):
+        return _tell_alert(new, AlertStatus.REVISED, tier, occasion, outputs, update.inherited)
     if _case_differs(old, new):
         return _tell_case(new, occasion, outputs)
     return new
@@ -157,7 +175,8 @@ def _tell_unalerted(
 ) -> PublishedEpisode:
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
     new = replace(old, members=members, last=assessed, state=EpisodeState.CANDIDATE)
-    return _tell_case(new, occasion, outputs) if _case_differs(old, new) else new
+    is_new_here = old.case_revision == 0
+    return _tell_case(new, occasion, outputs) if is_new_here or _case_differs(old, new) else new
 
 
 def _differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
@@ -195,25 +214,32 @@ def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
     ) or _differs(old, new)
 
 
-def _tell_alert(
+def _tell_alert(  # noqa: PLR0913, PLR0917 - what is told, how, and what it takes over
     new: PublishedEpisode,
     status: AlertStatus,
     tier: Tier,
     occasion: Occasion,
     outputs: list[Output],
+    inherited: tuple[AlertLine, ...] = (),
 ) -> PublishedEpisode:
     """Tell a revision of the alert of an open episode, its recurrence and its case."""
-    line = _next_line(new, status, tier, occasion)
+    line = _next_line(new, status, tier, occasion, inherited)
     new = replace(new, state=EpisodeState.OPEN, alert=line, closing=None, superseded_by=None)
     outputs.append(telling.episode_alert(occasion, new, line, reasons.episode_reason(new.last)))
     return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
 
 
-def _next_line(told: PublishedEpisode, status: AlertStatus, tier: Tier, occasion: Occasion) -> AlertLine:
+def _next_line(
+    told: PublishedEpisode,
+    status: AlertStatus,
+    tier: Tier,
+    occasion: Occasion,
+    inherited: tuple[AlertLine, ...] = (),
+) -> AlertLine:
     if told.alert is not None:
-        return told.alert.revised(status, tier)
+        return told.alert.revised(status, tier, inherited)
     alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.SUSPECTED_DRESS, told.episode_id))
-    return AlertLine(alert_id, 1, status, tier)
+    return AlertLine(alert_id, 0, status, tier).revised(status, tier, inherited)
 
 
 def _tell_recurrence(told: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
@@ -251,20 +277,23 @@ def _withdraw_recurrence(
     return replace(told, recurrence=line)
 
 
-def _withdraw(
+def _withdraw(  # noqa: PLR0913, PLR0917 - what is withdrawn, to what, and what it would have taken over
     old: PublishedEpisode,
     last: EpisodeAssessment,
     state: EpisodeState,
     occasion: Occasion,
     outputs: list[Output],
+    inherited: tuple[AlertLine, ...] = (),
 ) -> PublishedEpisode:
     """Withdraw the alert and the recurrence of an episode; a skin reaction may stay behind as a candidate."""
     if old.state is state:
         return replace(old, last=last)
     new = replace(old, state=state, last=last, closing=None, sealed=False)
-    if _is_alerted(old):
-        assert old.alert is not None
-        line = _next_line(old, AlertStatus.WITHDRAWN, old.alert.tier, occasion)
+    lines = (old.alert, *inherited) if old.alert is not None and _is_alerted(old) else inherited
+    if lines:
+        line = _next_line(
+            old, AlertStatus.WITHDRAWN, max(line.tier for line in lines), occasion, inherited
+        )
         new = replace(new, alert=line)
         reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.WITHDRAWN
         outputs.append(telling.episode_alert(occasion, new, line, reason))
@@ -273,7 +302,33 @@ def _withdraw(
 
 
 def _is_alerted(told: PublishedEpisode) -> bool:
-    return told.alert is not None and told.alert.status is not AlertStatus.WITHDRAWN
+    return told.alert is not None and told.alert.status not in {
+        AlertStatus.WITHDRAWN,
+        AlertStatus.TRANSFERRED,
+    }
+
+
+def take_over_closed(
+    told: PublishedEpisode, inherited: AlertLine, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
+    """Tell of a closed episode of a merged patient record under this one, so that it can still be corrected."""
+    line = _next_line(told, AlertStatus.CLOSED, inherited.tier, occasion, (inherited,))
+    new = replace(told, alert=line)
+    outputs.append(telling.episode_alert(occasion, new, line, reasons.TAKEN_OVER))
+    return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
+
+
+def hand_over(old: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    """Tell that an episode goes on under the patient record that this one was merged into."""
+    if old.state in {EpisodeState.WITHDRAWN, EpisodeState.SUPERSEDED, EpisodeState.TRANSFERRED}:
+        return old
+    new = replace(old, state=EpisodeState.TRANSFERRED, closing=None)
+    if old.alert is not None and old.alert.status in STANDING:
+        line = _next_line(old, AlertStatus.TRANSFERRED, old.alert.tier, occasion)
+        new = replace(new, alert=line)
+        outputs.append(telling.episode_alert(occasion, new, line, reasons.HANDED_OVER))
+        new = _withdraw_recurrence(new, occasion, outputs)
+    return _tell_case(new, occasion, outputs)
 
 
 def _supersede(

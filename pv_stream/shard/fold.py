@@ -23,7 +23,7 @@ from pv_stream.codec.events import (
 )
 from pv_stream.codec.state import decode_state, encode_state, fact_bytes, published_bytes, state_bytes
 from pv_stream.domain.codes import DeadLetterCode
-from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
+from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived, RulebookActivated
 from pv_stream.domain.ids import FactKey, PatientId, shard_of
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
@@ -36,6 +36,7 @@ from pv_stream.domain.outputs import (
 )
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
+from pv_stream.engine.actions import act
 from pv_stream.engine.activation import is_outdated, reassess
 from pv_stream.engine.advance import advance, fire_due, mark_incomplete
 from pv_stream.rules.rulebook import Rulebook
@@ -244,9 +245,11 @@ class ShardFold:
         if not self._belongs_here(record, event):
             return (_dead_letter(record, DeadLetterCode.MISROUTED, event.patient_id),)
         renewed = self._renew(record, event.patient_id, overlay.clock, overlay)
+        if isinstance(event, AlertActed):
+            return (*renewed, *self._act(record, event, overlay))
         return (*renewed, *self._advance(record, event, overlay))
 
-    def _belongs_here(self, record: RawRecord, event: FactArrived) -> bool:
+    def _belongs_here(self, record: RawRecord, event: FactArrived | AlertActed) -> bool:
         keyed = record.key == event.patient_id.encode()
         return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
 
@@ -267,6 +270,29 @@ class ShardFold:
                 record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
             )
         self._keep(patient_id, advanced, size, overlay)
+        return outputs
+
+    def _act(self, record: RawRecord, event: AlertActed, overlay: _Overlay) -> Sequence[Output]:
+        """Take an action on an alert, or refuse it with a code."""
+        patient_id = event.patient_id
+        state = self._state(patient_id, overlay)
+        try:
+            taken = act(state, event, shard_clock=overlay.clock, rulebook=overlay.rulebook)
+        except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
+            return self._incomplete(
+                record, patient_id, event.received_at, DeadLetterCode.ENGINE_FAILED, overlay
+            )
+        if isinstance(taken, DeadLetterCode):
+            return (_dead_letter(record, taken, patient_id),)
+        acted, outputs = taken
+        if acted is state:
+            return ()
+        size = state_bytes(acted)
+        if size > self._limits.state_bytes_max - self._limits.state_bytes_reserved:
+            return self._incomplete(
+                record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
+            )
+        self._keep(patient_id, acted, size, overlay)
         return outputs
 
     def _incomplete(
