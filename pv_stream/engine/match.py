@@ -108,7 +108,7 @@ def match_restarts(
         course = frozenset(restart.course)
         for old, told in enumerate(published):
             shared = sum(key in course for key in told.course)
-            if shared and told.last.drug == restart.drug:
+            if shared and not set(told.last.drugs).isdisjoint(restart.drugs):
                 overlaps.append((-shared, old, new))
     known: list[int | None] = [None] * len(assessed)
     for _, old, new in sorted(overlaps):

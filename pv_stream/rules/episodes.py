@@ -8,11 +8,12 @@ not known here: the caller says whether it alerts.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pv_stream.domain.assessment import Closing
+from pv_stream.domain.assessment import Closing, EpisodeCourse
+from pv_stream.domain.facts import Report
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
@@ -24,20 +25,26 @@ from pv_stream.domain.times import (
 )
 from pv_stream.rules.courses import Course, window_position
 from pv_stream.rules.items import is_positive
+from pv_stream.rules.reports import names_dress, placed
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.timeline import EosinophilCount, Sign, SignKind, Timeline
+from pv_stream.rules.timeline import Dated, EosinophilCount, Sign, SignKind, Timeline
 
 Courses = Mapping[str, tuple[Course, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Hold one piece of positive evidence: a sign or an eosinophil count."""
+    """Hold one piece of positive evidence: a sign, an eosinophil count, or a reaction reported as DRESS."""
 
     at: Interval
     utc_offset_minutes: int
     keys: tuple[FactKey, ...]
-    source: Sign | EosinophilCount
+    source: Sign | EosinophilCount | Dated[Report]
+
+    @property
+    def is_reaction(self) -> bool:
+        """Tell whether it shows a reaction by itself, as a sign or a report does and a count does not."""
+        return not isinstance(self.source, EosinophilCount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,16 @@ class Span:
         """Return the last evidence."""
         return self.evidence[-1]
 
+    @property
+    def onset(self) -> Evidence:
+        """Return the first sign or reported reaction; without one the first evidence."""
+        return next((evidence for evidence in self.evidence if evidence.is_reaction), self.opening)
+
+    @property
+    def reports(self) -> tuple[Dated[Report], ...]:
+        """Return the reports of DRESS among the evidence."""
+        return tuple(e.source for e in self.evidence if isinstance(e.source, Dated))
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -74,7 +91,7 @@ def find_spans(
     spans: list[Span] = []
     current: list[Evidence] = []
     start: Instant | None = None
-    for evidence in _positive_evidence(timeline, rulebook):
+    for evidence in positive_evidence(timeline, rulebook):
         if current:
             if _is_falling_after_resolution(evidence, current, timeline, courses, rulebook):
                 continue
@@ -88,7 +105,8 @@ def find_spans(
     return spans
 
 
-def _positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]:
+def positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]:
+    """Return all signs, raised counts and reports of DRESS, in order of time."""
     positive = [
         *(Evidence(s.at, s.utc_offset_minutes, (s.key,), s) for s in timeline.signs if s.positive),
         *(
@@ -97,6 +115,12 @@ def _positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]
             if is_positive(c, rulebook.parameters)
         ),
     ]
+    times = sorted(evidence.at for evidence in positive)
+    positive += (
+        Evidence(placed(reported, times), reported.utc_offset_minutes, (reported.key,), reported)
+        for reported in timeline.reports
+        if names_dress(reported)
+    )
     return sorted(positive, key=lambda evidence: (evidence.at, evidence.keys))
 
 
@@ -158,18 +182,28 @@ def _was_normal_between(last: Evidence, evidence: Evidence, timeline: Timeline, 
     if isinstance(evidence.source, Sign):
         normal = [s.at for s in timeline.signs if s.label == evidence.source.label and not s.positive]
     else:
-        normal = [c.at for c in timeline.counts if c.counts and not is_positive(c, rulebook.parameters)]
+        normal = [c.at for c in timeline.counts if _is_normal(c, rulebook)]
     return any(last.at.earliest < at.earliest < evidence.at.earliest for at in normal)
 
 
 def _value(evidence: Evidence) -> Decimal | None:
-    if isinstance(evidence.source, Sign):
-        return evidence.source.value
-    return None if evidence.source.alert is None else evidence.source.alert.low
+    match evidence.source:
+        case Sign(value=value):
+            return value
+        case EosinophilCount(alert=alert):
+            return None if alert is None else alert.low
+        case Dated():
+            return None
 
 
 def _measure(evidence: Evidence) -> str:
-    return evidence.source.label if isinstance(evidence.source, Sign) else "eosinophils"
+    match evidence.source:
+        case Sign(label=label):
+            return label
+        case EosinophilCount():
+            return "eosinophils"
+        case Dated():
+            return "report"
 
 
 def _begins_anew(  # noqa: PLR0913 - the walk's whole state; a class would hide that it has none of its own
@@ -190,10 +224,12 @@ def _begins_anew(  # noqa: PLR0913 - the walk's whole state; a class would hide 
     if _days_between(last.at.earliest, last.utc_offset_minutes, evidence) < free_days:
         return False
     span = _span(current, timeline, start, evidence.at.earliest)
-    if not alerts(span) or not any(isinstance(e.source, Sign) for e in current):
-        return True
     quiet_since = _quiet_since(span, rulebook)
     if quiet_since is not None and _days_between(quiet_since, last.utc_offset_minutes, evidence) >= free_days:
+        return True
+    if timeline.is_controlled(evidence.at.earliest):
+        return False
+    if not alerts(span) or not any(e.is_reaction for e in current):
         return True
     if _is_under_new_course(evidence, last, timeline, courses, rulebook):
         return True
@@ -223,10 +259,12 @@ def _days_between(earlier: Instant, utc_offset_minutes: int, evidence: Evidence)
 def _documented_resolution(timeline: Timeline, after: Instant, before: Instant | None) -> Instant | None:
     """Return the latest instant that the first documented resolution between two instants may mean, if there is one.
 
-    One known only by its day is after a sign of that day, and is not before another.
+    One known only by its day is after a sign of that day, and is not before another. What a treatment may only hold
+    down is not resolved.
     """
     for at in timeline.resolutions:
-        if at.latest >= after and (before is None or at.latest < before):
+        inside = at.latest >= after and (before is None or at.latest < before)
+        if inside and not timeline.is_controlled(at.latest):
             return at.latest
     return None
 
@@ -234,15 +272,23 @@ def _documented_resolution(timeline: Timeline, after: Instant, before: Instant |
 def _quiet_since(span: Span, rulebook: Rulebook) -> Instant | None:
     """Return when the last of the episode's signs and counts was documented as gone, or None.
 
-    Counts alone never make a resolution, so an episode without signs has no such instant.
+    Counts alone never make a resolution, so an episode without signs has no such instant. What a treatment may only
+    hold down is not gone.
     """
-    labels = {(sign.kind, _track(sign)) for sign in span.timeline.signs if sign.positive}
-    if not labels:
+    timeline = span.timeline
+    signs = [sign for sign in timeline.signs if sign.positive or not timeline.is_controlled(sign.at.earliest)]
+    gone = _signs_gone(signs)
+    if not gone:
         return None
-    gone = [_sign_gone(span.timeline.signs, kind, track) for kind, track in sorted(labels)]
-    if any(count for count in span.timeline.counts if is_positive(count, rulebook.parameters)):
-        gone.append(_count_gone(span.timeline.counts, rulebook))
+    if any(count for count in timeline.counts if is_positive(count, rulebook.parameters)):
+        gone.append(_count_gone(timeline.counts, rulebook))
     return None if None in gone else max(instant for instant in gone if instant is not None)
+
+
+def _signs_gone(signs: Sequence[Sign]) -> list[Instant | None]:
+    """Return, for each sign that was ever present, when it was documented as gone."""
+    labels = {(sign.kind, _track(sign)) for sign in signs if sign.positive}
+    return [_sign_gone(signs, kind, track) for kind, track in sorted(labels)]
 
 
 def _track(sign: Sign) -> str:
@@ -268,9 +314,14 @@ def _count_gone(counts: Iterable[EosinophilCount], rulebook: Rulebook) -> Instan
     for count in counts:
         if is_positive(count, rulebook.parameters):
             gone = None
-        elif gone is None and count.counts:
+        elif gone is None and _is_normal(count, rulebook):
             gone = count.at.earliest
     return gone
+
+
+def _is_normal(count: EosinophilCount, rulebook: Rulebook) -> bool:
+    """Tell whether a count says that there is no eosinophilia; a low one under masking does not."""
+    return bool(count.counts) and not count.masked_by and not is_positive(count, rulebook.parameters)
 
 
 def _last_observed(timeline: Timeline, since: Instant, rulebook: Rulebook) -> Instant:
@@ -305,3 +356,25 @@ def ending(span: Span, rulebook: Rulebook) -> Ending:
         Closing.LOST_TO_OBSERVATION,
         after_days(last, parameters.lost_to_observation_days.value),
     )
+
+
+def course_of(span: Span, end: Ending, rulebook: Rulebook) -> EpisodeCourse:
+    """Return how an episode stands by its last data: resolved, held down by a treatment, or neither.
+
+    Held down needs more than silence: its signs or the reaction documented as gone while a treatment may have held
+    it down, or, where only counts were ever raised, a low one.
+    """
+    if end.resolved_at is not None:
+        return EpisodeCourse.RESOLVED
+    timeline = span.timeline
+    last_data = max(
+        (*(d.at.earliest for d in (*timeline.measurements, *timeline.findings)), span.last.at.earliest)
+    )
+    if not timeline.is_controlled(last_data):
+        return EpisodeCourse.UNRESOLVED
+    gone = _signs_gone(timeline.signs)
+    counts = [count for count in timeline.counts if count.counts]
+    is_high = bool(counts) and is_positive(counts[-1], rulebook.parameters)
+    said_resolved = any(at.latest >= span.last.at.earliest for at in timeline.resolutions)
+    is_quiet = None not in gone and not (is_high and (not gone or counts[-1].masked_by))
+    return EpisodeCourse.CONTROLLED_UNDER_TREATMENT if said_resolved or is_quiet else EpisodeCourse.UNRESOLVED

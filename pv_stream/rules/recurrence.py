@@ -1,12 +1,15 @@
 """Recurrence: how an episode relates to the earlier ones, and which of them are established.
 
-Established means that an episode was confirmed by a clinician, or reached warning with a RegiSCAR score of "possible"
-or more, or that a drug suspected in it caused a published episode again in a later course (`rechallenge`, as in the founding imatinib
-case): then the earlier counts as established from that moment on, and so does the later one, whatever the score.
+Established means that an episode reached warning with a RegiSCAR score of "possible" or more, that it was reported
+or confirmed as DRESS, or that a drug blamed for it caused a published episode again in a later course
+(`rechallenge`, as in the founding imatinib case): then the earlier counts as established from that moment on, and so
+does the later one, whatever the score. Without an established predecessor a further episode is a repeat at its own
+tier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from pv_stream.domain.assessment import (
     EstablishedBy,
@@ -15,13 +18,19 @@ from pv_stream.domain.assessment import (
     Score,
     Tier,
 )
-from pv_stream.domain.codes import Judgement
+from pv_stream.domain.codes import FindingCode, Judgement, Presence
 from pv_stream.domain.times import Instant, local_day
+from pv_stream.rules.culprits import Blamed
 from pv_stream.rules.episodes import Ending, Span
 from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.second_hits import has_second_hit
 from pv_stream.rules.suspects import Suspect
 from pv_stream.rules.tiers import Verdict
-from pv_stream.rules.timeline import Sign
+from pv_stream.rules.timeline import Timeline
+
+_REACTIVATIONS: Final = frozenset(
+    {FindingCode.HHV6_REACTIVATION, FindingCode.EBV_REACTIVATION, FindingCode.CMV_REACTIVATION}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +39,14 @@ class Draft:
 
     span: Span
     ending: Ending
-    suspects: tuple[Suspect, ...]
+    blamed: Blamed
     score: Score
     verdict: Verdict
     tier: Tier | None
     established_by: EstablishedBy | None = None
     recurrence: RecurrenceFinding | None = None
     judgement: Judgement | None = None
-    named: frozenset[str] = frozenset()
+    second_hit: bool = False
 
     @property
     def is_refuted(self) -> bool:
@@ -50,47 +59,52 @@ class Draft:
         return self.tier is not None and not self.is_refuted
 
     @property
-    def drugs(self) -> frozenset[str]:
-        """Return the suspect drugs."""
-        return frozenset(suspect.course.drug for suspect in self.suspects)
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Return the drugs that the facts blame."""
+        return self.blamed.suspects
 
     @property
     def onset(self) -> tuple[Instant, int]:
-        """Return instant and UTC offset of the first sign, or of the first evidence where no sign is known."""
-        first = next(
-            (e for e in self.span.evidence if isinstance(e.source, Sign)),
-            self.span.opening,
-        )
-        return first.at.earliest, first.utc_offset_minutes
+        """Return instant and UTC offset of the onset."""
+        onset = self.span.onset
+        return onset.at.earliest, onset.utc_offset_minutes
 
 
-def relate(drafts: Sequence[Draft], rulebook: Rulebook) -> tuple[Draft, ...]:
-    """Return the episodes with what establishes them and what makes them recurrences, in order of time."""
+def relate(drafts: Sequence[Draft], timeline: Timeline, rulebook: Rulebook) -> tuple[Draft, ...]:
+    """Return the episodes with what establishes them and what makes them recurrences, in order of time.
+
+    `timeline` is all of the patient.
+    """
     related: list[Draft] = []
     for draft in drafts:
-        related.append(_established_by_itself(draft, rulebook))
+        related.append(_established_alone(draft, rulebook))
         if not draft.alerts:
             continue
         current = len(related) - 1
-        rechallenged = [
-            i for i in range(current) if not related[i].is_refuted and _given_again(related[i], draft)
-        ]
+        predecessors = [i for i in range(current) if not related[i].is_refuted]
+        rechallenged = [i for i in predecessors if _given_again(related[i].blamed, draft.blamed)]
         for index in rechallenged:
             related[index] = _established(related[index], EstablishedBy.RECHALLENGE)
         if rechallenged:
             related[current] = _established(related[current], EstablishedBy.RECHALLENGE)
-        finding = _classify(related, rechallenged, rulebook)
+        finding = _classify(related, predecessors, rechallenged, timeline, rulebook)
         if finding is not None:
-            related[current] = replace(related[current], recurrence=finding, tier=Tier.CRITICAL)
-    return tuple(related)
+            tier = draft.tier if finding.primary is RecurrenceClass.REPEAT else Tier.CRITICAL
+            related[current] = replace(related[current], recurrence=finding, tier=tier)
+    return tuple(_with_second_hit(draft, rulebook) for draft in related)
 
 
-def _established_by_itself(draft: Draft, rulebook: Rulebook) -> Draft:
+def _established_alone(draft: Draft, rulebook: Rulebook) -> Draft:
+    """Return an episode with what establishes it without any other episode."""
+    if draft.is_refuted:
+        return draft
     if draft.judgement is Judgement.CONFIRMED:
         return _established(draft, EstablishedBy.CONFIRMED)
     enough = draft.score.total.current >= rulebook.parameters.warning_score_min.value
-    if draft.alerts and draft.tier is not None and draft.tier >= Tier.WARNING and enough:
+    if draft.tier is not None and draft.tier >= Tier.WARNING and enough:
         return _established(draft, EstablishedBy.SCORE)
+    if draft.span.reports:
+        return _established(draft, EstablishedBy.REPORT)
     return draft
 
 
@@ -98,37 +112,93 @@ def _established(draft: Draft, by: EstablishedBy) -> Draft:
     return draft if draft.established_by is not None else replace(draft, established_by=by)
 
 
-def _given_again(earlier: Draft, later: Draft) -> bool:
-    """Tell whether a drug suspected earlier is suspected again in a later course."""
-    courses = {suspect.course.drug: suspect.course.index for suspect in earlier.suspects}
-    return any(
-        suspect.course.drug in courses and suspect.course.index > courses[suspect.course.drug]
-        for suspect in later.suspects
+def _with_second_hit(draft: Draft, rulebook: Rulebook) -> Draft:
+    if not draft.alerts or not has_second_hit(draft.blamed, rulebook):
+        return draft
+    tier = draft.tier if draft.established_by is None else Tier.CRITICAL
+    return replace(draft, second_hit=True, tier=tier)
+
+
+def _given_again(earlier: Blamed, later: Blamed) -> bool:
+    """Tell whether a drug blamed earlier is blamed again in a later course, or reported to have caused it again."""
+    return any(earlier.is_met_again_by(suspect.course) for suspect in later.seen) or any(
+        named.recurred and named.drug in earlier.drugs for named in later.reported
     )
 
 
 def _classify(
-    related: Sequence[Draft], rechallenged: Sequence[int], rulebook: Rulebook
+    related: Sequence[Draft],
+    predecessors: Sequence[int],
+    rechallenged: Sequence[int],
+    timeline: Timeline,
+    rulebook: Rulebook,
 ) -> RecurrenceFinding | None:
-    *earlier, current = related
-    established = [i for i, draft in enumerate(earlier) if draft.established_by is not None]
+    current = related[-1]
+    established = [i for i in predecessors if related[i].established_by is not None]
     if not established:
-        return None
-    partners = {drug: rulebook.class_partners.get(drug, frozenset()) for drug in current.drugs}
-    cross = [i for i in established if any(others & earlier[i].drugs for others in partners.values())]
-    blamed = frozenset[str]().union(*(earlier[i].drugs for i in established))
-    new = {drug for drug, others in partners.items() if drug not in blamed and not others & blamed}
-    classes = [
-        (RecurrenceClass.RECHALLENGE, list(rechallenged)),
-        (RecurrenceClass.CROSS_REACTIVE, cross),
-        (RecurrenceClass.NEW_CULPRIT, established if new else []),
-        (RecurrenceClass.RELAPSE_WITHOUT_DRUG, established),
-    ]
-    (primary, of), *others = [(name, found) for name, found in classes if found]
-    contributing = tuple(
-        name for name, _ in others if name in {RecurrenceClass.CROSS_REACTIVE, RecurrenceClass.NEW_CULPRIT}
+        return _finding(related, [(RecurrenceClass.REPEAT, predecessors)]) if predecessors else None
+    cross = [i for i in established if _cross_reacts(related[i].blamed, current.blamed, rulebook)]
+    has_new = _has_new_drug([related[i].blamed for i in established], current.blamed, rulebook)
+    reactivated = _is_reactivated(current, timeline, rulebook)
+    return _finding(
+        related,
+        [
+            (RecurrenceClass.RECHALLENGE, rechallenged),
+            (RecurrenceClass.CROSS_REACTIVE, cross),
+            (RecurrenceClass.NEW_CULPRIT, established if has_new else ()),
+            (RecurrenceClass.VIRAL_REACTIVATION, established if reactivated else ()),
+            (RecurrenceClass.RELAPSE_WITHOUT_DRUG, established),
+        ],
     )
-    return RecurrenceFinding(primary, contributing, of[-1], _days_between(earlier[of[-1]], current))
+
+
+def _finding(
+    related: Sequence[Draft], classes: Iterable[tuple[RecurrenceClass, Sequence[int]]]
+) -> RecurrenceFinding:
+    """Return the first class that has an earlier episode, of the latest such; the others contribute."""
+    (primary, of), *others = [(name, found) for name, found in classes if found]
+    contributing = tuple(name for name, _ in others if name is not RecurrenceClass.RELAPSE_WITHOUT_DRUG)
+    return RecurrenceFinding(primary, contributing, of[-1], _days_between(related[of[-1]], related[-1]))
+
+
+def _cross_reacts(earlier: Blamed, later: Blamed, rulebook: Rulebook) -> bool:
+    """Tell whether a drug blamed later, that was begun since or not blamed before, cross-reacts with an earlier one."""
+
+    def partners(drug: str) -> frozenset[str]:
+        return rulebook.class_partners.get(drug, frozenset()) & (earlier.drugs - {drug})
+
+    begun_since = (
+        suspect.course.drug
+        for suspect in later.seen
+        if suspect.course.drug not in earlier.drugs
+        or (
+            suspect.course.first.earliest > earlier.span.opening.at.latest
+            and not earlier.is_met_again_by(suspect.course)
+        )
+    )
+    named = (reported.drug for reported in later.reported if reported.drug not in earlier.drugs)
+    return any(partners(drug) for drug in (*begun_since, *named))
+
+
+def _has_new_drug(earlier: Sequence[Blamed], later: Blamed, rulebook: Rulebook) -> bool:
+    blamed = frozenset[str]().union(*(episode.drugs for episode in earlier))
+    drugs = {*(suspect.course.drug for suspect in later.seen), *(named.drug for named in later.reported)}
+    return any(
+        drug not in blamed and not rulebook.class_partners.get(drug, frozenset()) & blamed for drug in drugs
+    )
+
+
+def _is_reactivated(draft: Draft, timeline: Timeline, rulebook: Rulebook) -> bool:
+    """Tell whether a reactivation of HHV-6, EBV or CMV was found around the onset, before or after."""
+    onset, offset = draft.onset
+    day, days = local_day(onset, offset), rulebook.parameters.viral_reactivation_days.value
+    return any(
+        dated.content.code in _REACTIVATIONS
+        and dated.content.presence is Presence.PRESENT
+        and local_day(dated.at.latest, dated.utc_offset_minutes) >= day - days
+        and local_day(dated.at.earliest, dated.utc_offset_minutes) <= day + days
+        for dated in timeline.findings
+    )
 
 
 def _days_between(earlier: Draft, later: Draft) -> int:

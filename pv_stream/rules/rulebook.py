@@ -1,21 +1,18 @@
 """The rulebook: every clinical number with its source, as typed values.
 
-The shell reads the TOML and gives the parsed tables and the digest of the file's bytes; nothing here opens a file.
-`parse_rulebook` checks that each number names a source that exists, that codes and names are unique, and that the
-parameters that bound each other are in order. Rules take a `Rulebook` and hold no clinical number of their own.
+Rules take a `Rulebook` and hold no clinical number of their own. What a file of one may say is checked by
+`rules.rulebook_check`, and the shell reads the file: nothing here opens one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from itertools import pairwise
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 from pv_stream.domain.codes import Analyte, Route, TreatmentKind
-from pv_stream.errors import RulebookError
 
 
 class _Entry:
@@ -103,6 +100,7 @@ class Parameters(_Entry):
     treatment_interval_hours: Count
     withdrawal_days: Count
     withdrawal_cut_percent: Number
+    viral_reactivation_days: Count
     clinical_resolution_celsius: Number
     clinical_resolution_hours: Count
     clinical_resolution_readings_min: Count
@@ -258,49 +256,8 @@ class Rulebook(_Entry):
         return (drug.threshold_per_ul or self.defaults.threshold_per_ul).value
 
 
-_TABLES: TypeAdapter[Rulebook] = TypeAdapter(Rulebook)
-
-
-def parse_rulebook(tables: Mapping[str, Any], *, digest: str) -> Rulebook:
-    """Check the parsed tables of a rulebook and return it typed.
-
-    Raises RulebookError naming the first entry that is wrong.
-    """
-    try:
-        rulebook = _TABLES.validate_python({**tables, "digest": digest})
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        msg = f"rulebook: {place}: {first['msg']}"
-        raise RulebookError(msg) from None
-    _check(rulebook)
-    return rulebook
-
-
-def _check(rulebook: Rulebook) -> None:
-    for source in _named_sources(rulebook):
-        if source not in rulebook.sources:
-            msg = f"rulebook {rulebook.version}: source {source!r} is named but not listed under [sources]"
-            raise RulebookError(msg)
-    missing = sorted(set(Analyte) - set(rulebook.plausibility))
-    if missing:
-        msg = f"rulebook {rulebook.version}: [plausibility] has no limits for {', '.join(missing)}"
-        raise RulebookError(msg)
-    _check_ascending(rulebook)
-    _check_unique("name", _all_names(rulebook), rulebook.version)
-    _check_unique("RxNorm code", _all_rxnorm(rulebook), rulebook.version)
-    for treatment in rulebook.treatments:
-        if (treatment.kind is TreatmentKind.STEROID) is (treatment.prednisone_equivalent is None):
-            msg = f"rulebook {rulebook.version}: {treatment.name!r}: prednisone_equivalent is for every steroid, and for no other"
-            raise RulebookError(msg)
-    for group in rulebook.classes:
-        _check_known(group.members, rulebook, f"class {group.name!r}")
-    for combination in rulebook.combinations:
-        _check_known(combination.ingredients, rulebook, f"combination {combination.names[0]!r}")
-
-
 #: Parameters of which each must not be above the next.
-_ASCENDING: Final = (
+ASCENDING: Final = (
     ("eosinophils_low_per_ul", "eosinophils_high_per_ul"),
     ("eosinophils_low_percent", "eosinophils_high_percent"),
     ("fever_sign_celsius", "fever_score_celsius"),
@@ -309,76 +266,3 @@ _ASCENDING: Final = (
     ("course_gap_days", "course_record_gap_days"),
     ("disease_free_days", "lost_to_observation_days"),
 )
-
-
-def _check_ascending(rulebook: Rulebook) -> None:
-    for names in _ASCENDING:
-        for low, high in pairwise(names):
-            values = [getattr(rulebook.parameters, name).value for name in (low, high)]
-            if values[0] > values[1]:
-                msg = f"rulebook {rulebook.version}: {low} is {values[0]}, above {high}, which is {values[1]}"
-                raise RulebookError(msg)
-    for analyte, limits in rulebook.plausibility.items():
-        if limits.minimum > limits.maximum:
-            msg = f"rulebook {rulebook.version}: the minimum of {analyte} under [plausibility] is above its maximum"
-            raise RulebookError(msg)
-
-
-def _check_known(names: Iterable[str], rulebook: Rulebook, where: str) -> None:
-    for name in names:
-        if name not in rulebook.watched:
-            msg = f"rulebook {rulebook.version}: {where} names {name!r}, which is not under [[drugs]]"
-            raise RulebookError(msg)
-
-
-def _check_unique(what: str, values: Iterable[str], version: str) -> None:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            msg = f"rulebook {version}: {what} {value!r} stands twice"
-            raise RulebookError(msg)
-        seen.add(value)
-
-
-def _all_names(rulebook: Rulebook) -> Iterable[str]:
-    for drug in rulebook.drugs:
-        yield from drug.names
-        for prodrug in drug.prodrugs:
-            yield from prodrug.names
-    for combination in rulebook.combinations:
-        yield from combination.names
-    for treatment in rulebook.treatments:
-        yield from treatment.names
-
-
-def _all_rxnorm(rulebook: Rulebook) -> Iterable[str]:
-    codes = [
-        *(drug.rxnorm for drug in rulebook.drugs),
-        *(prodrug.rxnorm for drug in rulebook.drugs for prodrug in drug.prodrugs),
-        *(treatment.rxnorm for treatment in rulebook.treatments),
-    ]
-    return [code for code in codes if code is not None]
-
-
-def _named_sources(rulebook: Rulebook) -> Iterable[str]:
-    parameters = rulebook.parameters
-    for name in parameters.__dataclass_fields__:
-        yield getattr(parameters, name).source
-    for limits in rulebook.plausibility.values():
-        yield limits.source
-    yield rulebook.plausibility_of_counts.fraction_below_per_ul.source
-    yield rulebook.defaults.threshold_per_ul.source
-    for drug in rulebook.drugs:
-        for name in drug.__dataclass_fields__:
-            value = getattr(drug, name)
-            if isinstance(value, Count):
-                yield value.source
-        if drug.reported_in is not None:
-            yield drug.reported_in
-    for treatment in rulebook.treatments:
-        numbers = (treatment.prednisone_equivalent, treatment.masking_days, treatment.course_gap_days)
-        yield from (number.source for number in numbers if number is not None)
-    for combination in rulebook.combinations:
-        yield combination.source
-    for group in rulebook.classes:
-        yield group.source

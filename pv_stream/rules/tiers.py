@@ -4,12 +4,13 @@ Each row is a name, a tier and a condition on a `Situation`; the first row that 
 highest tier down. Rows that need an earlier episode (recurrence, restart) are in their own modules.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from pv_stream.domain.assessment import Score, Tier
+from pv_stream.domain.facts import Report
 from pv_stream.rules.baselines import has_multiplied
 from pv_stream.rules.items import is_positive
 from pv_stream.rules.rulebook import Parameters, Rulebook
@@ -32,6 +33,8 @@ class Situation:
     organ: bool = False
     preexisting: bool = False
     doubled: bool = False
+    reported: bool = False
+    reported_serious: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ WITHOUT_WATCHED_DRUG: Final = Row(
     "score_probable_without_watched_drug",
     Tier.WARNING,
     lambda s, p: s.score >= p.critical_score_min.value,
+)
+
+#: A reaction reported as DRESS, whatever drugs were given and whatever else is known.
+REPORTED: Final = (
+    Row("reported_serious_dress", Tier.CRITICAL, lambda s, _: s.reported_serious),
+    Row("reported_dress", Tier.WARNING, lambda s, _: s.reported),
 )
 
 
@@ -130,3 +139,19 @@ def situation_of(suspect: Suspect, score: Score, baseline: Decimal | None, ruleb
         preexisting=preexisting,
         doubled=baseline is not None and has_multiplied(counts, baseline, rulebook),
     )
+
+
+def judge_reported(verdict: Verdict, reports: Sequence[Report], score: Score, rulebook: Rulebook) -> Verdict:
+    """Return the verdict, on a row for reported DRESS where that is higher than what the facts reach.
+
+    A report that does not say how serious the reaction was is not one of a serious reaction.
+    """
+    situation = Situation(
+        score.total.current,
+        reported=bool(reports),
+        reported_serious=any(report.serious is True for report in reports),
+    )
+    row = next((row for row in REPORTED if row.holds(situation, rulebook.parameters)), None)
+    if row is None or (verdict.row is not None and verdict.row.tier >= row.tier):
+        return verdict
+    return replace(verdict, row=row)

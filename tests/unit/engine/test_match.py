@@ -91,7 +91,7 @@ AGAIN = assessed(
 
 
 def _restart(course: str, drug: str = "imatinib") -> RestartAssessment:
-    return replace(AGAIN.restarts[0], course=tuple(map(FactKey, course)), drug=drug)
+    return replace(AGAIN.restarts[0], course=tuple(map(FactKey, course)), drugs=(drug,))
 
 
 def _warned(courses: Sequence[str]) -> list[PublishedRestart]:

@@ -7,7 +7,12 @@ from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import FactArrived
 from tests.builders import assessed, at, dose, eosinophils, present, stop, temperature
 
-RECHALLENGE, CROSS, NEW, RELAPSE = RecurrenceClass
+RECHALLENGE, CROSS, NEW = (
+    RecurrenceClass.RECHALLENGE,
+    RecurrenceClass.CROSS_REACTIVE,
+    RecurrenceClass.NEW_CULPRIT,
+)
+RELAPSE, REPEAT = RecurrenceClass.RELAPSE_WITHOUT_DRUG, RecurrenceClass.REPEAT
 
 
 def _course(drug: str, day: int) -> list[FactArrived]:
@@ -125,7 +130,8 @@ def test_a_candidate_again_establishes_nothing() -> None:
 
 def test_without_an_established_predecessor_it_is_a_repeat_at_its_own_tier() -> None:
     _, second = _episodes(_course("imatinib", 0), _mild(15), _course("allopurinol", 100), _mild(110))
-    assert (second.recurrence, second.tier) == (None, Tier.WARNING)
+    assert second.recurrence is not None
+    assert (second.recurrence.primary, second.recurrence.interval_days, second.tier) == (REPEAT, 95, Tier.WARNING)
 
 
 def test_the_imatinib_case_is_a_rechallenge_at_1690() -> None:
