@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from pv_stream.domain.codes import HoldCode, Judgement
+from pv_stream.domain.criteria import Criteria, SuspectReason, WhoUmc
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
 
@@ -102,6 +103,14 @@ class Closing(StrEnum):
     REFUTED = "refuted"
 
 
+class EpisodeCourse(StrEnum):
+    """Say how an episode stands by its last data; silence is `unresolved`."""
+
+    UNRESOLVED = "unresolved"
+    CONTROLLED_UNDER_TREATMENT = "controlled_under_treatment"
+    RESOLVED = "resolved"
+
+
 class EpisodeFlag(StrEnum):
     """Mark what a reader must know about an episode."""
 
@@ -162,7 +171,9 @@ class Score:
 class Culprit:
     """Hold one suspect drug of an episode with its rank (1 is first; ties share a rank) and why.
 
-    `course_start` is None for a drug that only a report names.
+    `course_start` is None for a drug that only a report or a clinician names; such a drug has no `reasons`, and its
+    causality (`naranjo`, `who_umc`) is not assessed. `product` names the ingredients where it was given as one
+    product of several.
     """
 
     drug: str
@@ -175,6 +186,10 @@ class Culprit:
     course_start: Instant | None
     evidence: tuple[FactKey, ...]
     named_by: tuple[NamedBy, ...] = (NamedBy.FACTS,)
+    reasons: tuple[SuspectReason, ...] = ()
+    product: tuple[str, ...] = ()
+    naranjo: int | None = None
+    who_umc: WhoUmc | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +225,7 @@ class EpisodeAssessment:
     eosinophils_are_more: bool
     threshold_per_ul: int | None
     score: Score
+    criteria: Criteria
     established_by: EstablishedBy | None
     recurrence: RecurrenceFinding | None
     resolved_at: Instant | None

@@ -16,10 +16,12 @@ from pv_stream.domain.assessment import (
     Score,
 )
 from pv_stream.domain.codes import EvidenceFlag
+from pv_stream.domain.criteria import Criteria
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
+from pv_stream.rules.appraisal import appraise
 from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.culprits import blame, with_named, with_partners
@@ -30,7 +32,7 @@ from pv_stream.rules.reports import drugs_of_dress, watching
 from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.suspects import Suspect, find_suspects, rank
+from pv_stream.rules.suspects import Suspect, find_suspects
 from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_reported
 from pv_stream.rules.timeline import EosinophilCount, Reading, Timeline, build_timeline
 from pv_stream.rules.unwatched import exposure_flags
@@ -60,11 +62,14 @@ def assess(
         if _is_kept(draft):
             drafts.append(_with_partners(draft, courses, rulebook))
     related = relate(drafts, timeline, rulebook)
+    appraisals = appraise(related, timeline, courses, rulebook)
     culprits = [
-        with_named(rank(draft.suspects, draft.span, rulebook), draft.blamed, rulebook) for draft in related
+        with_named(appraisal.culprits, draft.blamed, rulebook)
+        for draft, appraisal in zip(related, appraisals, strict=True)
     ]
     episodes = tuple(
-        _episode(draft, named, courses, rulebook) for draft, named in zip(related, culprits, strict=True)
+        _episode(draft, named, appraisal.criteria, courses, rulebook)
+        for draft, named, appraisal in zip(related, culprits, appraisals, strict=True)
     )
     return Assessment(
         episodes=episodes,
@@ -73,9 +78,7 @@ def assess(
     )
 
 
-def _named(
-    timeline: Timeline, verdicts: Sequence[ClinicianVerdict], rulebook: Rulebook
-) -> frozenset[str]:
+def _named(timeline: Timeline, verdicts: Sequence[ClinicianVerdict], rulebook: Rulebook) -> frozenset[str]:
     """Return the drugs that a report of DRESS or a clinician named."""
     by_clinicians = (drug for verdict in verdicts for drug in verdict.drugs)
     return drugs_of_dress(timeline.reports, rulebook).union(by_clinicians)
@@ -144,7 +147,7 @@ def _score(span: Span, end: Ending, rulebook: Rulebook) -> Score:
 
 
 def _episode(
-    draft: Draft, culprits: tuple[Culprit, ...], courses: Courses, rulebook: Rulebook
+    draft: Draft, culprits: tuple[Culprit, ...], criteria: Criteria, courses: Courses, rulebook: Rulebook
 ) -> EpisodeAssessment:
     onset, offset = draft.onset
     peak, reading = _peak(draft.span) or (None, None)
@@ -161,6 +164,7 @@ def _episode(
         eosinophils_are_more=reading is not None and reading.high is None,
         threshold_per_ul=_threshold(draft, rulebook),
         score=draft.score,
+        criteria=criteria,
         established_by=draft.established_by,
         recurrence=draft.recurrence,
         resolved_at=draft.ending.resolved_at,

@@ -1,20 +1,16 @@
-"""Suspects: the watched drugs that an episode may be due to, ranked, each with what it was seen with.
+"""Suspects: the watched drugs that an episode may be due to, each with what it was seen with.
 
-A drug is suspect when any positive evidence of the episode lies in the window of one of its courses. Rank follows
-latency: core and re-exposure first, then the shoulders, then what is not known exactly; a drug begun after the
-onset comes last. Within that, a drug that harms by some routes only ranks lower while its route is unknown. Ties
-share a rank.
+A drug is suspect when any positive evidence of the episode lies in the window of one of its courses. Their order
+follows latency; `rules.ranking` says how, and what decides among equals.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pv_stream.domain.assessment import Culprit, Latency
-from pv_stream.domain.ids import FactKey
+from pv_stream.domain.assessment import Latency
 from pv_stream.rules.courses import (
     Course,
     WindowPosition,
-    exposure_state,
     window_position,
 )
 from pv_stream.rules.episodes import Courses, Evidence, Span
@@ -78,30 +74,3 @@ def _best_course(span: Span, courses: tuple[Course, ...], rulebook: Rulebook) ->
         evidence=tuple(explained),
         began_after_onset=first.keys != span.opening.keys and course.first.earliest > span.opening.at.latest,
     )
-
-
-def rank(suspects: tuple[Suspect, ...], span: Span, rulebook: Rulebook) -> tuple[Culprit, ...]:
-    """Return the suspects as culprits with their ranks."""
-    return tuple(
-        Culprit(
-            drug=suspect.course.drug,
-            rxnorm=rulebook.watched[suspect.course.drug].rxnorm,
-            rank=1 + sum(other.order < suspect.order for other in suspects),
-            latency_days=suspect.position.days,
-            latency=suspect.position.latency,
-            exposure=exposure_state(
-                suspect.course,
-                span.last.at.earliest,
-                span.last.utc_offset_minutes,
-                rulebook,
-            ),
-            threshold_per_ul=rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug]),
-            course_start=suspect.course.first.earliest,
-            evidence=_course_evidence(suspect.course),
-        )
-        for suspect in suspects
-    )
-
-
-def _course_evidence(course: Course) -> tuple[FactKey, ...]:
-    return course.records[:1]
