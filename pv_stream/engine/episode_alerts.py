@@ -12,7 +12,14 @@ from pv_stream.domain.assessment import Assessment, Closing, EpisodeAssessment, 
 from pv_stream.domain.codes import Judgement
 from pv_stream.domain.ids import AlertId, EpisodeId, RecurrenceId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import LIVE, AlertLine, EpisodeState, PublishedEpisode, RecurrenceLine
+from pv_stream.domain.published import (
+    LIVE,
+    STANDING,
+    AlertLine,
+    EpisodeState,
+    PublishedEpisode,
+    RecurrenceLine,
+)
 from pv_stream.engine import telling
 from pv_stream.engine.match import Matched
 from pv_stream.engine.telling import Occasion

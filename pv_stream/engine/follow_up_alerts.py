@@ -8,7 +8,7 @@ from dataclasses import replace
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.ids import AlertId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import LIVE, AlertLine, EpisodeState, PublishedEpisode
+from pv_stream.domain.published import LIVE, STANDING, AlertLine, EpisodeState, PublishedEpisode
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.telling import Occasion
@@ -32,7 +32,7 @@ def ask(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output]) ->
         alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.FOLLOW_UP_DUE, episode.episode_id))
         line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.INFO)
     else:
-        again = AlertStatus.RAISED if old.status is AlertStatus.WITHDRAWN else AlertStatus.REVISED
+        again = AlertStatus.REVISED if old.status is AlertStatus.CLOSED else AlertStatus.RAISED
         line = old.revised(again, Tier.INFO)
     outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.FOLLOW_UP_DUE, None))
     return replace(episode, follow_up=line)
@@ -53,6 +53,27 @@ def settle(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output])
         status, closing, reason = AlertStatus.CLOSED, DOCUMENTED, reasons.FOLLOWED_UP
     line = old.revised(status, Tier.INFO)
     outputs.append(telling.follow_up_alert(occasion, episode, line, reason, closing))
+    return replace(episode, follow_up=line)
+
+
+def hand_over(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
+    """Tell that a follow-up is asked for under the patient record that this one was merged into."""
+    old = episode.follow_up
+    if old is None or old.status not in STANDING:
+        return episode
+    line = old.revised(AlertStatus.TRANSFERRED, old.tier)
+    outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.HANDED_OVER, None))
+    return replace(episode, follow_up=line)
+
+
+def take_over(
+    episode: PublishedEpisode, inherited: AlertLine, occasion: Occasion, outputs: list[Output]
+) -> PublishedEpisode:
+    """Ask, under this patient record, for the follow-up that a merged one asked for."""
+    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.FOLLOW_UP_DUE, episode.episode_id))
+    line = AlertLine(alert_id, 0, inherited.status, inherited.tier)
+    line = line.revised(AlertStatus.RAISED, Tier.INFO, (inherited,))
+    outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.TAKEN_OVER, None))
     return replace(episode, follow_up=line)
 
 

@@ -37,7 +37,8 @@ def match_episodes(
     known: list[int | None] = [None] * len(assessed)
     taken: set[int] = set()
     living = {new for _, old, new in overlaps if not published[old].sealed}
-    for _, old, new in sorted(overlaps, key=lambda o: (-o[0], o[1], o[2])):
+    # What was taken over from a merged patient record, and never told of here, gives way to what was.
+    for _, old, new in sorted(overlaps, key=lambda o: (published[o[1]].case_revision == 0, -o[0], *o[1:])):
         if published[old].sealed and new in living:
             continue
         if known[new] is None and old not in taken:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pv_stream.domain.assessment import Assessment, RestartAssessment
 from pv_stream.domain.ids import AlertId, EpisodeId, derive_new_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import LIVE, AlertLine, PublishedRestart
+from pv_stream.domain.published import LIVE, STANDING, AlertLine, PublishedRestart
 from pv_stream.engine import telling
 from pv_stream.engine.match import Matched, match_restarts
 from pv_stream.engine.telling import Occasion
@@ -68,7 +68,7 @@ def _tell_known_restart(
         return replace(old, course=course)
     falls = bool(occasion.replaced) or occasion.is_rulebook
     tier = assessed.tier if falls else max(old.alert.tier, assessed.tier)
-    withdrawn = old.alert.status is AlertStatus.WITHDRAWN
+    withdrawn = old.alert.status in {AlertStatus.WITHDRAWN, AlertStatus.TRANSFERRED}
     changed = (assessed.relation, assessed.started_at, of_episode) != (
         old.last.relation,
         old.last.started_at,
@@ -90,3 +90,59 @@ def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[O
     reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.NO_RESTART
     outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reason))
     return replace(old, alert=line)
+
+
+def hand_over(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
+    """Tell that a restart is warned of under the patient record that this one was merged into."""
+    if old.alert.status not in STANDING:
+        return old
+    line = old.alert.revised(AlertStatus.TRANSFERRED, old.alert.tier)
+    outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.HANDED_OVER))
+    return replace(old, alert=line)
+
+
+def take_over(
+    told: tuple[PublishedRestart, ...],
+    inherited: tuple[PublishedRestart, ...],
+    occasion: Occasion,
+    outputs: list[Output],
+) -> tuple[PublishedRestart, ...]:
+    """Warn, under this patient record, of the restarts that a merged one warned of.
+
+    A restart of the same drug with a record in common is the same warning.
+    """
+    restarts = list(told)
+    for restart in inherited:
+        if restart.alert.status not in STANDING:
+            continue
+        index = next((i for i, known in enumerate(restarts) if _is_same(known, restart)), len(restarts))
+        if index == len(restarts):
+            restarts.append(_not_told_yet(restart, restarts, occasion))
+        own = restarts[index]
+        status = _status_after(own.alert, restart.alert)
+        line = own.alert.revised(status, max(own.alert.tier, restart.alert.tier), (restart.alert,))
+        outputs.append(telling.restart_alert(occasion, line, own.last, own.of_episode, reasons.TAKEN_OVER))
+        restarts[index] = replace(own, alert=line)
+    return tuple(restarts)
+
+
+def _is_same(one: PublishedRestart, other: PublishedRestart) -> bool:
+    return one.last.drug == other.last.drug and not set(one.course).isdisjoint(other.course)
+
+
+def _not_told_yet(
+    restart: PublishedRestart, known: list[PublishedRestart], occasion: Occasion
+) -> PublishedRestart:
+    subject = (occasion.patient_id, AlertKind.CULPRIT_RESTART, restart.of_episode, restart.last.drug)
+    used = frozenset(each.alert.alert_id for each in known)
+    alert_id = AlertId(derive_new_id("al", (*subject, restart.course[0]), used))
+    return replace(restart, alert=AlertLine(alert_id, 0, AlertStatus.WITHDRAWN, restart.alert.tier))
+
+
+def _status_after(own: AlertLine, inherited: AlertLine) -> AlertStatus:
+    """Return the status of a warning that takes over another: open when either was."""
+    if own.status in LIVE:
+        return AlertStatus.REVISED
+    if inherited.status not in LIVE:
+        return AlertStatus.CLOSED
+    return AlertStatus.REVISED if own.status is AlertStatus.CLOSED else AlertStatus.RAISED

@@ -53,6 +53,40 @@ def _tell_review(
         alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, review.fact))
         line = AlertLine(alert_id, 1, AlertStatus.RAISED, Tier.INFO)
     else:
-        line = old.alert.revised(AlertStatus.REVISED, Tier.INFO)
+        moved = old.alert.status is AlertStatus.TRANSFERRED
+        line = old.alert.revised(AlertStatus.RAISED if moved else AlertStatus.REVISED, Tier.INFO)
     outputs.append(telling.review_alert(occasion, line, review, reasons.review_reason(review)))
     return PublishedReview(line, review)
+
+
+def hand_over(old: PublishedReview, occasion: Occasion, outputs: list[Output]) -> PublishedReview:
+    """Tell that a value waits under the patient record that this one was merged into."""
+    if old.alert.status not in LIVE:
+        return old
+    line = old.alert.revised(AlertStatus.TRANSFERRED, old.alert.tier)
+    outputs.append(telling.review_alert(occasion, line, old.last, reasons.HANDED_OVER))
+    return replace(old, alert=line)
+
+
+def take_over(
+    told: tuple[PublishedReview, ...],
+    inherited: tuple[PublishedReview, ...],
+    occasion: Occasion,
+    outputs: list[Output],
+) -> tuple[PublishedReview, ...]:
+    """Tell, under this patient record, of the values that wait for a person in a merged one."""
+    reviews = list(told)
+    for review in inherited:
+        if review.alert.status not in LIVE:
+            continue
+        fact = review.last.fact
+        index = next((i for i, known in enumerate(reviews) if known.last.fact == fact), len(reviews))
+        if index == len(reviews):
+            alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.DATA_REVIEW, fact))
+            reviews.append(replace(review, alert=AlertLine(alert_id, 0, AlertStatus.WITHDRAWN, Tier.INFO)))
+        own = reviews[index]
+        status = AlertStatus.RAISED if own.alert.revision == 0 else AlertStatus.REVISED
+        line = own.alert.revised(status, Tier.INFO, (review.alert,))
+        outputs.append(telling.review_alert(occasion, line, own.last, reasons.TAKEN_OVER))
+        reviews[index] = replace(own, alert=line)
+    return tuple(reviews)

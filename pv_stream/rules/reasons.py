@@ -143,6 +143,8 @@ NOT_BY_THIS_RULEBOOK: Final = "Under the rulebook that is now in force this is n
 JOINED_BY_THIS_RULEBOOK: Final = (
     "Under the rulebook that is now in force this episode and another are one, which goes on."
 )
+HANDED_OVER: Final = "This patient record was merged into another, under which the alert goes on."
+TAKEN_OVER: Final = "This alert goes on from another record of the same patient, which was merged into this one."
 INCOMPLETE: Final = (
     "What is told of this patient may be incomplete: a record could not be used. The operator can tell which."
 )
