@@ -232,7 +232,9 @@ class Rulebook(_Entry):
 
     @cached_property
     def _treatments(self) -> Mapping[str, Treatment]:
-        return {name: treatment for treatment in self.treatments for name in (treatment.name, *treatment.names)}
+        return {
+            name: treatment for treatment in self.treatments for name in (treatment.name, *treatment.names)
+        }
 
     def treatment_called(self, name: str) -> Treatment | None:
         """Return the treatment of an exact listed name or brand in lower case, or None."""

@@ -11,7 +11,8 @@ import pytest
 
 from pv_stream import rulebooks
 from pv_stream.errors import RulebookError
-from pv_stream.rules.rulebook import Rulebook, parse_rulebook
+from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.rulebook_check import parse_rulebook
 from tests.builders import RULEBOOK
 
 TABLES = tomllib.loads(
