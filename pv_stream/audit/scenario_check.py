@@ -69,13 +69,24 @@ def check_case(scenario: Scenario, case: Case, rulebook: Rulebook) -> Verdict:
 def run_case(records: Sequence[TimedRecord], rulebook: Rulebook) -> tuple[Came, ...]:
     """Return what the fold says to records, in the order in which it says it."""
     fold = ShardFold(shard=0, shard_count=1, rulebook=rulebook)
-    run = fold.process(
-        [RawRecord(position, record.key, record.value) for position, record in enumerate(records)]
-    )
-    fold.commit(run)
-    return tuple(
-        _came(output.stream, json.loads(output.value), records[output.position]) for output in run.outputs
-    )
+    came: list[Came] = []
+    waiting: list[RawRecord] = []
+    for position, record in enumerate(records):
+        value = record.value
+        if record.act is not None:
+            came += _fold(fold, waiting, records)
+            waiting = []
+            value = record.act.write(told.value for told in came if told.output == "alert")
+        waiting.append(RawRecord(position, record.key, value))
+    return (*came, *_fold(fold, waiting, records))
+
+
+def _fold(fold: ShardFold, run: Sequence[RawRecord], records: Sequence[TimedRecord]) -> list[Came]:
+    folded = fold.process(run)
+    fold.commit(folded)
+    return [
+        _came(output.stream, json.loads(output.value), records[output.position]) for output in folded.outputs
+    ]
 
 
 def _came(stream: OutputStream, value: Mapping[str, Any], record: TimedRecord) -> Came:
@@ -205,6 +216,8 @@ _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "relation": _part("restart", "relation"),
     "drug": _part("restart", "drug"),
     "review": _part("review", "code"),
+    "acknowledged": _part("acknowledged", "tier"),
+    "override": _part("acknowledged", "override_reason"),
 }
 
 

@@ -13,8 +13,10 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from pv_stream.audit.scenario import Case, Given, Scenario
+from pv_stream.audit.scenario_acts import ACT_WORDS, ACTOR_DEFAULT, FIRST, LATEST, Act
 from pv_stream.audit.scenario_file import read_instant
 from pv_stream.codec.events import encode_event
+from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import (
     UNIT_OF,
     Analyte,
@@ -47,7 +49,8 @@ from pv_stream.domain.facts import (
     Statement,
     VersionOrder,
 )
-from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.ids import ActionId, FactKey, PatientId
+from pv_stream.domain.outputs import AlertKind
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, exactly
 from pv_stream.errors import DataError
 
@@ -71,11 +74,12 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TimedRecord:
-    """Hold the bytes of one record and when it is received."""
+    """Hold the bytes of one record and when it is received; those of an act are written when its turn comes."""
 
     received: Instant
     key: bytes | None
     value: bytes
+    act: Act | None = None
 
 
 def records_of(scenario: Scenario, case: Case, patient_id: PatientId = PATIENT) -> list[TimedRecord]:
@@ -123,6 +127,7 @@ class _Builder:
     case: Case
     patient_id: PatientId
     named: dict[str, FactVersion] = field(default_factory=dict)
+    acts: dict[str, Act] = field(default_factory=dict)
 
     def mistake(self, given: Given, what: str) -> DataError:
         msg = f"{self.scenario.path} line {given.line}: {what}"
@@ -132,12 +137,39 @@ class _Builder:
         if given.action == "clock":
             yield TimedRecord(given.received, None, encode_event(ClockTicked(given.received)))
             return
+        if given.action in ACT_WORDS or (given.action == "repeats" and given.subject in self.acts):
+            act = self._act(number, given)
+            yield TimedRecord(given.received, self.patient_id.encode(), b"", act)
+            return
         if given.action == "raw":
             yield TimedRecord(given.received, self.patient_id.encode(), given.subject.encode())
             return
         for version in self._versions(number, given):
             event = FactArrived(self.patient_id, version)
             yield TimedRecord(version.provenance.received_at, self.patient_id.encode(), encode_event(event))
+
+    def _act(self, number: int, given: Given) -> Act:
+        if given.action == "repeats":
+            return replace(self.acts[given.subject], received=given.received)
+        options = given.options
+        which, reason = options.get("which", LATEST), options.get("reason")
+        if which not in {FIRST, LATEST}:
+            raise self.mistake(given, f"which is {FIRST} or {LATEST}")
+        act = Act(
+            patient_id=self.patient_id,
+            action_id=ActionId(f"act-{number}"),
+            action=ACT_WORDS[given.action],
+            kind=self._word(given, AlertKind, given.subject).value,
+            which=which,
+            reason=reason,
+            drugs=_names(options["culprit"]) if "culprit" in options else (),
+            actor=options.get("by", ACTOR_DEFAULT),
+            seen_tier=self._word(given, Tier, options["seen_tier"]) if "seen_tier" in options else None,
+            received=given.received,
+        )
+        if "id" in options:
+            self.acts[options["id"]] = act
+        return act
 
     def _versions(self, number: int, given: Given) -> Iterator[FactVersion]:
         if given.action in {"corrects", "retracts", "repeats", "confirms", "discards"}:

@@ -14,6 +14,7 @@ from typing import Final
 import yaml
 
 from pv_stream.audit.scenario import TIME_OF_DAY_DEFAULT, Case, Expected, Given, Scenario, at_day
+from pv_stream.audit.scenario_acts import ACT_OPTIONS
 from pv_stream.domain.assessment import (
     Category,
     Closing,
@@ -24,7 +25,7 @@ from pv_stream.domain.assessment import (
     Relation,
     Tier,
 )
-from pv_stream.domain.codes import Analyte, DeadLetterCode, DrugRole, HoldCode
+from pv_stream.domain.codes import ActionKind, Analyte, DeadLetterCode, DrugRole, HoldCode, OverrideReason
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Cause, Timeliness
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN, Instant
@@ -51,6 +52,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "holds": frozenset({"code"}),
     "confirms": frozenset({"value"}),
     "discards": frozenset(),
+    **ACT_OPTIONS,
     "clock": frozenset(),
     "raw": frozenset(),
 }
@@ -80,11 +82,24 @@ _EPISODE_FIELDS: Final = frozenset(
 #: What may be expected, and the fields of each that a line may choose.
 OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
     "alert": _EPISODE_FIELDS
-    | {"status", "tier", "timeliness", "threshold", "relation", "drug", "started", "review", "superseded_by"},
+    | {
+        "status",
+        "tier",
+        "timeliness",
+        "threshold",
+        "relation",
+        "drug",
+        "started",
+        "review",
+        "superseded_by",
+        "acknowledged",
+        "override",
+    },
     "recurrence": frozenset(
         {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision"}
     ),
     "case": _EPISODE_FIELDS | {"tier", "established", "established_by", "signs", "superseded_by"},
+    "action": frozenset({"kind", "reason", "drugs", "by", "tier", "revision", "episode"}),
     "dead_letter": frozenset(),
 }
 
@@ -93,6 +108,7 @@ _NAMES: Final[Mapping[str, type[StrEnum]]] = {
     "alert": AlertKind,
     "recurrence": RecurrenceClass,
     "case": EpisodeState,
+    "action": ActionKind,
     "dead_letter": DeadLetterCode,
 }
 _STATUS: Final[Mapping[str, frozenset[str]]] = {
@@ -102,6 +118,7 @@ _STATUS: Final[Mapping[str, frozenset[str]]] = {
 _FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "closing": frozenset({"reviewed", "documented", *Closing}),
     "tier": frozenset(tier.name.lower() for tier in Tier),
+    "acknowledged": frozenset(tier.name.lower() for tier in Tier),
     **{
         name: frozenset(word.value for word in words)
         for name, words in (
@@ -110,6 +127,7 @@ _FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
             ("established_by", EstablishedBy),
             ("exposure", ExposureState),
             ("latency", Latency),
+            ("override", OverrideReason),
             ("primary", RecurrenceClass),
             ("relation", Relation),
             ("review", HoldCode),
