@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pv_stream.audit.tally import OFF_THE_LIST
+
 #: CBC and liver tests every 1-2 weeks until normal; glucose and thyroid later; HHV-6 (clinical specification).
 _FOLLOW_UP: Final = (
     "Follow-up: blood count and liver tests every 1-2 weeks until normal; glucose, TSH and free T4 monthly for "
     "3 months; repeat HHV-6 at 2-3 weeks even if negative on admission."
 )
-_OFF_THE_LIST: Final = frozenset({"withdrawn", "closed", "superseded"})
 #: Of the unknown criteria, the ones that a ward can settle today come first.
 _QUICK: Final = ("fever", "rash_suggestive", "rash_extent", "enlarged_lymph_nodes", "organs", "eosinophils")
 
 
 def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
     """Return what to do about an alert, most urgent first."""
-    if alert["status"] in _OFF_THE_LIST:
+    if alert["status"] in OFF_THE_LIST:
         return ("Nothing is asked of you: this alert is off the worklist. Its reason says why.",)
     match alert["kind"]:
         case "suspected_dress":
@@ -30,11 +31,18 @@ def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
                 "Look the value up in the source system; confirm it with its right unit or time, or discard it.",
                 "Until then no rule uses it, and it may hide a reaction.",
             )
+        case "follow_up_due":
+            return (
+                "Look at the patient today: document each sign as present or absent, or the reaction as resolved.",
+                _FOLLOW_UP,
+            )
         case _:
             return ("Tell whoever runs pv_stream.",)
 
 
 def _suspects(alert: Mapping[str, Any]) -> Sequence[str]:
+    if not alert["culprits"]:
+        return ("Ask for every drug of the last three months: no watched drug explains this reaction.",)
     running = [c["drug"] for c in alert["culprits"] if c["exposure"] != "stopped"]
     if not running:
         return ()
