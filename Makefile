@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration schemas lock python install clean
+.PHONY: help demo test lint format unit integration schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -44,6 +44,9 @@ integration: install ## The tests on a real broker
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
+
+docs: install ## Write docs/rules.md and docs/traceability.md from the rules
+	$(BIN)/pv-stream docs --write
 
 clean: ## Remove .venv and what the tools left
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

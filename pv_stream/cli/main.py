@@ -43,6 +43,7 @@ COMMANDS: Final = {
         "pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."
     ),
     "schemas": Command("pv_stream.cli.schemas", "Write the JSON Schemas of events and outputs."),
+    "docs": Command("pv_stream.cli.docs", "Write the documents that are generated from the rules."),
     "rules": Command("pv_stream.cli.rules", "Show the rulebook: drugs, numbers and their sources."),
     "kafka": Command("pv_stream.cli.kafka", "Start and stop a local Kafka broker for development.", "kafka"),
     "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
