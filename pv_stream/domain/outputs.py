@@ -98,8 +98,71 @@ class RegiscarOut:
 
 
 @dataclass(frozen=True, slots=True)
+class JscarOut:
+    """Carry how many of the seven J-SCAR/DIHS criteria are met, unmet and unknown; a category only where determined."""
+
+    met: int
+    unmet: int
+    unknown: int
+    category: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CriteriaOut:
+    """Carry, beside the RegiSCAR score, where J-SCAR and Bocquet 1996 stand; the case has the criteria themselves."""
+
+    jscar: JscarOut
+    bocquet: str
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionOut:
+    """Carry one criterion: met, unmet or unknown, and its evidence."""
+
+    criterion: str
+    truth: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NaranjoItemOut:
+    """Carry one answered question of the Naranjo scale."""
+
+    item: str
+    answer: str
+    points: int
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CausalityOut:
+    """Carry the causality of one suspect drug; questions that are not listed are unknown and give no points."""
+
+    drug: str
+    naranjo: int
+    category: str
+    answered: tuple[NaranjoItemOut, ...]
+    who_umc: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCriteriaOut:
+    """Carry all criteria beside the RegiSCAR score, one by one, and the causality of each suspect drug."""
+
+    jscar: JscarOut
+    jscar_criteria: tuple[CriterionOut, ...]
+    bocquet: str
+    bocquet_parts: tuple[CriterionOut, ...]
+    causality: tuple[CausalityOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CulpritOut:
-    """Carry one suspect drug; `naranjo` and `who_umc` stay null until causality is assessed."""
+    """Carry one suspect drug with the reasons for its rank.
+
+    `naranjo` and `who_umc` are null for a drug that only a report or a clinician names. `product` names the ingredients
+    where it was given as one product of several: the culprit is the product.
+    """
 
     drug: str
     rxnorm: str | None
@@ -110,6 +173,8 @@ class CulpritOut:
     naranjo: int | None = None
     who_umc: str | None = None
     named_by: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +254,7 @@ class Alert:
     eosinophils_are_more: bool
     threshold_per_ul: int | None
     regiscar: RegiscarOut | None
+    criteria: CriteriaOut | None
     recurrence: RecurrenceOut | None
     restart: RestartOut | None
     review: ReviewOut | None
@@ -245,6 +311,7 @@ class Case:
     eosinophils_per_ul: Decimal | None
     eosinophils_are_more: bool
     regiscar: RegiscarOut
+    criteria: CaseCriteriaOut
     recurrence: RecurrenceOut | None
     flags: tuple[str, ...]
     as_of: str

@@ -20,7 +20,7 @@ from pv_stream.domain.published import (
     PublishedEpisode,
     RecurrenceLine,
 )
-from pv_stream.engine import telling
+from pv_stream.engine import telling, telling_criteria
 from pv_stream.engine.match import Matched
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules import reasons
@@ -199,6 +199,7 @@ def _shown(told: PublishedEpisode) -> tuple[object, ...]:
         last.eosinophils_per_ul,
         last.threshold_per_ul,
         last.score,
+        telling_criteria.in_alert(last.criteria),
         last.signs,
         telling.recurrence_out(told),
         last.flags,
@@ -211,12 +212,14 @@ def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
         old.last.established_by,
         old.last.resolved_at,
         old.last.last_evidence,
+        old.last.criteria,
         old.state,
     )
     return changed != (
         new.last.established_by,
         new.last.resolved_at,
         new.last.last_evidence,
+        new.last.criteria,
         new.state,
     ) or _differs(old, new)
 

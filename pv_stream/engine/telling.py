@@ -43,6 +43,7 @@ from pv_stream.domain.outputs import (
 )
 from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant, format_instant
+from pv_stream.engine import telling_criteria
 from pv_stream.rules.rulebook import Rulebook
 
 #: The operational organ cut-offs in use (clinical specification: `wolfson` by default, named in the output).
@@ -154,6 +155,7 @@ def _alert(
         eosinophils_are_more=False,
         threshold_per_ul=None,
         regiscar=None,
+        criteria=None,
         recurrence=None,
         restart=None,
         review=None,
@@ -181,6 +183,7 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         eosinophils_are_more=last.eosinophils_are_more,
         threshold_per_ul=last.threshold_per_ul,
         regiscar=_regiscar(last.score),
+        criteria=telling_criteria.in_alert(last.criteria),
         recurrence=recurrence_out(told),
         flags=occasion.flags(last.flags, line),
     )
@@ -281,6 +284,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         eosinophils_per_ul=last.eosinophils_per_ul,
         eosinophils_are_more=last.eosinophils_are_more,
         regiscar=_regiscar(last.score),
+        criteria=telling_criteria.in_case(last.criteria),
         recurrence=recurrence_out(told),
         flags=occasion.flags(last.flags),
         as_of=format_instant(occasion.as_of),
@@ -354,7 +358,11 @@ def _culprit(culprit: Culprit) -> CulpritOut:
         latency_days=culprit.latency_days,
         latency=culprit.latency,
         exposure=culprit.exposure,
+        naranjo=culprit.naranjo,
+        who_umc=culprit.who_umc,
         named_by=tuple(culprit.named_by),
+        reasons=tuple(culprit.reasons),
+        product=culprit.product,
     )
 
 
