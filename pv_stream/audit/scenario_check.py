@@ -194,6 +194,24 @@ def _items(value: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _jscar(value: Mapping[str, Any]) -> list[int] | None:
+    criteria = value["criteria"]
+    return None if criteria is None else [criteria["jscar"][truth] for truth in ("met", "unmet", "unknown")]
+
+
+def _criteria(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the truth of each criterion of a case, those of J-SCAR before those of Bocquet."""
+    criteria = value["criteria"]
+    both = (*criteria["jscar_criteria"], *criteria["bocquet_parts"])
+    return {criterion["criterion"]: criterion["truth"] for criterion in both}
+
+
+def _answers(value: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the answered Naranjo questions of the first culprit of a case."""
+    causality = value["criteria"]["causality"]
+    return {item["item"]: item["answer"] for item in causality[0]["answered"]} if causality else None
+
+
 def _interval(value: Mapping[str, Any]) -> int | None:
     recurrence: Mapping[str, Any] = value.get("recurrence") or value
     return recurrence.get("interval_days")
@@ -205,6 +223,18 @@ _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "latency": _first_culprit("latency"),
     "latency_days": _first_culprit("latency_days"),
     "exposure": _first_culprit("exposure"),
+    "reasons": _first_culprit("reasons"),
+    "product": _first_culprit("product"),
+    "naranjo": _first_culprit("naranjo"),
+    "who_umc": _first_culprit("who_umc"),
+    "ranks": lambda value: {culprit["drug"]: culprit["rank"] for culprit in value["culprits"]},
+    "jscar": _jscar,
+    "jscar_category": lambda value: (
+        None if value["criteria"] is None else value["criteria"]["jscar"]["category"]
+    ),
+    "bocquet": _part("criteria", "bocquet"),
+    "criteria": _criteria,
+    "answers": _answers,
     "eosinophils": lambda value: value["eosinophils_per_ul"],
     "threshold": lambda value: value["threshold_per_ul"],
     "regiscar": _score,

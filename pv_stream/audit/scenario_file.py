@@ -26,6 +26,7 @@ from pv_stream.domain.assessment import (
     Tier,
 )
 from pv_stream.domain.codes import ActionKind, Analyte, DeadLetterCode, DrugRole, HoldCode, OverrideReason
+from pv_stream.domain.criteria import JscarCategory, Truth, WhoUmc
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Cause, Timeliness
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN, Instant
@@ -64,6 +65,14 @@ _EPISODE_FIELDS: Final = frozenset(
         "latency",
         "latency_days",
         "exposure",
+        "reasons",
+        "ranks",
+        "product",
+        "naranjo",
+        "who_umc",
+        "jscar",
+        "jscar_category",
+        "bocquet",
         "eosinophils",
         "regiscar",
         "category",
@@ -98,7 +107,8 @@ OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
     "recurrence": frozenset(
         {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision"}
     ),
-    "case": _EPISODE_FIELDS | {"tier", "established", "established_by", "signs", "superseded_by"},
+    "case": _EPISODE_FIELDS
+    | {"criteria", "answers", "tier", "established", "established_by", "signs", "superseded_by"},
     "action": frozenset({"kind", "reason", "drugs", "by", "tier", "revision", "episode"}),
     "dead_letter": frozenset(),
 }
@@ -123,15 +133,18 @@ _FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
         name: frozenset(word.value for word in words)
         for name, words in (
             ("category", Category),
+            ("bocquet", Truth),
             ("cause", Cause),
             ("established_by", EstablishedBy),
             ("exposure", ExposureState),
+            ("jscar_category", JscarCategory),
             ("latency", Latency),
             ("override", OverrideReason),
             ("primary", RecurrenceClass),
             ("relation", Relation),
             ("review", HoldCode),
             ("timeliness", Timeliness),
+            ("who_umc", WhoUmc),
         )
     },
 }

@@ -137,19 +137,28 @@ def _onset_after_start(suspect: Suspect, history: History) -> Judged:
 
 
 def _dechallenge(suspect: Suspect, history: History) -> Judged:
-    """Tell whether the reaction improved after a recorded stop and before a restart; persistence says no."""
-    course, (onset, _) = suspect.course, history.current.onset
-    if course.stopped_at is None or course.stopped_at < onset:
+    """Tell whether the reaction improved when the drug was stopped: in this episode, else in the last that says."""
+    for draft in reversed(history.episodes):
+        own = next((s for s in draft.suspects if s.course.drug == suspect.course.drug), None)
+        if own is None or draft.is_refuted:
+            continue
+        answer = _withdrawn(own.course, draft, history)
+        if answer.truth is not Truth.UNKNOWN:
+            return answer
+    return NOT_KNOWN
+
+
+def _withdrawn(course: Course, draft: Draft, history: History) -> Judged:
+    """Tell what followed a recorded stop during an episode and before a restart; persistence says no."""
+    if course.stopped_at is None or course.stopped_at < draft.onset[0]:
         return NOT_KNOWN
     restarted_at, stop = history.restarted_at(course), course.records[-1]
-    improved = _improvement(history.current, course.stopped_at, restarted_at)
+    improved = _improvement(draft, course.stopped_at, restarted_at)
     if improved is not None:
         return met(stop, *improved)
-    day = (
-        local_day(course.stopped_at, course.utc_offset_minutes)
-        + history.rulebook.parameters.dechallenge_days.value
-    )
-    for sign in history.current.span.timeline.signs:
+    days = history.rulebook.parameters.dechallenge_days.value
+    day = local_day(course.stopped_at, course.utc_offset_minutes) + days
+    for sign in draft.span.timeline.signs:
         is_late = local_day(sign.at.earliest, sign.utc_offset_minutes) >= day
         if sign.positive and is_late and (restarted_at is None or sign.at.latest < restarted_at):
             return unmet(stop, sign.key)
