@@ -8,8 +8,9 @@ An assessment is a function of facts and rulebook alone. What time alone will ch
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from typing import Final
 
-from pv_stream.domain.codes import HoldCode, Judgement
+from pv_stream.domain.codes import HoldCode, Judgement, TreatmentKind
 from pv_stream.domain.criteria import Criteria, SuspectReason, WhoUmc
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
@@ -203,6 +204,37 @@ class RecurrenceFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class TreatmentGiven:
+    """Hold one course of a treatment in an episode.
+
+    `ended` and `days` (both ends included) are None while it may go on. `dose_mg_per_kg` is the highest single dose,
+    rounded to hundredths, None when none is known. `prior_steroid` says that a systemic steroid is recorded before it;
+    `days_to_clinical_resolution` are counted from its start.
+    """
+
+    drug: str
+    rxnorm: str | None
+    kind: TreatmentKind
+    started: Instant
+    ended: Instant | None
+    days: int | None
+    dose_mg_per_kg: Decimal | None
+    prior_steroid: bool
+    days_to_clinical_resolution: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """Hold the treatments of an episode in order of their start, and when it clinically resolved under them."""
+
+    treatments: tuple[TreatmentGiven, ...]
+    clinical_resolution_at: Instant | None
+
+
+NOT_TREATED: Final = Treated((), None)
+
+
+@dataclass(frozen=True, slots=True)
 class EpisodeAssessment:
     """Hold what is known of one episode. `tier` is None for a candidate, which alerts nobody.
 
@@ -210,7 +242,7 @@ class EpisodeAssessment:
     `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
     lower bound. `closes_at` is when `closing` comes true by time alone; `follow_up_at` is when somebody should have
     looked whether the reaction goes on, None when that is documented; `judgement` is the clinician's verdict that
-    covers the episode.
+    covers the episode; `masking` names the treatments that may hide eosinophils.
     """
 
     members: tuple[FactKey, ...]
@@ -235,6 +267,9 @@ class EpisodeAssessment:
     flags: tuple[EpisodeFlag, ...]
     evidence: tuple[FactKey, ...]
     judgement: Judgement | None = None
+    course: EpisodeCourse = EpisodeCourse.UNRESOLVED
+    masking: tuple[str, ...] = ()
+    treated: Treated = NOT_TREATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,12 @@ from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.appraisal import appraise
 from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
+from pv_stream.rules.clinical_resolution import find_treated
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.culprits import blame, with_named, with_partners
-from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans
+from pv_stream.rules.episodes import Courses, Ending, Span, between, course_of, ending, find_spans
 from pv_stream.rules.follow_up import follow_up_at
+from pv_stream.rules.masking import masking_of, with_masking
 from pv_stream.rules.recurrence import Draft, relate
 from pv_stream.rules.reports import drugs_of_dress, watching
 from pv_stream.rules.restarts import find_restarts
@@ -35,6 +37,7 @@ from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.suspects import Suspect, find_suspects
 from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_reported
 from pv_stream.rules.timeline import EosinophilCount, Reading, Timeline, build_timeline
+from pv_stream.rules.treatments import TreatmentCourses, build_treatments
 from pv_stream.rules.unwatched import exposure_flags
 from pv_stream.rules.verdicts import rule_on
 
@@ -49,10 +52,12 @@ def assess(
     timeline = build_timeline(facts, rulebook)
     rulebook = watching(_named(timeline, verdicts, rulebook), rulebook)
     courses = build_courses(timeline.exposures, rulebook)
-    timeline = with_liver_baselines(timeline, courses, rulebook)
+    treatments = build_treatments(timeline, rulebook)
+    timeline = with_masking(with_liver_baselines(timeline, courses, rulebook), courses, treatments, rulebook)
     spans = find_spans(
         timeline,
         courses,
+        treatments,
         rulebook,
         lambda span: _judged(_draft(span, timeline, courses, (), rulebook), verdicts).alerts,
     )
@@ -61,7 +66,7 @@ def assess(
         draft = _judged(_draft(span, timeline, courses, drafts, rulebook), verdicts)
         if _is_kept(draft):
             drafts.append(_with_partners(draft, courses, rulebook))
-    related = relate(drafts, timeline, rulebook)
+    related = relate(drafts, timeline, treatments, rulebook)
     appraisals = appraise(related, timeline, courses, rulebook)
     culprits = [
         with_named(appraisal.culprits, draft.blamed, rulebook)
@@ -72,9 +77,27 @@ def assess(
         for draft, named, appraisal in zip(related, culprits, appraisals, strict=True)
     )
     return Assessment(
-        episodes=episodes,
+        episodes=_with_treatments(episodes, related, treatments, rulebook),
         restarts=find_restarts(related, culprits, courses, rulebook),
         reviews=find_reviews(timeline.held, courses, rulebook),
+    )
+
+
+def _with_treatments(
+    episodes: Sequence[EpisodeAssessment],
+    drafts: Sequence[Draft],
+    treatments: TreatmentCourses,
+    rulebook: Rulebook,
+) -> tuple[EpisodeAssessment, ...]:
+    nexts = (*(draft.span.opening.at.earliest for draft in drafts[1:]), None)
+    return tuple(
+        replace(
+            episode,
+            course=course_of(draft.span, draft.ending, rulebook),
+            masking=masking_of(draft.span, treatments, rulebook),
+            treated=find_treated(draft.span, treatments, until, rulebook),
+        )
+        for episode, draft, until in zip(episodes, drafts, nexts, strict=True)
     )
 
 

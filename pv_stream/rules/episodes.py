@@ -11,8 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from pv_stream.domain.assessment import Closing, EpisodeCourse
+from pv_stream.domain.codes import FindingCode, Presence
 from pv_stream.domain.facts import Report
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import (
@@ -28,6 +30,7 @@ from pv_stream.rules.items import is_positive
 from pv_stream.rules.reports import names_dress, placed
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.timeline import Dated, EosinophilCount, Sign, SignKind, Timeline
+from pv_stream.rules.treatments import TreatmentCourses, recent_withdrawal
 
 Courses = Mapping[str, tuple[Course, ...]]
 
@@ -70,6 +73,13 @@ class Span:
         return next((evidence for evidence in self.evidence if evidence.is_reaction), self.opening)
 
     @property
+    def last_data(self) -> Instant:
+        """Return when something was last measured or documented, whatever it was."""
+        measured = (dated.at.earliest for dated in self.timeline.measurements)
+        documented = (dated.at.earliest for dated in self.timeline.findings)
+        return max(self.last.at.earliest, *measured, *documented)
+
+    @property
     def reports(self) -> tuple[Dated[Report], ...]:
         """Return the reports of DRESS among the evidence."""
         return tuple(e.source for e in self.evidence if isinstance(e.source, Dated))
@@ -85,7 +95,11 @@ class Ending:
 
 
 def find_spans(
-    timeline: Timeline, courses: Courses, rulebook: Rulebook, alerts: Callable[[Span], bool]
+    timeline: Timeline,
+    courses: Courses,
+    treatments: TreatmentCourses,
+    rulebook: Rulebook,
+    alerts: Callable[[Span], bool],
 ) -> list[Span]:
     """Cut a timeline into the spans of its episodes, in order of time."""
     spans: list[Span] = []
@@ -95,7 +109,10 @@ def find_spans(
         if current:
             if _is_falling_after_resolution(evidence, current, timeline, courses, rulebook):
                 continue
-            if _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts):
+            is_flare = _is_flare(evidence, current, timeline, treatments, rulebook) and alerts(
+                _span(current, timeline, start, evidence.at.earliest)
+            )
+            if is_flare or _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts):
                 spans.append(_span(current, timeline, start, evidence.at.earliest))
                 start = Instant(current[-1].at.earliest + 1)
                 current = []
@@ -236,6 +253,55 @@ def _begins_anew(  # noqa: PLR0913 - the walk's whole state; a class would hide 
     return _last_observed(timeline, last.at.earliest, rulebook) < evidence.at.earliest
 
 
+def _is_flare(
+    evidence: Evidence,
+    current: list[Evidence],
+    timeline: Timeline,
+    treatments: TreatmentCourses,
+    rulebook: Rulebook,
+) -> bool:
+    """Tell whether a reaction that had improved is worse again soon after a treatment was stopped or cut.
+
+    Improved is a rash documented as better or gone. What an anti-IL-5 antibody held down only shows again.
+    """
+    at = evidence.at.earliest
+    if not treatments.courses or timeline.is_controlled(at):
+        return False
+    return (
+        _has_improved(timeline, current[0].at.earliest, at)
+        and _is_worse(evidence, current, timeline, rulebook)
+        and recent_withdrawal(treatments, at, evidence.utc_offset_minutes, rulebook) is not None
+    )
+
+
+_IMPROVEMENTS: Final = frozenset(
+    {(FindingCode.RASH_IMPROVED, Presence.PRESENT), (FindingCode.RASH, Presence.ABSENT)}
+)
+
+
+def _has_improved(timeline: Timeline, after: Instant, before: Instant) -> bool:
+    return any(
+        (dated.content.code, dated.content.presence) in _IMPROVEMENTS
+        and after < dated.at.earliest
+        and dated.at.latest < before
+        for dated in timeline.findings
+    )
+
+
+def _is_worse(evidence: Evidence, current: list[Evidence], timeline: Timeline, rulebook: Rulebook) -> bool:
+    """Tell whether evidence is a new sign, one that was gone meanwhile, or a higher value than the last.
+
+    A fever is worse only when it was gone, and a report is no sign.
+    """
+    if isinstance(evidence.source, Dated):
+        return False
+    before = next((e for e in reversed(current) if _measure(e) == _measure(evidence)), None)
+    if before is None or _was_normal_between(before, evidence, timeline, rulebook):
+        return True
+    value, last_value = _value(evidence), _value(before)
+    return value is not None and last_value is not None and value > last_value and not _is_fever(evidence)
+
+
 def _is_under_new_course(
     evidence: Evidence, last: Evidence, timeline: Timeline, courses: Courses, rulebook: Rulebook
 ) -> bool:
@@ -367,14 +433,16 @@ def course_of(span: Span, end: Ending, rulebook: Rulebook) -> EpisodeCourse:
     if end.resolved_at is not None:
         return EpisodeCourse.RESOLVED
     timeline = span.timeline
-    last_data = max(
-        (*(d.at.earliest for d in (*timeline.measurements, *timeline.findings)), span.last.at.earliest)
-    )
-    if not timeline.is_controlled(last_data):
+    if not timeline.is_controlled(span.last_data):
         return EpisodeCourse.UNRESOLVED
+    if any(at.latest >= span.last.at.earliest for at in timeline.resolutions):
+        return EpisodeCourse.CONTROLLED_UNDER_TREATMENT
     gone = _signs_gone(timeline.signs)
     counts = [count for count in timeline.counts if count.counts]
-    is_high = bool(counts) and is_positive(counts[-1], rulebook.parameters)
-    said_resolved = any(at.latest >= span.last.at.earliest for at in timeline.resolutions)
-    is_quiet = None not in gone and not (is_high and (not gone or counts[-1].masked_by))
-    return EpisodeCourse.CONTROLLED_UNDER_TREATMENT if said_resolved or is_quiet else EpisodeCourse.UNRESOLVED
+    raised = [count for count in counts if is_positive(count, rulebook.parameters)]
+    is_high = bool(raised) and raised[-1] is counts[-1]
+    if gone:
+        is_quiet = None not in gone and not (is_high and timeline.is_controlled(counts[-1].at.earliest))
+    else:
+        is_quiet = bool(raised) and not is_high
+    return EpisodeCourse.CONTROLLED_UNDER_TREATMENT if is_quiet else EpisodeCourse.UNRESOLVED

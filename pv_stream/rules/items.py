@@ -109,13 +109,14 @@ def _fever(scene: Scene, parameters: Parameters) -> Documented:
     for key, reading in readings:
         if reading.low >= threshold:
             return known(YES, key)
-    below = [key for key, reading in readings if _is_below(reading, threshold)]
+    below = [key for key, reading in readings if is_below(reading, threshold)]
     if below and len(below) == len(readings):
         return known(NO, below[0])
     return unknown(regiscar.FEVER)
 
 
-def _is_below(reading: Reading, bound: Decimal) -> bool:
+def is_below(reading: Reading, bound: Decimal) -> bool:
+    """Tell whether a reading is below a bound, whatever its range leaves open."""
     if reading.high is None:
         return False
     return reading.high <= bound if reading.high_open else reading.high < bound
@@ -221,12 +222,12 @@ def _exclusion_tests(findings: _Findings, parameters: Parameters) -> Documented:
 
 
 def eosinophils(counts: Iterable[EosinophilCount], parameters: Parameters) -> Documented:
-    """Return the level of the peak count; known once a valid count exists."""
+    """Return the level of the peak count; known once a valid count exists. A low one under masking is none."""
     worst = current = best = None
     evidence: tuple[FactKey, ...] = ()
     for count in counts:
         levels = count_levels(count, parameters)
-        if levels is None:
+        if levels is None or (count.masked_by and not levels.current):
             continue
         worst = levels.worst if worst is None else max(worst, levels.worst)
         best = levels.best if best is None else max(best, levels.best)
@@ -276,7 +277,7 @@ def _guarded_ranges(count: EosinophilCount, parameters: Parameters) -> list[tupl
     ranges = []
     for differential in count.differentials:
         low, high = _percent_range(differential.percent, parameters)
-        counts, may_count = _is_below(differential.leukocytes, guard), differential.leukocytes.low < guard
+        counts, may_count = is_below(differential.leukocytes, guard), differential.leukocytes.low < guard
         ranges.append((low if counts else 0, high if may_count else 0))
     return ranges
 

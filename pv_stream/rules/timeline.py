@@ -18,6 +18,7 @@ from pv_stream.domain.codes import (
     EvidenceFlag,
     FindingCode,
     Presence,
+    ReportedReaction,
 )
 from pv_stream.domain.facts import (
     Exposure,
@@ -103,7 +104,7 @@ class EosinophilCount:
 
     `counts` are the readings per microlitre that may be true, `alert` the one that an alert uses (the highest where
     they disagree), `current` the one that the score uses: measured before derived. Both are None when only a
-    percentage without leukocytes is known.
+    percentage without leukocytes is known. `masked_by` names the treatments that may hide a higher count.
     """
 
     at: Interval
@@ -117,6 +118,7 @@ class EosinophilCount:
     is_conflicting: bool
     leukocytes_from_elsewhere: bool
     flags: tuple[EvidenceFlag, ...]
+    masked_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,18 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """Hold a period, both ends included, in which a treatment may hold a reaction down; `until` None: no end is known.
+
+    What is documented as gone in it is under control, not resolved.
+    """
+
+    drug: str
+    since: Instant
+    until: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """Hold a patient's believed facts by what rules ask of them, each in order of (time, key)."""
 
@@ -153,6 +167,13 @@ class Timeline:
     held: tuple[Dated[Held], ...]
     resolutions: tuple[Interval, ...]
     data_times: tuple[Instant, ...]
+    control: tuple[Control, ...] = ()
+
+    def is_controlled(self, at: Instant) -> bool:
+        """Tell whether a treatment may have held a reaction down at an instant."""
+        return any(
+            period.since <= at and (period.until is None or at <= period.until) for period in self.control
+        )
 
 
 SKIN: Final[Mapping[FindingCode, str]] = {
@@ -229,6 +250,7 @@ def build_timeline(facts: Mapping[FactKey, Fact], rulebook: Rulebook) -> Timelin
                 {
                     *(d.at.earliest for d in measurements),
                     *(d.at.earliest for d in findings),
+                    *(d.at.earliest for d in reports if d.content.reaction is ReportedReaction.DRESS),
                 }
             )
         ),
