@@ -99,7 +99,7 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         msg = f"alert {alert_id} has no revision {revision}; it has {', '.join(map(str, sorted(numbered)))}"
         raise UsageError(msg)
     alert, after = numbered[max(numbered) if revision is None else revision]
-    chart = chart_of(story.arrived[:after], plan.rulebook)
+    chart = chart_of(story.arrived[:after], plan.rulebook_of(alert))
     return Explanation(
         alert=alert,
         revisions=tuple(value for value, _ in story.revisions),
@@ -124,27 +124,31 @@ def _story(plan: ReplayPlan, alert_id: str, patient_id: str) -> _Story:
     story = _Story()
     folds: dict[int, ShardFold] = {}
     key = patient_id.encode()
-    timed = TimedLog(read_log(plan.log), settle(plan.clock, survey(plan.log)))
-    for line in timed:
-        if line.record.key in {None, key}:
-            _tell(story, line, folds, plan, alert_id)
+    found = survey(plan.log)
+    # After an activation the other patients' records decide when this one is assessed again.
+    takes_all = found.activations > 0 and not plan.what_if
+    for line in TimedLog(read_log(plan.log), settle(plan.clock, found)):
+        if takes_all or line.record.key in {None, key}:
+            _tell(story, line, folds, plan, (alert_id, patient_id))
     return story
 
 
 def _tell(
-    story: _Story, line: LogRecord, folds: dict[int, ShardFold], plan: ReplayPlan, alert_id: str
+    story: _Story, line: LogRecord, folds: dict[int, ShardFold], plan: ReplayPlan, subject: tuple[str, str]
 ) -> None:
+    alert_id, patient_id = subject
     fold = folds.get(line.shard)
     if fold is None:
-        fold = ShardFold(shard=line.shard, shard_count=plan.log.shard_count, rulebook=plan.rulebook)
-        folds[line.shard] = fold
+        fold = folds[line.shard] = plan.new_fold(line.shard)
     event = decode_event(line.record.value)
-    if isinstance(event, FactArrived):
+    if isinstance(event, FactArrived) and event.patient_id == patient_id:
         story.arrived.append(event)
     run = fold.process((line.record,))
     fold.commit(run)
     for output in run.outputs:
-        _note(story, output.stream, json.loads(output.value), alert_id)
+        value = json.loads(output.value)
+        if value["patient_id"] == patient_id:
+            _note(story, output.stream, value, alert_id)
 
 
 def _note(story: _Story, stream: OutputStream, value: Mapping[str, Any], alert_id: str) -> None:
@@ -173,6 +177,7 @@ def _items(alert: Mapping[str, Any], chart: Chart, plan: ReplayPlan) -> tuple[It
     score = alert["regiscar"]
     if score is None:
         return ()
+    parameters = plan.rulebook_of(alert).parameters
     titles = {item.name: item.title for item in TABLE}
     return tuple(
         ItemView(
@@ -181,7 +186,7 @@ def _items(alert: Mapping[str, Any], chart: Chart, plan: ReplayPlan) -> tuple[It
             levels=tuple(item["levels"]),
             points=item["points"],
             facts=tuple(view for key in item["evidence"] for view in chart.views(FactKey(key))),
-            settles=what_settles(item["item"], plan.rulebook.parameters) if len(item["levels"]) > 1 else None,
+            settles=what_settles(item["item"], parameters) if len(item["levels"]) > 1 else None,
         )
         for item in score["items"]
     )

@@ -49,11 +49,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Hold what one pass over a log tells: its digest and size, and how many clock records it holds."""
+    """Hold what one pass over a log tells: its digest and size, and its records that are about no patient."""
 
     digest: str
     size_bytes: int
     clock_records: int
+    activations: int = 0
 
 
 def open_log(path: Path, *, shards: int | None = None) -> Log:
@@ -124,15 +125,16 @@ def key_of_line(line: bytes) -> bytes | None:
 
 
 def survey(log: Log) -> Survey:
-    """Read a log once for its digest, size and clock records."""
+    """Read a log once for its digest, size, clock records and activations of rulebooks."""
     digest = hashlib.sha256()
-    size_bytes = clock_records = 0
+    size_bytes = clock_records = activations = 0
     with _reading(log.path) as file:
         for line in file:
             digest.update(line)
             size_bytes += len(line)
-            clock_records += b"clock" in line and _is_clock_line(line, log.form)
-    return Survey(f"sha256:{digest.hexdigest()}", size_bytes, clock_records)
+            clock_records += b"clock" in line and _is_of_type("clock", line, log.form)
+            activations += b"control.activate" in line and _is_of_type("control.activate", line, log.form)
+    return Survey(f"sha256:{digest.hexdigest()}", size_bytes, clock_records, activations)
 
 
 def is_clock(record: RawRecord) -> bool:
@@ -140,15 +142,15 @@ def is_clock(record: RawRecord) -> bool:
     return (
         record.value is not None
         and b'"clock"' in record.value
-        and _is_clock_line(record.value, LogForm.EVENTS)
+        and _is_of_type("clock", record.value, LogForm.EVENTS)
     )
 
 
-def _is_clock_line(line: bytes, form: LogForm) -> bool:
+def _is_of_type(kind: str, line: bytes, form: LogForm) -> bool:
     value = _json_object(line)
     if form is LogForm.ARCHIVE:
         value = _json_object(_value_of(value))
-    return value.get("type") == "clock"
+    return value.get("type") == kind
 
 
 def _value_of(envelope: dict[str, Any]) -> bytes:

@@ -4,8 +4,8 @@ Nothing of the machine enters the outputs or the manifest: no path, host or time
 stays in memory are the states of its patients and one run of records for each shard.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from pv_stream.audit.clock import ClockMode, TimedLog, settle
 from pv_stream.audit.log import Log, LogRecord, Survey, read_log, survey
 from pv_stream.audit.output_folder import OutputFolder
 from pv_stream.audit.tally import Tally
+from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
 
@@ -21,16 +22,37 @@ RUN_RECORDS_MAX: Final = 1000
 
 MANIFEST_VERSION: Final = 1
 
+Folds = dict[int, ShardFold]
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """Say what is replayed and how; `what_if` marks a rulebook that the log did not name."""
+    """Say what is replayed and how.
+
+    The log begins under `rulebook` and may activate those that are `carried`, by digest. `what_if` passes over its
+    activations: all of it is read under a rulebook that the log did not name.
+    """
 
     log: Log
     rulebook: Rulebook
     what_if: bool = False
     clock: ClockMode = ClockMode.AUTO
     run_records_max: int = RUN_RECORDS_MAX
+    carried: Mapping[str, Rulebook] = field(default_factory=dict)
+
+    def rulebook_of(self, output: Mapping[str, Any]) -> Rulebook:
+        """Return the rulebook that an output names."""
+        return self.carried.get(output["rulebook"]["digest"], self.rulebook)
+
+    def new_fold(self, shard: int) -> ShardFold:
+        """Return the empty fold of a shard."""
+        return ShardFold(
+            shard=shard,
+            shard_count=self.log.shard_count,
+            rulebook=self.rulebook,
+            carried=self.carried,
+            what_if=self.what_if,
+        )
 
 
 def replay(
@@ -52,14 +74,16 @@ def replay(
     try:
         tally = Tally()
         timed = _Counted(TimedLog(read_log(plan.log), mode), on_progress)
-        for shard, output in fold_log(timed, plan):
+        folds: Folds = {}
+        for shard, output in fold_log(timed, plan, folds):
             folder.add(shard, output)
             tally.add(output)
         manifest = {
             "manifest": MANIFEST_VERSION,
             "input": _input_of(plan.log, found, timed),
-            "engine_version": plan.rulebook.engine_version,
-            "rulebook": {"version": plan.rulebook.version, "digest": plan.rulebook.digest},
+            "engine_version": ENGINE_VERSION,
+            "rulebooks": _rulebooks_of(folds),
+            "activations": found.activations,
             "what_if": plan.what_if,
             "clock": {"mode": mode.value, "records_added": timed.log.added},
             "counts": tally.counts(),
@@ -89,6 +113,12 @@ class _Counted:
             yield record
 
 
+def _rulebooks_of(folds: Folds) -> list[dict[str, str]]:
+    """Name every rulebook under which a record was read, in order of shard and position."""
+    used = {rulebook.digest: rulebook for shard in sorted(folds) for rulebook in folds[shard].rulebooks_used}
+    return [{"version": rulebook.version, "digest": digest} for digest, rulebook in used.items()]
+
+
 def _input_of(log: Log, found: Survey, timed: _Counted) -> dict[str, Any]:
     return {
         "form": log.form.value,
@@ -100,9 +130,14 @@ def _input_of(log: Log, found: Survey, timed: _Counted) -> dict[str, Any]:
     }
 
 
-def fold_log(records: Iterable[LogRecord], plan: ReplayPlan) -> Iterator[tuple[int, OutRecord]]:
-    """Run records through one fold for each shard; yield outputs with their shard, each shard's in order."""
-    folds: dict[int, ShardFold] = {}
+def fold_log(
+    records: Iterable[LogRecord], plan: ReplayPlan, folds: Folds | None = None
+) -> Iterator[tuple[int, OutRecord]]:
+    """Run records through one fold for each shard; yield outputs with their shard, each shard's in order.
+
+    The folds are put into `folds`, for who wants to look at them at the end.
+    """
+    folds = {} if folds is None else folds
     waiting: dict[int, list[RawRecord]] = {}
     for line in records:
         run = waiting.setdefault(line.shard, [])
@@ -117,10 +152,10 @@ def fold_log(records: Iterable[LogRecord], plan: ReplayPlan) -> Iterator[tuple[i
 
 
 def _advance(
-    folds: dict[int, ShardFold], shard: int, records: list[RawRecord], plan: ReplayPlan
+    folds: Folds, shard: int, records: list[RawRecord], plan: ReplayPlan
 ) -> tuple[OutRecord, ...]:
     if shard not in folds:
-        folds[shard] = ShardFold(shard=shard, shard_count=plan.log.shard_count, rulebook=plan.rulebook)
+        folds[shard] = plan.new_fold(shard)
     run = folds[shard].process(tuple(records))
     folds[shard].commit(run)
     return run.outputs

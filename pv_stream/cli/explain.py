@@ -20,9 +20,10 @@ from pv_stream.audit.next_steps import next_steps
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.cli.options import CarryOption
 from pv_stream.cli.terminal import bullets, kind_text, moment, stdout, tier_text
 from pv_stream.errors import DataError
-from pv_stream.rulebooks import load_default, load_file
+from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
 from pv_stream.shard.fold import OutputStream
 
 _LEVELS: Final = {
@@ -51,13 +52,20 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         Path | None, typer.Option(metavar="FILE", readable=False, help="The rulebook of a what-if replay.")
     ] = None,
     clock: Annotated[ClockMode, typer.Option(help="As in replay.")] = ClockMode.AUTO,
+    carry: CarryOption = None,
     shards: Annotated[int | None, typer.Option(min=1, help="As in replay.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the explanation as JSON.")] = False,
 ) -> None:
     """Explain one alert, criterion by criterion: value as sent, value used, source, points, what is unknown."""
     rules = load_default() if rulebook is None else load_file(rulebook)
-    plan = ReplayPlan(open_log(log, shards=shards), rules, what_if=rulebook is not None, clock=clock)
+    plan = ReplayPlan(
+        open_log(log, shards=shards),
+        rules,
+        what_if=rulebook is not None,
+        clock=clock,
+        carried=carried_rulebooks(carry or ()),
+    )
     alert_id, patient_id = find_alert(alert, alerts_of_log(plan) if out is None else _alerts_of_folder(out))
     explanation = explain(plan, alert_id, patient_id, revision)
     if as_json:

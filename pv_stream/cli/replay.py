@@ -14,8 +14,9 @@ from pv_stream.audit.log import LogForm, open_log
 from pv_stream.audit.output_folder import FILE_OF, MANIFEST
 from pv_stream.audit.replay import ReplayPlan, replay
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.cli.options import CarryOption
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
-from pv_stream.rulebooks import load_default, load_file
+from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
 from pv_stream.shard.fold import OutputStream
 
 _CLOCK_WORDS = {
@@ -41,6 +42,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         ClockMode,
         typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
     ] = ClockMode.AUTO,
+    carry: CarryOption = None,
     shards: Annotated[
         int | None, typer.Option(min=1, help="Partitions of the topic, for an archive without a header.")
     ] = None,
@@ -52,16 +54,23 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 ) -> None:
     """Run a log of events through the engine into a folder of alerts, recurrences, cases, actions and dead letters.
 
-    The same log gives the same bytes, on any machine and at any time; manifest.json holds the digests.
+    The same log gives the same bytes, on any machine and at any time; manifest.json holds the digests. The rulebook
+    is the one that the log activates (`pv-stream rules activate`), and the shipped default until it does.
     """
     rules = load_default() if rulebook is None else load_file(rulebook)
-    plan = ReplayPlan(open_log(source, shards=shards), rules, what_if=rulebook is not None, clock=clock)
+    plan = ReplayPlan(
+        open_log(source, shards=shards),
+        rules,
+        what_if=rulebook is not None,
+        clock=clock,
+        carried=carried_rulebooks(carry or ()),
+    )
     with progress("Replaying", size_bytes(source)) as told:
         manifest = replay(plan, out, force=force, on_progress=told)
     if as_json:
         typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
     _summarise(manifest, out)
-    _point_on(out, ["--log", str(source), "--out", str(out), *_options(manifest, rulebook, shards)])
+    _point_on(out, ["--log", str(source), "--out", str(out), *_options(manifest, rulebook, carry or [], shards)])
     if _nothing_was_read(manifest):
         stderr().print(
             f"No line of {escape(str(source))} is a canonical event. If it is a feed, `{program()} ingest` it first."
@@ -85,7 +94,8 @@ def _summarise(manifest: dict[str, Any], out: Path) -> None:
     has_none = manifest["clock"]["mode"] == ClockMode.LOG and not source["clock_records"]
     table.add_row("clock", _NO_CLOCK if has_none else _CLOCK_WORDS[manifest["clock"]["mode"]])
     what_if = " - WHAT IF: not the rulebook of the log" if manifest["what_if"] else ""
-    table.add_row("rulebook", f"{manifest['rulebook']['version']}{what_if}")
+    versions = ", then ".join(rulebook["version"] for rulebook in manifest["rulebooks"])
+    table.add_row("rulebook", f"{versions or 'none used'}{what_if}")
     alerts = counts["alerts"]
     revisions = plural(alerts["records"], "revision")
     table.add_row("alerts", f"{alerts['alerts']:,} ({alerts['open']:,} open), {revisions}")
@@ -103,9 +113,12 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
 
 
-def _options(manifest: dict[str, Any], rulebook: Path | None, shards: int | None) -> list[str]:
+def _options(
+    manifest: dict[str, Any], rulebook: Path | None, carry: list[Path], shards: int | None
+) -> list[str]:
     """Return the options that another command needs to see the log as this replay saw it."""
     words = [] if rulebook is None else ["--rulebook", str(rulebook)]
+    words += [word for path in carry for word in ("--carry", str(path))]
     words += [] if shards is None else ["--shards", str(shards)]
     return words + (["--clock", "none"] if manifest["clock"]["mode"] == ClockMode.NONE else [])
 

@@ -104,6 +104,7 @@ class _Overlay:
     recorded: Rulebook | None
     waiting: tuple[PatientId, ...]
     passed: int
+    used: tuple[Rulebook, ...]
     states: dict[PatientId, PatientState] = field(default_factory=dict)
     sizes: dict[PatientId, int] = field(default_factory=dict)
     due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
@@ -147,6 +148,7 @@ class ShardFold:
         self._recorded: Rulebook | None = None
         self._waiting: tuple[PatientId, ...] | None = ()
         self._passed = 0
+        self._used: tuple[Rulebook, ...] = ()
         self._clock: Instant | None = None
         self._states: dict[PatientId, PatientState] = {}
         self._sizes: dict[PatientId, int] = {}
@@ -167,6 +169,11 @@ class ShardFold:
     def rulebook(self) -> Rulebook:
         """Return the rulebook in force."""
         return self._in_force
+
+    @property
+    def rulebooks_used(self) -> tuple[Rulebook, ...]:
+        """Return the rulebooks under which this fold read a record, in order."""
+        return self._used
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record that was written by an earlier owner of the shard.
@@ -198,11 +205,15 @@ class ShardFold:
         self._discard()
         if self._waiting is None:
             self._waiting, self._passed = waiting_patients(self._states.items(), self._in_force), 0
-        overlay = _Overlay(self._clock, self._in_force, self._recorded, self._waiting, self._passed)
+        overlay = _Overlay(
+            self._clock, self._in_force, self._recorded, self._waiting, self._passed, self._used
+        )
         self._open = overlay
         outputs: list[OutRecord] = []
         for record in records:
             told = (*self._record(record, overlay), *self._reassess_some(record, overlay))
+            if not overlay.used or overlay.used[-1] is not overlay.rulebook:
+                overlay.used = (*overlay.used, overlay.rulebook)
             outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
         states = [(patient_id.encode(), encode_state(state)) for patient_id, state in overlay.states.items()]
         if overlay.clock is not None and overlay.clock != self._clock:
@@ -221,6 +232,7 @@ class ShardFold:
         self._clock = run.overlay.clock
         self._in_force, self._recorded = run.overlay.rulebook, run.overlay.recorded
         self._waiting, self._passed = run.overlay.waiting, run.overlay.passed
+        self._used = run.overlay.used
         self._states.update(run.overlay.states)
         self._sizes.update(run.overlay.sizes)
         for entry in run.overlay.due_added:

@@ -78,7 +78,7 @@ def test_the_manifest_says_what_was_read_with_what_and_what_came(tmp_path: Path)
     assert manifest["input"]["records"] == len(imatinib_lines())
     assert manifest["clock"]["mode"] == "daily"
     assert manifest["what_if"] is False
-    assert manifest["rulebook"] == {"version": RULEBOOK.version, "digest": RULEBOOK.digest}
+    assert manifest["rulebooks"] == [{"version": RULEBOOK.version, "digest": RULEBOOK.digest}]
     assert manifest["counts"]["alerts"]["by_kind_and_tier"] == {
         "culprit_restart": {"warning": 1},
         "suspected_dress": {"critical": 1},
