@@ -220,6 +220,9 @@ def _interval(value: Mapping[str, Any]) -> int | None:
 #: How the words of a scenario are read from an output; a word that is not here is the name of a field.
 _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "culprits": lambda value: [culprit["drug"] for culprit in value["culprits"]],
+    "named_by": lambda value: {
+        culprit["drug"]: " and ".join(culprit["named_by"]) for culprit in value["culprits"]
+    },
     "latency": _first_culprit("latency"),
     "latency_days": _first_culprit("latency_days"),
     "exposure": _first_culprit("exposure"),

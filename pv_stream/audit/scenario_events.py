@@ -227,6 +227,8 @@ class _Builder:
             case "corrects", Measurement():
                 corrected = self._measurement(given, original.analyte, self._option(given, "value"))
                 return Status.CORRECTED, replace(corrected, specimen=original.specimen)
+            case "corrects", Report():
+                return Status.CORRECTED, self._report(given, given.options.get("reaction"), original)
             case "corrects", Finding():
                 presence = self._word(given, Presence, self._option(given, "finding_is"))
                 return Status.CORRECTED, Finding(original.code, presence)
@@ -259,27 +261,34 @@ class _Builder:
             digest = f"sha256:{hashlib.sha256(given.subject.encode()).hexdigest()}"
             return Held(code, digest, self._word(given, Analyte, given.subject))
         if given.action == "reports":
-            return self._report(given)
+            return self._report(given, given.subject, None)
         return self._finding(given)
 
-    def _report(self, given: Given) -> Report:
+    def _report(self, given: Given, reaction: str | None, original: Report | None) -> Report:
+        """Return what a line reports; in an amendment what is not said stays as it was."""
+        base = original or Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, ())
         options = given.options
-        rechallenge = self._word(given, RechallengeOutcome, options.get("rechallenge", "outcome_unknown"))
         serious = options.get("serious")
         if serious not in {"yes", "no", None}:
             raise self.mistake(given, "serious is yes or no")
+        outcome = options.get("outcome")
+        return Report(
+            base.reaction if reaction is None else self._word(given, ReportedReaction, reaction),
+            base.serious if serious is None else serious == "yes",
+            base.outcome if outcome is None else self._word(given, ReportOutcome, outcome),
+            self._reported_drugs(given) or base.drugs,
+        )
+
+    def _reported_drugs(self, given: Given) -> tuple[ReportedDrug, ...]:
+        options = given.options
+        rechallenge = self._word(given, RechallengeOutcome, options.get("rechallenge", "outcome_unknown"))
         drugs = [
             ReportedDrug(name, role, rechallenge)
             for role in DrugRole
             if role.value in options
             for name in _names(options[role.value])
         ]
-        return Report(
-            self._word(given, ReportedReaction, given.subject),
-            None if serious is None else serious == "yes",
-            self._word(given, ReportOutcome, options.get("outcome", "unknown")),
-            tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role))),
-        )
+        return tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role)))
 
     def _exposure(self, given: Given) -> Exposure:
         return Exposure(

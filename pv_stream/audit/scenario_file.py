@@ -34,6 +34,7 @@ from pv_stream.errors import DataError
 
 _LAB_OPTIONS: Final = frozenset({"specimen", "status", "sent_as"})
 _DRUG_OPTIONS: Final = frozenset({"route", "until", "unlisted", "dose_mg", "dose_mg_per_kg", "per_day"})
+_REPORT_OPTIONS: Final = frozenset({"serious", "outcome", "rechallenge", *(role.value for role in DrugRole)})
 
 #: What may happen, and the options of each. `at`, `received` and `id` go with all but `clock` and `raw`.
 ACTIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -46,8 +47,8 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "absent": frozenset({"status"}),
     **{analyte.value: _LAB_OPTIONS for analyte in Analyte},
     "temperature": _LAB_OPTIONS,
-    "reports": frozenset({"serious", "outcome", "rechallenge", *(role.value for role in DrugRole)}),
-    "corrects": frozenset({"value", "finding_is"}),
+    "reports": _REPORT_OPTIONS,
+    "corrects": _REPORT_OPTIONS | {"value", "finding_is", "reaction"},
     "retracts": frozenset(),
     "repeats": frozenset(),
     "holds": frozenset({"code"}),
@@ -62,6 +63,7 @@ _ALWAYS: Final = frozenset({"at", "received", "id"})
 _EPISODE_FIELDS: Final = frozenset(
     {
         "culprits",
+        "named_by",
         "latency",
         "latency_days",
         "exposure",
