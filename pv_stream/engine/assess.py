@@ -89,7 +89,7 @@ def _with_treatments(
     treatments: TreatmentCourses,
     rulebook: Rulebook,
 ) -> tuple[EpisodeAssessment, ...]:
-    nexts = (*(draft.span.opening.at.earliest for draft in drafts[1:]), None)
+    nexts = [*(draft.span.opening.at.earliest for draft in drafts), None][1:]
     return tuple(
         replace(
             episode,
