@@ -1,10 +1,10 @@
 """`pv-stream run`: one live worker, until it is told to stop."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pv_stream.cli.options import CarryOption
 from pv_stream.stream import require_client
 
 require_client("faust")
@@ -20,27 +20,26 @@ def command(
     worker_id: Annotated[
         str | None, typer.Option(help="Name of this worker in logs. [host and process id]")
     ] = None,
-    rulebook: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Use this rulebook. [the shipped one]")
-    ] = None,
+    carry: CarryOption = None,
 ) -> None:
     """Run a live worker: events in, alerts out, exactly once. SIGTERM or Ctrl-C stops it after its transaction.
 
     Start as many as there are partitions; they share the work. Exit codes: 0 stopped, 3 Kafka does not answer,
-    5 the worker cannot go on safely and should be started again (70: a fault in pv_stream).
+    5 the worker cannot go on safely and should be started again, 6 the log asks for a rulebook or an engine that
+    this worker does not carry (70: a fault in pv_stream).
     """
-    from pv_stream.rulebooks import load_default, load_file  # noqa: PLC0415 - `--help` must not pay for them
+    from pv_stream.rulebooks import carried_rulebooks, load_default  # noqa: PLC0415 - `--help` must not pay for them
     from pv_stream.settings import load_settings  # noqa: PLC0415
     from pv_stream.shard.fold import ShardFold  # noqa: PLC0415
     from pv_stream.stream.connection import require_broker  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, group_id=group_id, worker_id=worker_id)
     require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
-    rules = load_default() if rulebook is None else load_file(rulebook)
+    rules, carried = load_default(), carried_rulebooks(carry or ())
 
     from pv_stream.stream.worker import run_worker  # noqa: PLC0415 - Faust: only when Kafka is there
 
     def fold_of(shard: int, shard_count: int) -> ShardFold:
-        return ShardFold(shard=shard, shard_count=shard_count, rulebook=rules)
+        return ShardFold(shard=shard, shard_count=shard_count, rulebook=rules, carried=carried)
 
     raise typer.Exit(run_worker(settings, fold_of))

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from pv_stream.errors import EnvironmentBroken, PvStreamError
+from pv_stream.errors import ActivationRefused, EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
 from pv_stream.stream.broker_watch import BrokerWatch
@@ -30,6 +30,8 @@ STOPPING_ASK_SECONDS = 1.0
 STOPPING_GRACE_SECONDS = 4.0
 #: A fault in our own code: not one of the exits that an operator can act on.
 EXIT_CODE_BUG = 70
+#: The log asks for a rulebook or an engine that this worker does not carry: starting it again does not help.
+EXIT_CODE_OUTDATED = 6
 
 
 def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
@@ -160,7 +162,7 @@ async def _broker_is_gone(watch: BrokerWatch) -> None:
 def _end_at_once(error: BaseException) -> None:
     if isinstance(error, PvStreamError):
         log.error("%s", error)
-        code = error.exit_code
+        code = EXIT_CODE_OUTDATED if isinstance(error, ActivationRefused) else error.exit_code
     else:
         # The text of an unforeseen error may quote a record: only its type and place are safe to show.
         log.error("a fault in pv_stream: %s at %s; please report it", type(error).__name__, _place(error))
