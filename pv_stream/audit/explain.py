@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pv_stream.audit.clock import TimedLog, settle
+from pv_stream.audit.criteria_view import CriteriaView, criteria_view
 from pv_stream.audit.fact_view import Chart, FactView, chart_of
 from pv_stream.audit.log import LogRecord, read_log, survey
 from pv_stream.audit.replay import ReplayPlan, fold_log
@@ -41,12 +42,14 @@ class ItemView:
 class Explanation:
     """Hold one revision of an alert with all that stands behind it; `revisions` lists its whole life.
 
-    `earlier` is the case of the earlier episode that a restart or a recurrence points back to.
+    `criteria` are those beside RegiSCAR, as they stood then; `earlier` is the case of the earlier episode that a
+    restart or a recurrence points back to.
     """
 
     alert: Mapping[str, Any]
     revisions: tuple[Mapping[str, Any], ...]
     items: tuple[ItemView, ...]
+    criteria: CriteriaView | None
     evidence: tuple[FactView, ...]
     recurrences: tuple[Mapping[str, Any], ...]
     earlier: Mapping[str, Any] | None
@@ -104,6 +107,7 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         alert=alert,
         revisions=tuple(value for value, _ in story.revisions),
         items=_items(alert, chart, plan),
+        criteria=_criteria(alert, story, after, chart),
         evidence=_evidence(alert, chart),
         recurrences=tuple(value for value in story.recurrences if value["as_of"] <= alert["as_of"]),
         earlier=_earlier(alert, story, after),
@@ -162,12 +166,18 @@ def _note(story: _Story, stream: OutputStream, value: Mapping[str, Any], alert_i
 
 def _earlier(alert: Mapping[str, Any], story: _Story, count: int) -> Mapping[str, Any] | None:
     pointer = alert["restart"] or alert["recurrence"]
-    if pointer is None:
-        return None
-    told = (
-        case for case, after in story.cases if case["episode_id"] == pointer["of_episode"] and after <= count
-    )
+    return None if pointer is None else _case(pointer["of_episode"], story, count)
+
+
+def _case(episode_id: str, story: _Story, count: int) -> Mapping[str, Any] | None:
+    """Return the case of an episode as it stood when so many facts had arrived."""
+    told = (case for case, after in story.cases if case["episode_id"] == episode_id and after <= count)
     return max(told, key=lambda case: int(case["revision"]), default=None)
+
+
+def _criteria(alert: Mapping[str, Any], story: _Story, count: int, chart: Chart) -> CriteriaView | None:
+    case = None if alert["criteria"] is None else _case(alert["episode_id"], story, count)
+    return None if case is None else criteria_view(case["criteria"], chart)
 
 
 # Views ------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from pv_stream.audit.next_steps import next_steps
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.cli.criteria_tables import print_criteria
 from pv_stream.cli.options import CarryOption
 from pv_stream.cli.terminal import bullets, kind_text, moment, stdout, tier_text
 from pv_stream.errors import DataError
@@ -77,6 +78,8 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     _print_earlier(console, explanation)
     _print_culprits(console, explanation)
     _print_score(console, explanation)
+    if explanation.criteria is not None:
+        print_criteria(console, explanation.criteria)
     _print_evidence(console, explanation)
     _print_history(console, explanation)
     console.print("\n[bold]Next steps[/]")
@@ -165,18 +168,25 @@ def _print_culprits(console: Console, explanation: Explanation) -> None:
         return
     console.print("\n[bold]Suspect drugs[/], most suspect first")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("rank", "drug", "day of onset", "latency", "exposure"):
+    for heading in ("rank", "drug", "day of onset", "latency", "exposure", "reasons"):
         table.add_column(heading, header_style="dim")
     for culprit in culprits:
         days = culprit["latency_days"]
         table.add_row(
             str(culprit["rank"]),
-            f"{culprit['drug']} (RxNorm {culprit['rxnorm']})" if culprit["rxnorm"] else culprit["drug"],
+            _named(culprit),
             "not known exactly" if days is None else f"day {days} of the course",
             culprit["latency"],
             culprit["exposure"],
+            ", ".join(culprit["reasons"]).replace("_", " "),
         )
     console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _named(culprit: Mapping[str, Any]) -> str:
+    code = f" (RxNorm {culprit['rxnorm']})" if culprit["rxnorm"] else ""
+    product = f" in {'/'.join(culprit['product'])}" if culprit["product"] else ""
+    return f"{culprit['drug']}{code}{product}"
 
 
 def _print_score(console: Console, explanation: Explanation) -> None:
