@@ -166,3 +166,9 @@ class PatientState:
     relevance: Relevance = Relevance.NONE
     rulebook: str | None = None
     lineage: Lineage = Lineage()
+
+    def after_fact(
+        self, facts: dict[FactKey, Fact], clock: Instant, relevance: Relevance, rulebook: str
+    ) -> "PatientState":
+        """Return the state with these facts, and all else as it is: `replace`, without what it costs at every event."""
+        return PatientState(facts, self.published, clock, self.due, relevance, rulebook, self.lineage)

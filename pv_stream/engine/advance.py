@@ -18,6 +18,7 @@ from pv_stream.engine.assess import assess
 from pv_stream.engine.believe import believe
 from pv_stream.engine.diff import close_due, next_due
 from pv_stream.engine.join import join
+from pv_stream.engine.origins import remember
 from pv_stream.engine.relevance import must_assess, relevance_after
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules.rulebook import Rulebook
@@ -32,22 +33,27 @@ def advance(
     shard_clock: Instant | None,
     rulebook: Rulebook,
     use_relevance: bool = True,
+    origin: PatientId | None = None,
 ) -> Advanced:
     """Return the state and the outputs after one event; an exact duplicate changes nothing.
 
-    `facts` of the given state is not changed. `use_relevance=False` assesses always: same outputs, slower.
+    `facts` of the given state is not changed. `use_relevance=False` assesses always: same outputs, slower. `origin`
+    is the patient id under which the event came when that is not its own, as after a merge.
     """
     version = believe(event.version, rulebook)
+    lineage = remember(state, event, origin or event.patient_id, version)
+    if lineage is not state.lineage:
+        state = replace(state, lineage=lineage)
     joined = join(state.facts, version)
     if joined is None:
         return state, ()
-    known = [instant for instant in (shard_clock, state.clock, event.received_at) if instant is not None]
-    as_of = Instant(max(known))
+    as_of = _latest(event.received_at, state.clock, shard_clock)
     state, fired = fire_due_before(event.patient_id, state, as_of, rulebook)
-    cause, replaced = _cause(state.facts.get(version.key), joined, version)
+    before = state.facts.get(version.key)
     state = _with_fact(state, version, joined, as_of, rulebook)
     if use_relevance and not must_assess(state, rulebook):
         return state, fired
+    cause, replaced = _cause(before, joined, version)
     occasion = Occasion(
         patient_id=event.patient_id,
         as_of=as_of,
@@ -134,6 +140,12 @@ def fire_due_before(
     return state, outputs
 
 
+def _latest(received_at: Instant, clock: Instant | None, shard_clock: Instant | None) -> Instant:
+    if clock is not None and clock > received_at:
+        received_at = clock
+    return received_at if shard_clock is None or shard_clock < received_at else shard_clock
+
+
 def _cause(old: Fact | None, joined: Fact, version: FactVersion) -> tuple[Cause, frozenset[FactKey]]:
     """Say what the record did: a version replaced by other content is a correction or a retraction."""
     if old is None or joined.order == old.order or _contents(old) == _contents(joined):
@@ -155,4 +167,4 @@ def _with_fact(
 ) -> PatientState:
     facts = {**state.facts, version.key: joined}
     relevance = relevance_after(state.relevance, version.statement.content, facts, rulebook)
-    return replace(state, facts=facts, clock=as_of, relevance=relevance, rulebook=rulebook.digest)
+    return state.after_fact(facts, as_of, relevance, rulebook.digest)

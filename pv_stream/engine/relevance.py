@@ -23,13 +23,15 @@ from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN
 
 _EXACT: Final = Context(prec=60)
 _ZERO: Final = Decimal(0)
+_HUNDRED: Final = Decimal(100)
 _BOUNDED_ABOVE: Final = frozenset({Comparator.LESS, Comparator.LESS_OR_EQUAL})
 
 _OF_ORGAN: Final[Mapping[str, Relevance]] = {"liver": Relevance.LIVER, "kidney": Relevance.KIDNEY}
 _PRESENT: Final[Mapping[FindingCode, Relevance]] = {
     **dict.fromkeys(SKIN, Relevance.SKIN),
     **{
-        code: _OF_ORGAN.get(organ, Relevance.ORGAN) for code, organ in (*ORGANS.items(), *ORGAN_DISEASES.items())
+        code: _OF_ORGAN.get(organ, Relevance.ORGAN)
+        for code, organ in (*ORGANS.items(), *ORGAN_DISEASES.items())
     },
     FindingCode.ENLARGED_LYMPH_NODES: Relevance.NODES,
     FindingCode.ATYPICAL_LYMPHOCYTES: Relevance.ATYPICAL_LYMPHOCYTES,
@@ -145,6 +147,9 @@ def _percent(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
 
 
 def _leukocytes(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
+    # A percentage from the low bound on is evidence without leukocytes: what is left to find is below it.
+    if not _product_reaches(least, (parameters.eosinophils_low_percent.value,), parameters):
+        return False
     return _product_reaches(least, _values(facts, Analyte.EOSINOPHILS_PERCENT), parameters)
 
 
@@ -155,12 +160,10 @@ def _alt(least: Decimal, _: _Facts, parameters: Parameters) -> bool:
 def _creatinine(least: Decimal, facts: _Facts, parameters: Parameters) -> bool:
     """Tell whether two creatinine values may be a rise, whichever of them was first."""
     rise = parameters.creatinine_rise_mg_per_dl.value
-    percent = _EXACT.add(Decimal(100), parameters.creatinine_rise_percent.value)
+    percent = _EXACT.add(_HUNDRED, parameters.creatinine_rise_percent.value)
     for other in _values(facts, Analyte.CREATININE):
         low, high = (least, other) if least <= other else (other, least)
-        if high >= _EXACT.add(low, rise) or _EXACT.multiply(high, Decimal(100)) >= _EXACT.multiply(
-            low, percent
-        ):
+        if high >= _EXACT.add(low, rise) or _EXACT.multiply(high, _HUNDRED) >= _EXACT.multiply(low, percent):
             return True
     return False
 
@@ -175,15 +178,13 @@ _MAY_BE_POSITIVE: Final[Mapping[Analyte, Callable[[Decimal, _Facts, Parameters],
 
 
 def _values(facts: _Facts, analyte: Analyte) -> Iterable[Decimal]:
-    """Return the values of an analyte that differ."""
-    return {
-        _least(content)
-        for fact in facts.values()
-        for statement, _ in fact.statements
-        if isinstance(content := statement.content, Measurement) and content.analyte is analyte
-    }
+    for fact in facts.values():
+        for statement, _ in fact.statements:
+            content = statement.content
+            if isinstance(content, Measurement) and content.analyte is analyte:
+                yield _least(content)
 
 
 def _product_reaches(value: Decimal, others: Iterable[Decimal], parameters: Parameters) -> bool:
-    bound = parameters.eosinophils_low_per_ul.value.scaleb(2, _EXACT)
+    bound = _EXACT.multiply(parameters.eosinophils_low_per_ul.value, _HUNDRED)
     return any(_EXACT.multiply(value, other) >= bound for other in others)
