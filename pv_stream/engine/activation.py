@@ -30,7 +30,8 @@ _NO_RECORD: Final = Instant(0)
 
 def is_outdated(state: PatientState, rulebook: Rulebook) -> bool:
     """Tell whether a patient was last assessed under another rulebook."""
-    return bool(state.facts) and state.rulebook != rulebook.digest
+    is_stub = state.lineage.into is not None
+    return bool(state.facts) and not is_stub and state.rulebook != rulebook.digest
 
 
 def reassess(patient_id: PatientId, state: PatientState, *, as_of: Instant, rulebook: Rulebook) -> Advanced:

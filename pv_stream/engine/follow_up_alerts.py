@@ -70,9 +70,12 @@ def take_over(
     episode: PublishedEpisode, inherited: AlertLine, occasion: Occasion, outputs: list[Output]
 ) -> PublishedEpisode:
     """Ask, under this patient record, for the follow-up that a merged one asked for."""
-    alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.FOLLOW_UP_DUE, episode.episode_id))
-    line = AlertLine(alert_id, 0, inherited.status, inherited.tier)
-    line = line.revised(AlertStatus.RAISED, Tier.INFO, (inherited,))
+    own = episode.follow_up
+    if own is None:
+        alert_id = AlertId(derive_id("al", occasion.patient_id, AlertKind.FOLLOW_UP_DUE, episode.episode_id))
+        own = AlertLine(alert_id, 0, AlertStatus.WITHDRAWN, Tier.INFO)
+    status = AlertStatus.REVISED if _is_live(episode) else AlertStatus.RAISED
+    line = own.revised(status, Tier.INFO, (inherited,))
     outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.TAKEN_OVER, None))
     return replace(episode, follow_up=line)
 

@@ -38,3 +38,12 @@ def _merge(
     provenance_of[statement] = provenance if known is None else min(known, provenance)
     # repr is a total order over contents of different kinds, and names every field.
     return tuple(sorted(provenance_of.items(), key=lambda pair: repr(pair[0])))
+
+
+def join_facts(fact: Fact | None, other: Fact, key: FactKey) -> Fact:
+    """Return the join of a fact and all that stands in another one under the same key."""
+    joined = fact
+    for statement, provenance in other.statements:
+        joined = join_fact(joined, FactVersion(key, other.order, statement, provenance))
+    assert joined is not None
+    return joined
