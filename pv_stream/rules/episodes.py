@@ -77,7 +77,7 @@ class Span:
         """Return when something was last measured or documented, whatever it was."""
         measured = (dated.at.earliest for dated in self.timeline.measurements)
         documented = (dated.at.earliest for dated in self.timeline.findings)
-        return max(self.last.at.earliest, *measured, *documented)
+        return max((self.last.at.earliest, *measured, *documented))
 
     @property
     def reports(self) -> tuple[Dated[Report], ...]:

@@ -27,6 +27,7 @@ from pv_stream.rules.second_hits import has_second_hit
 from pv_stream.rules.suspects import Suspect
 from pv_stream.rules.tiers import Verdict
 from pv_stream.rules.timeline import Timeline
+from pv_stream.rules.treatments import TreatmentCourses, recent_withdrawal
 
 _REACTIVATIONS: Final = frozenset(
     {FindingCode.HHV6_REACTIVATION, FindingCode.EBV_REACTIVATION, FindingCode.CMV_REACTIVATION}
@@ -70,10 +71,12 @@ class Draft:
         return onset.at.earliest, onset.utc_offset_minutes
 
 
-def relate(drafts: Sequence[Draft], timeline: Timeline, rulebook: Rulebook) -> tuple[Draft, ...]:
+def relate(
+    drafts: Sequence[Draft], timeline: Timeline, treatments: TreatmentCourses, rulebook: Rulebook
+) -> tuple[Draft, ...]:
     """Return the episodes with what establishes them and what makes them recurrences, in order of time.
 
-    `timeline` is all of the patient.
+    `timeline` and `treatments` are all of the patient.
     """
     related: list[Draft] = []
     for draft in drafts:
@@ -87,7 +90,7 @@ def relate(drafts: Sequence[Draft], timeline: Timeline, rulebook: Rulebook) -> t
             related[index] = _established(related[index], EstablishedBy.RECHALLENGE)
         if rechallenged:
             related[current] = _established(related[current], EstablishedBy.RECHALLENGE)
-        finding = _classify(related, predecessors, rechallenged, timeline, rulebook)
+        finding = _classify(related, predecessors, rechallenged, timeline, treatments, rulebook)
         if finding is not None:
             tier = draft.tier if finding.primary is RecurrenceClass.REPEAT else Tier.CRITICAL
             related[current] = replace(related[current], recurrence=finding, tier=tier)
@@ -126,11 +129,12 @@ def _given_again(earlier: Blamed, later: Blamed) -> bool:
     )
 
 
-def _classify(
+def _classify(  # noqa: PLR0913 - who came before, and all that may explain a recurrence
     related: Sequence[Draft],
     predecessors: Sequence[int],
     rechallenged: Sequence[int],
     timeline: Timeline,
+    treatments: TreatmentCourses,
     rulebook: Rulebook,
 ) -> RecurrenceFinding | None:
     current = related[-1]
@@ -139,14 +143,16 @@ def _classify(
         return _finding(related, [(RecurrenceClass.REPEAT, predecessors)]) if predecessors else None
     cross = [i for i in established if _cross_reacts(related[i].blamed, current.blamed, rulebook)]
     has_new = _has_new_drug([related[i].blamed for i in established], current.blamed, rulebook)
-    reactivated = _is_reactivated(current, timeline, rulebook)
+    is_flare = recent_withdrawal(treatments, *current.onset, rulebook) is not None
+    is_reactivated = _is_reactivated(current, timeline, rulebook)
     return _finding(
         related,
         [
             (RecurrenceClass.RECHALLENGE, rechallenged),
             (RecurrenceClass.CROSS_REACTIVE, cross),
             (RecurrenceClass.NEW_CULPRIT, established if has_new else ()),
-            (RecurrenceClass.VIRAL_REACTIVATION, established if reactivated else ()),
+            (RecurrenceClass.FLARE_ON_WITHDRAWAL, established if is_flare else ()),
+            (RecurrenceClass.VIRAL_REACTIVATION, established if is_reactivated else ()),
             (RecurrenceClass.RELAPSE_WITHOUT_DRUG, established),
         ],
     )
