@@ -5,7 +5,7 @@ This module holds what a scenario is. How the YAML is read is `scenario_file`, h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +58,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Hold one file: the rule that it is about, where the rule comes from, and its cases."""
+    """Hold one file: the rule that it is about, where the rule comes from, and its cases.
+
+    `rulebooks` are those that a line may activate, by name: the entries that differ from the checked rulebook.
+    """
 
     path: Path
     title: str
@@ -66,6 +69,7 @@ class Scenario:
     rule: str
     utc_offset_minutes: int
     cases: tuple[Case, ...]
+    rulebooks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def at_day(day: int, hour: int, minute: int, utc_offset_minutes: int = 0) -> Instant:

@@ -7,11 +7,14 @@ looked at only where a line names them. A field that a line does not choose may 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from pv_stream.audit.scenario import Case, Expected, Scenario, say_when
 from pv_stream.audit.scenario_events import TimedRecord, check_drugs, records_of
+from pv_stream.audit.scenario_rulebooks import variant_of
 from pv_stream.domain.times import Instant, parse_instant
+from pv_stream.errors import DataError
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold
 
@@ -62,13 +65,27 @@ def check_case(scenario: Scenario, case: Case, rulebook: Rulebook) -> Verdict:
     """Run one case through the fold and compare."""
     listed = {drug.name for drug in rulebook.drugs} | {drug.name for drug in rulebook.treatments}
     check_drugs(scenario, case, listed)
-    came = run_case(records_of(scenario, case), rulebook)
+    came = run_case(records_of(scenario, case), rulebook, _carried(scenario, rulebook))
     return Verdict(scenario, case, came, tuple(_compare(case.expected, came, scenario.utc_offset_minutes)))
 
 
-def run_case(records: Sequence[TimedRecord], rulebook: Rulebook) -> tuple[Came, ...]:
+def _carried(scenario: Scenario, rulebook: Rulebook) -> Mapping[str, Rulebook]:
+    """Return the rulebooks that the cases may activate, by digest."""
+    try:
+        books = [variant_of(rulebook, name, changes) for name, changes in scenario.rulebooks.items()]
+    except ValueError as error:
+        msg = f"{scenario.path}: rulebooks: {error}"
+        raise DataError(msg) from None
+    return {book.digest: book for book in books}
+
+
+def run_case(
+    records: Sequence[TimedRecord],
+    rulebook: Rulebook,
+    carried: Mapping[str, Rulebook] = MappingProxyType({}),
+) -> tuple[Came, ...]:
     """Return what the fold says to records, in the order in which it says it."""
-    fold = ShardFold(shard=0, shard_count=1, rulebook=rulebook)
+    fold = ShardFold(shard=0, shard_count=1, rulebook=rulebook, carried=carried)
     came: list[Came] = []
     waiting: list[RawRecord] = []
     for position, record in enumerate(records):

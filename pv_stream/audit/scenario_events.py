@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from pv_stream.audit.scenario import Case, Given, Scenario
 from pv_stream.audit.scenario_acts import ACT_WORDS, ACTOR_DEFAULT, FIRST, LATEST, Act
 from pv_stream.audit.scenario_file import read_instant
+from pv_stream.audit.scenario_rulebooks import digest_of_variant
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import (
@@ -32,7 +33,7 @@ from pv_stream.domain.codes import (
     Route,
     Status,
 )
-from pv_stream.domain.events import ClockTicked, FactArrived
+from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
 from pv_stream.domain.facts import (
     AsSent,
     Content,
@@ -52,6 +53,7 @@ from pv_stream.domain.facts import (
 from pv_stream.domain.ids import ActionId, FactKey, PatientId
 from pv_stream.domain.outputs import AlertKind
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, exactly
+from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import DataError
 
 Word = TypeVar("Word", bound=Enum)
@@ -137,6 +139,9 @@ class _Builder:
         if given.action == "clock":
             yield TimedRecord(given.received, None, encode_event(ClockTicked(given.received)))
             return
+        if given.action == "activates":
+            yield from self._activation(given)
+            return
         if given.action in ACT_WORDS or (given.action == "repeats" and given.subject in self.acts):
             act = self._act(number, given)
             yield TimedRecord(given.received, self.patient_id.encode(), b"", act)
@@ -170,6 +175,15 @@ class _Builder:
         if "id" in options:
             self.acts[options["id"]] = act
         return act
+
+    def _activation(self, given: Given) -> Iterator[TimedRecord]:
+        """Tell the time and put a rulebook in force, as the owner of a shard and `rules activate` do live."""
+        changes = self.scenario.rulebooks.get(given.subject)
+        if changes is None:
+            raise self.mistake(given, f"no rulebook {given.subject!r} under rulebooks")
+        activated = RulebookActivated(ENGINE_VERSION, digest_of_variant(given.subject, changes))
+        for event in (ClockTicked(given.received), activated):
+            yield TimedRecord(given.received, None, encode_event(event))
 
     def _versions(self, number: int, given: Given) -> Iterator[FactVersion]:
         if given.action in {"corrects", "retracts", "repeats", "confirms", "discards"}:

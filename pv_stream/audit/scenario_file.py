@@ -55,6 +55,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "confirms": frozenset({"value"}),
     "discards": frozenset(),
     **ACT_OPTIONS,
+    "activates": frozenset(),
     "clock": frozenset(),
     "raw": frozenset(),
 }
@@ -219,7 +220,7 @@ class _Reader:
 
     def scenario(self, root: yaml.Node) -> Scenario:
         entries = self.mapping(
-            root, known={"scenario", "source", "rule", "utc_offset_minutes", "given", "cases"}
+            root, known={"scenario", "source", "rule", "utc_offset_minutes", "rulebooks", "given", "cases"}
         )
         for name in ("scenario", "source", "rule", "cases"):
             if name not in entries:
@@ -234,7 +235,14 @@ class _Reader:
             rule=self.text(entries["rule"]),
             utc_offset_minutes=self.utc_offset_minutes,
             cases=tuple(self.case(node, shared) for node in self.cases(entries["cases"])),
+            rulebooks=self.rulebooks(entries["rulebooks"]) if "rulebooks" in entries else {},
         )
+
+    def rulebooks(self, node: yaml.Node) -> Mapping[str, Mapping[str, str]]:
+        return {
+            name: {entry: self.text(value) for entry, value in self.mapping(changes).items()}
+            for name, changes in self.mapping(node).items()
+        }
 
     def offset(self, node: yaml.Node) -> int:
         try:
