@@ -39,6 +39,9 @@ COMMANDS: Final = {
         "pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."
     ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
+    "act": Command(
+        "pv_stream.cli.act", "Acknowledge, override, refute or confirm one alert: writes it to the log."
+    ),
     "scenario": Command(
         "pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."
     ),

@@ -252,5 +252,9 @@ def _tell_again(told: Published, line: AlertLine, occasion: Occasion, outputs: l
         incomplete = new
         outputs.append(telling.system_alert(occasion, new, reasons.INCOMPLETE))
     return replace(
-        told, episodes=tuple(episodes), restarts=tuple(restarts), reviews=tuple(reviews), incomplete=incomplete
+        told,
+        episodes=tuple(episodes),
+        restarts=tuple(restarts),
+        reviews=tuple(reviews),
+        incomplete=incomplete,
     )

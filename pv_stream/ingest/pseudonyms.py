@@ -52,6 +52,10 @@ class Pseudonyms:
         """Return the key of a fact, from the business identity of what was stated."""
         return FactKey(self._name(kind, *parts))
 
+    def actor(self, identifier: str) -> str:
+        """Return the pseudonym of a person who acts on alerts."""
+        return self._name("actor", identifier)
+
     def specimen(self, *parts: str) -> str:
         """Return the pseudonym of a specimen."""
         return self._name("spec", *parts)

@@ -1,0 +1,356 @@
+"""`pv-stream act`: what a person does about one alert, written durably to the log that gave it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from pv_stream.domain.codes import ActionKind, DeadLetterCode, Judgement, OverrideReason
+from pv_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from pv_stream.audit.replay import ReplayPlan
+    from pv_stream.domain.events import AlertActed
+    from pv_stream.engine.actions import Standing
+    from pv_stream.settings import Settings
+
+KAFKA: Final = "kafka"
+_REASONS: Final = ", ".join(OverrideReason)
+
+
+class Deed(StrEnum):
+    """Name what can be done about an alert, in the words of the command line."""
+
+    ACK = "ack"
+    OVERRIDE = "override"
+    REFUTE = "refute"
+    CONFIRM = "confirm"
+
+
+_ACTION_OF: Final = {
+    Deed.ACK: ActionKind.ACKNOWLEDGE,
+    Deed.OVERRIDE: ActionKind.OVERRIDE,
+    Deed.REFUTE: ActionKind.REFUTE,
+    Deed.CONFIRM: ActionKind.CONFIRM,
+}
+#: Why an action would be refused, and what to do.
+_REFUSED: Final = {
+    DeadLetterCode.ACTION_UNKNOWN_ALERT: "the log does not give this alert: name the log that did with --log",
+    DeadLetterCode.ACTION_ALERT_NOT_LIVE: (
+        "the alert does not stand at that time, so nothing needs to be done about it. If it stood when you acted, "
+        "say when with --received-at"
+    ),
+    DeadLetterCode.ACTION_DOES_NOT_FIT: (
+        "that cannot be done about an alert of this kind: refute and confirm judge a suspected_dress, --culprit names "
+        "drugs that it suspects, and a data_review, follow_up_due or system alert can only be acknowledged"
+    ),
+    DeadLetterCode.ACTION_UNKNOWN_REASON: f"say why with --reason, for an override and nothing else: {_REASONS}",
+    DeadLetterCode.ACTION_OUTDATED: "the alert has risen since: replay the log again, look at it, then act",
+    DeadLetterCode.ACTION_REPEATED: "that was done about this alert before: nothing to add",
+}
+
+
+def command(  # noqa: PLR0913 - one parameter for each option of the command
+    alert: Annotated[str, typer.Argument(help="The alert's id, or a beginning of it that no other shares.")],
+    deed: Annotated[
+        Deed,
+        typer.Argument(
+            help="ack: taken note of. override: set aside, with a --reason. refute: not DRESS. confirm: DRESS."
+        ),
+    ],
+    reason: Annotated[str | None, typer.Option(help=f"Why it is overridden: {_REASONS}.")] = None,
+    culprit: Annotated[
+        list[str] | None, typer.Option(help="A suspect drug that a confirm names; may be repeated.")
+    ] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            help="Free text for yourself: kept in a file that you alone can read, never in the log."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Who acts; the log gets a pseudonym of it. [your login name]")
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help="The log of events that gave the alert; the action is appended to it. Without it: Kafka.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A replay of that log: finds the alert faster.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="kafka|FILE", help="Where the action goes, if not to --log.")
+    ] = None,
+    received_at: Annotated[
+        str | None, typer.Option(metavar="INSTANT", help="When it was done, for an old log. [now]")
+    ] = None,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the event and the alert as JSON.")] = False,
+) -> None:
+    """Acknowledge, override, refute or confirm one alert: shows it, then writes the action to the log.
+
+    What does not fit the alert as it stands is refused and not written. A note (--note) never enters the log.
+    """
+    from pv_stream.settings import load_settings  # noqa: PLC0415 - `--help` must not pay for them
+
+    settings = load_settings(bootstrap_servers=bootstrap_servers)
+    target = _target(log, out, to)
+    plan = None if log is None else _plan(log)
+    if plan is not None and target == log:
+        _check_can_append(plan)
+    seen = _find(alert, plan, out, settings)
+    acted = _acted(seen, deed, (reason, tuple(culprit or ())), _actor(by, settings, target), received_at)
+    _refuse(_why_refused(seen, acted, plan))
+    if not as_json:
+        _show(seen, acted)
+    kept = None if note is None else _keep_note(note, acted, settings)
+    _write(acted, target, settings)
+    _say(seen, acted, target, kept, log=log, as_json=as_json)
+
+
+def _target(log: Path | None, out: Path | None, to: str | None) -> Path | None:
+    """Return the file that the action is appended to, or None for Kafka."""
+    if to == "":
+        message = "--to: name a file, or kafka"
+        raise UsageError(message)
+    if to == KAFKA or (to is None and log is None and out is None):
+        return None
+    if to is not None:
+        return Path(to)
+    if log is None:
+        message = (
+            "--out names a replay of a log in a file: name the log as well with --log, or say --to kafka"
+        )
+        raise UsageError(message)
+    return log
+
+
+def _plan(log: Path) -> "ReplayPlan":
+    from pv_stream.audit.log import open_log  # noqa: PLC0415 - see above
+    from pv_stream.audit.replay import ReplayPlan  # noqa: PLC0415
+    from pv_stream.rulebooks import carried_rulebooks, load_default  # noqa: PLC0415
+
+    return ReplayPlan(open_log(log), load_default(), carried=carried_rulebooks(()))
+
+
+def _check_can_append(plan: "ReplayPlan") -> None:
+    from pv_stream.audit.acting import check_can_append  # noqa: PLC0415 - see above
+
+    check_can_append(plan)
+
+
+def _find(
+    wanted: str, plan: "ReplayPlan | None", out: Path | None, settings: "Settings"
+) -> Mapping[str, Any]:
+    """Return the latest revision of the alert that is meant."""
+    from pv_stream.audit.acting import alerts_in_folder, alerts_in_log  # noqa: PLC0415 - see above
+    from pv_stream.audit.explain import find_alert  # noqa: PLC0415
+
+    if out is not None:
+        alerts = alerts_in_folder(out)
+    elif plan is not None:
+        alerts = alerts_in_log(plan)
+    else:
+        alerts = _alerts_in_kafka(settings)
+    alert_id, _ = find_alert(wanted, {name: value["patient_id"] for name, value in alerts.items()})
+    return alerts[alert_id]
+
+
+def _alerts_in_kafka(settings: "Settings") -> dict[str, Mapping[str, Any]]:
+    from pv_stream.stream import require_client  # noqa: PLC0415 - only the live topic needs a Kafka client
+
+    require_client("kafka")
+    from pv_stream.stream.consumer import Worklist, read_alerts  # noqa: PLC0415
+
+    worklist = Worklist()
+    for value in read_alerts(settings, follow=False, say=lambda line: typer.echo(line, err=True)):
+        worklist.upsert(value)
+    return worklist.alerts
+
+
+def _actor(by: str | None, settings: "Settings", target: Path | None) -> str:
+    """Return the pseudonym of who acts: no name enters the log."""
+    import getpass  # noqa: PLC0415 - see above
+
+    from pv_stream.cli.ingest import is_loopback  # noqa: PLC0415
+    from pv_stream.ingest.pseudonyms import choose_key  # noqa: PLC0415
+
+    is_local = target is not None or is_loopback(settings.bootstrap_servers)
+    key = choose_key(settings, may_make=is_local)
+    if key.pseudonyms.is_demo and not is_local:
+        message = "the demo's pseudonym key protects nobody: set PV_STREAM_PSEUDONYM_KEY_FILE"
+        raise UsageError(message)
+    who = getpass.getuser() if by is None else by.strip()
+    if not who:
+        message = "--by: say who acts; the log gets a pseudonym of it"
+        raise UsageError(message)
+    return key.pseudonyms.actor(who)
+
+
+def _acted(
+    seen: Mapping[str, Any],
+    deed: Deed,
+    said: tuple[str | None, tuple[str, ...]],
+    actor: str,
+    received_at: str | None,
+) -> "AlertActed":
+    from pv_stream.domain.assessment import Tier  # noqa: PLC0415 - see above
+    from pv_stream.domain.events import AlertActed  # noqa: PLC0415
+    from pv_stream.domain.ids import ActionId, AlertId, PatientId, derive_id  # noqa: PLC0415
+    from pv_stream.domain.times import format_instant  # noqa: PLC0415
+
+    reason, drugs = said
+    received = _instant(received_at)
+    action = _ACTION_OF[deed]
+    parts = (seen["record_id"], action, reason or "", *drugs, actor, format_instant(received))
+    return AlertActed(
+        patient_id=PatientId(seen["patient_id"]),
+        action_id=ActionId(derive_id("act", *parts)),
+        alert_id=AlertId(seen["alert_id"]),
+        action=action,
+        reason=reason,
+        drugs=tuple(sorted(set(drugs))),
+        actor=actor,
+        seen_tier=Tier[seen["tier"].upper()],
+        seen_revision=seen["revision"],
+        received_at=received,
+    )
+
+
+def _instant(text: str | None) -> Any:
+    import time  # noqa: PLC0415 - see above
+
+    from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant  # noqa: PLC0415
+
+    now = Instant(int(time.time()) * MICROSECONDS_PER_SECOND)
+    if text is None:
+        return now
+    try:
+        received = parse_instant(text)
+    except ValueError:
+        message = f"--received-at {text}: say an instant such as 2026-03-02T08:10:00Z"
+        raise UsageError(message) from None
+    if received > now:
+        message = f"--received-at {text} lies in the future"
+        raise UsageError(message)
+    return received
+
+
+def _why_refused(
+    seen: Mapping[str, Any], acted: "AlertActed", plan: "ReplayPlan | None"
+) -> DeadLetterCode | None:
+    """Judge the action by the alert as it was found and, where the log is at hand, by trying it."""
+    from pv_stream.audit.acting import try_on_log  # noqa: PLC0415 - see above
+    from pv_stream.engine.actions import why_refused  # noqa: PLC0415
+
+    refused = why_refused(_standing(seen), acted)
+    return refused if refused is not None or plan is None else try_on_log(plan, acted)
+
+
+def _standing(seen: Mapping[str, Any]) -> "Standing":
+    from pv_stream.domain.assessment import Tier  # noqa: PLC0415 - see above
+    from pv_stream.domain.outputs import AlertKind, AlertStatus  # noqa: PLC0415
+    from pv_stream.engine.actions import Standing  # noqa: PLC0415
+
+    noted = seen.get("acknowledged")
+    return Standing(
+        kind=AlertKind(seen["kind"]),
+        status=AlertStatus(seen["status"]),
+        tier=Tier[seen["tier"].upper()],
+        revision=seen["revision"],
+        drugs=frozenset(culprit["drug"] for culprit in seen["culprits"]),
+        noted=noted is not None,
+        override=None if noted is None else noted["override_reason"],
+        judgement=Judgement.REFUTED if seen["closing"] == Judgement.REFUTED else None,
+    )
+
+
+def _refuse(code: DeadLetterCode | None) -> None:
+    if code is not None:
+        message = f"refused ({code}): {_REFUSED.get(code, 'the log does not take it')}. Nothing was written."
+        raise UsageError(message)
+
+
+def _show(seen: Mapping[str, Any], acted: "AlertActed") -> None:
+    from rich.markup import escape  # noqa: PLC0415 - see above
+    from rich.padding import Padding  # noqa: PLC0415
+
+    from pv_stream.cli.terminal import kind_text, moment, stderr, tier_text  # noqa: PLC0415
+
+    say = stderr()
+    told = f"{kind_text(seen['kind'])}, {seen['status']}, patient {seen['patient_id']}"
+    say.print(f"{tier_text(seen['tier'])} {moment(seen['as_of'])}: {escape(told)}", soft_wrap=True)
+    say.print(Padding(escape(seen["reason"]), (0, 0, 0, 4)))
+    say.print(escape(f"    {seen['alert_id']} revision {seen['revision']}"), soft_wrap=True)
+    why = f" ({acted.reason})" if acted.reason else ""
+    names = f", naming {', '.join(acted.drugs)}" if acted.drugs else ""
+    say.print(f"[bold]{acted.action}[/]{escape(why + names)} by {acted.actor}", soft_wrap=True)
+
+
+def _keep_note(note: str, acted: "AlertActed", settings: "Settings") -> Path:
+    from pv_stream.audit.action_notes import keep_note  # noqa: PLC0415 - see above
+    from pv_stream.domain.times import format_instant  # noqa: PLC0415
+
+    at = format_instant(acted.received_at)
+    return keep_note(settings.state_dir, action_id=acted.action_id, alert_id=acted.alert_id, at=at, note=note)
+
+
+def _write(acted: "AlertActed", target: Path | None, settings: "Settings") -> None:
+    if target is not None:
+        from pv_stream.audit.acting import append_to_log  # noqa: PLC0415 - see above
+
+        append_to_log(target, acted)
+        return
+    from pv_stream.codec.events import encode_event  # noqa: PLC0415
+    from pv_stream.domain.ids import shard_of  # noqa: PLC0415
+    from pv_stream.stream import require_client  # noqa: PLC0415
+
+    require_client("kafka")
+    from pv_stream.stream.publish import publish  # noqa: PLC0415
+    from pv_stream.stream.topics import Topic, topic_name  # noqa: PLC0415
+
+    publish(
+        [(acted.patient_id.encode(), encode_event(acted))],
+        bootstrap_servers=settings.bootstrap_servers,
+        topic=topic_name(Topic.EVENTS, settings),
+        shard_of=lambda key, count: shard_of(key.decode(), count),
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+    )
+
+
+def _say(  # noqa: PLR0913 - all that was done, to be said
+    seen: Mapping[str, Any],
+    acted: "AlertActed",
+    target: Path | None,
+    kept: Path | None,
+    *,
+    log: Path | None,
+    as_json: bool,
+) -> None:
+    from pv_stream.cli.terminal import program  # noqa: PLC0415 - see above
+    from pv_stream.codec.events import encode_event  # noqa: PLC0415
+
+    if as_json:
+        told = {"action": json.loads(encode_event(acted)), "alert": seen, "written_to": str(target or KAFKA)}
+        typer.echo(json.dumps(told, sort_keys=True, ensure_ascii=False))
+    typer.echo(f"Written to {target or KAFKA} as {acted.action_id}", err=True)
+    if kept is not None:
+        typer.echo(f"Your note: {kept} (yours alone to read)", err=True)
+    if as_json:
+        return
+    if target is None:
+        typer.echo(f"Next: {program()} worklist", err=True)
+    elif target == log:
+        words = shlex.join(["replay", str(log), "--out", f"{log.stem}-replay"])
+        typer.echo(f"Next: {program()} {words}", err=True)
