@@ -178,6 +178,9 @@ def tell(came: Came, name: str, wanted: Wanted, episodes: _Episodes, utc_offset_
         return (
             "none" if restart is None else say_when(parse_instant(restart["started_at"]), utc_offset_minutes)
         )
+    if name == "clinical_resolution":
+        instant = value["clinical_resolution_at"]
+        return "none" if instant is None else say_when(parse_instant(instant), utc_offset_minutes)
     told = _FIELDS[name](value) if name in _FIELDS else value.get(name)
     if isinstance(wanted, Mapping) and isinstance(told, Mapping):
         return {key: _plain(told.get(key)) for key in wanted}
@@ -194,6 +197,10 @@ def _plain(value: Any) -> str:
 
 def _first_culprit(name: str) -> Callable[[Mapping[str, Any]], Any]:
     return lambda value: next((culprit[name] for culprit in value["culprits"]), None)
+
+
+def _by_treatment(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda value: {treatment["drug"]: treatment[name] for treatment in value["treatments"]}
 
 
 def _part(part: str, name: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -267,6 +274,11 @@ _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "drug": _part("restart", "drug"),
     "review": _part("review", "code"),
     "acknowledged": _part("acknowledged", "tier"),
+    "treatments": lambda value: [treatment["drug"] for treatment in value["treatments"]],
+    "treatment_days": _by_treatment("days"),
+    "dose_mg_per_kg": _by_treatment("dose_mg_per_kg"),
+    "prior_steroid": _by_treatment("prior_steroid"),
+    "days_to_clinical_resolution": _by_treatment("days_to_clinical_resolution"),
     "override": _part("acknowledged", "override_reason"),
 }
 

@@ -82,6 +82,8 @@ _EPISODE_FIELDS: Final = frozenset(
         "unknown_items",
         "items",
         "closing",
+        "course",
+        "masking",
         "flags",
         "primary",
         "interval_days",
@@ -111,7 +113,9 @@ OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
         {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision"}
     ),
     "case": _EPISODE_FIELDS
-    | {"criteria", "answers", "tier", "established", "established_by", "signs", "superseded_by"},
+    | {"criteria", "answers", "tier", "established", "established_by", "signs", "superseded_by"}
+    | {"treatments", "treatment_days", "dose_mg_per_kg", "prior_steroid"}
+    | {"clinical_resolution", "days_to_clinical_resolution"},
     "action": frozenset({"kind", "reason", "drugs", "by", "tier", "revision", "episode"}),
     "dead_letter": frozenset(),
 }
@@ -130,6 +134,7 @@ _STATUS: Final[Mapping[str, frozenset[str]]] = {
 }
 _FIELD_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "closing": frozenset({"reviewed", "documented", *Closing}),
+    "course": frozenset({"controlled_under_treatment"}),
     "tier": frozenset(tier.name.lower() for tier in Tier),
     "acknowledged": frozenset(tier.name.lower() for tier in Tier),
     **{

@@ -104,14 +104,6 @@ class Closing(StrEnum):
     REFUTED = "refuted"
 
 
-class EpisodeCourse(StrEnum):
-    """Say how an episode stands by its last data; silence is `unresolved`."""
-
-    UNRESOLVED = "unresolved"
-    CONTROLLED_UNDER_TREATMENT = "controlled_under_treatment"
-    RESOLVED = "resolved"
-
-
 class EpisodeFlag(StrEnum):
     """Mark what a reader must know about an episode."""
 
@@ -230,6 +222,11 @@ class Treated:
     treatments: tuple[TreatmentGiven, ...]
     clinical_resolution_at: Instant | None
 
+    @property
+    def days_to_clinical_resolution(self) -> int | None:
+        """Return the days from the start of the first treatment."""
+        return self.treatments[0].days_to_clinical_resolution if self.treatments else None
+
 
 NOT_TREATED: Final = Treated((), None)
 
@@ -242,7 +239,8 @@ class EpisodeAssessment:
     `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
     lower bound. `closes_at` is when `closing` comes true by time alone; `follow_up_at` is when somebody should have
     looked whether the reaction goes on, None when that is documented; `judgement` is the clinician's verdict that
-    covers the episode; `masking` names the treatments that may hide eosinophils.
+    covers the episode; `masking` names the treatments that may hide eosinophils;
+    `is_controlled` says that one of them holds the reaction down while its drug goes on: that is not resolved.
     """
 
     members: tuple[FactKey, ...]
@@ -267,7 +265,7 @@ class EpisodeAssessment:
     flags: tuple[EpisodeFlag, ...]
     evidence: tuple[FactKey, ...]
     judgement: Judgement | None = None
-    course: EpisodeCourse = EpisodeCourse.UNRESOLVED
+    is_controlled: bool = False
     masking: tuple[str, ...] = ()
     treated: Treated = NOT_TREATED
 

@@ -225,13 +225,34 @@ class AcknowledgedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class TreatmentOut:
+    """Carry one course of a treatment in an episode; `kind` is steroid, cyclosporine or anti_il5.
+
+    `ended` and `days` (both ends included) are null while it may go on. `dose_mg_per_kg` is the highest single dose
+    that is known. `prior_steroid` says that a systemic steroid is recorded before it. Days to clinical resolution
+    (temperature below 38.5 degrees, sustained, and the rash improved) are counted from its start.
+    """
+
+    drug: str
+    rxnorm: str | None
+    kind: str
+    started: str
+    ended: str | None
+    days: int | None
+    dose_mg_per_kg: Decimal | None
+    prior_steroid: bool
+    days_to_clinical_resolution: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`.
 
     `eosinophils_per_ul` is the peak; `eosinophils_are_more` says that the laboratory sent it as a lower bound.
     `acknowledged` is null again once the tier has risen above the acknowledged one (flag `rearmed`). `continues`
     names the alerts of merged patient records that go on in this one; a `transferred` alert names the patient record
-    under which it goes on.
+    under which it goes on. `masking` names the treatments that may hide eosinophils; `course` is set while one of
+    them holds the reaction down with its drug going on, which is not resolved.
     """
 
     schema_version: Literal[1]
@@ -265,6 +286,7 @@ class Alert:
     acknowledged: AcknowledgedOut | None = None
     continues: tuple[str, ...] = ()
     transferred_to: str | None = None
+    course: Literal["controlled_under_treatment"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +313,10 @@ class Recurrence:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Carry the latest view of one episode, candidates included: the compacted topic keeps the last."""
+    """Carry the latest view of one episode, candidates included: the compacted topic keeps the last.
+
+    Treatments stand in order of their start; days to clinical resolution are counted from the first.
+    """
 
     schema_version: Literal[1]
     patient_id: str
@@ -313,6 +338,11 @@ class Case:
     regiscar: RegiscarOut
     criteria: CaseCriteriaOut
     recurrence: RecurrenceOut | None
+    course: Literal["controlled_under_treatment"] | None
+    masking: tuple[str, ...]
+    treatments: tuple[TreatmentOut, ...]
+    clinical_resolution_at: str | None
+    days_to_clinical_resolution: int | None
     flags: tuple[str, ...]
     as_of: str
     cause: Cause

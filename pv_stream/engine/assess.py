@@ -26,7 +26,7 @@ from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
 from pv_stream.rules.clinical_resolution import find_treated
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.culprits import blame, with_named, with_partners
-from pv_stream.rules.episodes import Courses, Ending, Span, between, course_of, ending, find_spans
+from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans, is_held_down
 from pv_stream.rules.follow_up import follow_up_at
 from pv_stream.rules.masking import masking_of, with_masking
 from pv_stream.rules.recurrence import Draft, relate
@@ -93,7 +93,7 @@ def _with_treatments(
     return tuple(
         replace(
             episode,
-            course=course_of(draft.span, draft.ending, rulebook),
+            is_controlled=is_held_down(draft.span, draft.ending, rulebook),
             masking=masking_of(draft.span, treatments, rulebook),
             treated=find_treated(draft.span, treatments, until, rulebook),
         )

@@ -202,6 +202,8 @@ def _shown(told: PublishedEpisode) -> tuple[object, ...]:
         telling_criteria.in_alert(last.criteria),
         last.signs,
         telling.recurrence_out(told),
+        last.masking,
+        last.is_controlled,
         last.flags,
         last.evidence,
     )
@@ -213,6 +215,7 @@ def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
         old.last.resolved_at,
         old.last.last_evidence,
         old.last.criteria,
+        old.last.treated,
         old.state,
     )
     return changed != (
@@ -220,6 +223,7 @@ def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
         new.last.resolved_at,
         new.last.last_evidence,
         new.last.criteria,
+        new.last.treated,
         new.state,
     ) or _differs(old, new)
 
@@ -301,9 +305,7 @@ def _withdraw(  # noqa: PLR0913, PLR0917 - what is withdrawn, to what, and what 
     new = replace(old, state=state, last=last, closing=None, sealed=False)
     lines = (old.alert, *inherited) if old.alert is not None and _is_alerted(old) else inherited
     if lines:
-        line = _next_line(
-            old, AlertStatus.WITHDRAWN, max(line.tier for line in lines), occasion, inherited
-        )
+        line = _next_line(old, AlertStatus.WITHDRAWN, max(line.tier for line in lines), occasion, inherited)
         new = replace(new, alert=line)
         reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.WITHDRAWN
         outputs.append(telling.episode_alert(occasion, new, line, reason))

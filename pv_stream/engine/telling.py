@@ -5,6 +5,7 @@ Every function here is a plain mapping from domain to output fields; what is tol
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pv_stream.domain.actions import Acknowledgement
 from pv_stream.domain.assessment import (
@@ -15,6 +16,7 @@ from pv_stream.domain.assessment import (
     RestartAssessment,
     ReviewAssessment,
     Score,
+    TreatmentGiven,
 )
 from pv_stream.domain.codes import OverrideReason
 from pv_stream.domain.events import AlertActed
@@ -40,6 +42,7 @@ from pv_stream.domain.outputs import (
     ReviewOut,
     RulebookOut,
     Timeliness,
+    TreatmentOut,
 )
 from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant, format_instant
@@ -185,6 +188,8 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         regiscar=_regiscar(last.score),
         criteria=telling_criteria.in_alert(last.criteria),
         recurrence=recurrence_out(told),
+        masking=last.masking,
+        course=_course(last),
         flags=occasion.flags(last.flags, line),
     )
 
@@ -264,7 +269,7 @@ def alert_action(
 
 def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
     """Return the latest view of an episode."""
-    last = told.last
+    last, treated = told.last, told.last.treated
     return Case(
         schema_version=SCHEMA_VERSION,
         patient_id=occasion.patient_id,
@@ -276,7 +281,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         tier=_standing_tier(told),
         onset=format_instant(last.onset),
         last_evidence=format_instant(last.last_evidence),
-        resolved_at=None if last.resolved_at is None else format_instant(last.resolved_at),
+        resolved_at=_instant(last.resolved_at),
         established=last.established_by is not None,
         established_by=last.established_by,
         signs=last.signs,
@@ -286,10 +291,37 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         regiscar=_regiscar(last.score),
         criteria=telling_criteria.in_case(last.criteria),
         recurrence=recurrence_out(told),
+        course=_course(last),
+        masking=last.masking,
+        treatments=tuple(map(_treatment, treated.treatments)),
+        clinical_resolution_at=_instant(treated.clinical_resolution_at),
+        days_to_clinical_resolution=treated.days_to_clinical_resolution,
         flags=occasion.flags(last.flags),
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
+    )
+
+
+def _instant(instant: Instant | None) -> str | None:
+    return None if instant is None else format_instant(instant)
+
+
+def _course(episode: EpisodeAssessment) -> Literal["controlled_under_treatment"] | None:
+    return "controlled_under_treatment" if episode.is_controlled else None
+
+
+def _treatment(given: TreatmentGiven) -> TreatmentOut:
+    return TreatmentOut(
+        drug=given.drug,
+        rxnorm=given.rxnorm,
+        kind=given.kind,
+        started=format_instant(given.started),
+        ended=_instant(given.ended),
+        days=given.days,
+        dose_mg_per_kg=given.dose_mg_per_kg,
+        prior_steroid=given.prior_steroid,
+        days_to_clinical_resolution=given.days_to_clinical_resolution,
     )
 
 

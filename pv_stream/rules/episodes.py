@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from pv_stream.domain.assessment import Closing, EpisodeCourse
+from pv_stream.domain.assessment import Closing
 from pv_stream.domain.codes import FindingCode, Presence
 from pv_stream.domain.facts import Report
 from pv_stream.domain.ids import FactKey
@@ -424,25 +424,21 @@ def ending(span: Span, rulebook: Rulebook) -> Ending:
     )
 
 
-def course_of(span: Span, end: Ending, rulebook: Rulebook) -> EpisodeCourse:
-    """Return how an episode stands by its last data: resolved, held down by a treatment, or neither.
+def is_held_down(span: Span, end: Ending, rulebook: Rulebook) -> bool:
+    """Tell whether, by its last data, an episode is held down by a treatment: not resolved, without a sign.
 
-    Held down needs more than silence: its signs or the reaction documented as gone while a treatment may have held
-    it down, or, where only counts were ever raised, a low one.
+    It takes more than silence: its signs or the reaction documented as gone while a treatment may have held it down,
+    or, where only counts were ever raised, a low one. A count that is raised under the treatment says the contrary.
     """
-    if end.resolved_at is not None:
-        return EpisodeCourse.RESOLVED
     timeline = span.timeline
-    if not timeline.is_controlled(span.last_data):
-        return EpisodeCourse.UNRESOLVED
+    if end.resolved_at is not None or not timeline.is_controlled(span.last_data):
+        return False
     if any(at.latest >= span.last.at.earliest for at in timeline.resolutions):
-        return EpisodeCourse.CONTROLLED_UNDER_TREATMENT
+        return True
     gone = _signs_gone(timeline.signs)
     counts = [count for count in timeline.counts if count.counts]
     raised = [count for count in counts if is_positive(count, rulebook.parameters)]
-    is_high = bool(raised) and raised[-1] is counts[-1]
-    if gone:
-        is_quiet = None not in gone and not (is_high and timeline.is_controlled(counts[-1].at.earliest))
-    else:
-        is_quiet = bool(raised) and not is_high
-    return EpisodeCourse.CONTROLLED_UNDER_TREATMENT if is_quiet else EpisodeCourse.UNRESOLVED
+    is_raised = bool(raised) and raised[-1] is counts[-1]
+    if not gone:
+        return bool(raised) and not is_raised
+    return None not in gone and not (is_raised and timeline.is_controlled(counts[-1].at.earliest))

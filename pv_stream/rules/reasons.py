@@ -67,6 +67,10 @@ def episode_reason(episode: EpisodeAssessment) -> str:
         parts.append(_under(episode.culprits))
     if episode.recurrence is not None:
         parts.append(_RECURRENCE[episode.recurrence.primary])
+    if episode.is_controlled:
+        parts.append("controlled under treatment, not resolved")
+    if episode.masking:
+        parts.append(f"a low count may be masked by {_listed(episode.masking)}")
     total = episode.score.total
     parts.append(f"RegiSCAR {total.current} (from {total.worst} to {total.best})")
     return f"{'; '.join(parts)}."
@@ -144,7 +148,9 @@ JOINED_BY_THIS_RULEBOOK: Final = (
     "Under the rulebook that is now in force this episode and another are one, which goes on."
 )
 HANDED_OVER: Final = "This patient record was merged into another, under which the alert goes on."
-TAKEN_OVER: Final = "This alert goes on from another record of the same patient, which was merged into this one."
+TAKEN_OVER: Final = (
+    "This alert goes on from another record of the same patient, which was merged into this one."
+)
 INCOMPLETE: Final = (
     "What is told of this patient may be incomplete: a record could not be used. The operator can tell which."
 )
