@@ -4,6 +4,7 @@ import pytest
 
 from pv_stream.domain.assessment import Culprit, ExposureState, Latency
 from pv_stream.domain.codes import ExposureKind, Route
+from pv_stream.domain.criteria import SuspectReason, WhoUmc
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Interval
 from tests.builders import at, dose, eosinophils, exposed, only_episode, order, statement, stop, temperature
@@ -72,6 +73,9 @@ def test_each_suspect_says_day_latency_exposure_threshold_and_evidence() -> None
         threshold_per_ul=1500,
         course_start=at(0),
         evidence=(given.version.key,),
+        reasons=(SuspectReason.LATENCY_SHOULDER,),
+        naranjo=4,
+        who_umc=WhoUmc.POSSIBLE,
     )
 
 
