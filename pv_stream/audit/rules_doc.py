@@ -87,6 +87,17 @@ _FLAG: Final[Mapping[EpisodeFlag, str]] = {
     EpisodeFlag.RISING_ON_BASELINE: "the count has multiplied over the one before the drug",
     EpisodeFlag.SECOND_HIT: "it became worse after a cross-reactive drug was begun during the episode",
 }
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    kind: {word.value: says for word, says in words.items()}
+    for kind, words in (
+        ("class", _RECURRENCE),
+        ("relation", _RELATION),
+        ("closing", _CLOSING),
+        ("hold", _HOLD),
+        ("established", _ESTABLISHED),
+        ("flag", _FLAG),
+    )
+}
 #: The lowest and the highest total of the table.
 _TOTALS: Final = range(
     sum(min(item.points.values()) for item in TABLE), sum(max(item.points.values()) for item in TABLE) + 1
@@ -112,6 +123,11 @@ def rules_document(rulebook: Rulebook) -> str:
         _sources(rulebook),
     )
     return "\n".join(line for section in sections for line in (*section, "")).rstrip() + "\n"
+
+
+def word_meaning(kind: str, word: str) -> str:
+    """Say what a word of an output means; `kind` is that of a rule's name, such as `flag`."""
+    return _WORDS[kind].get(word, word.replace("_", " "))
 
 
 _ESTABLISHED_SAYS: Final = (
@@ -160,11 +176,12 @@ def _tiers(rulebook: Rulebook) -> Iterable[str]:
     rows.append((WITHOUT_WATCHED_DRUG, "no watched drug in its window; "))
     yield from markdown_table(
         ("tier", "row", "holds with"),
-        [(row.tier.name.lower(), f"`{row.name}`", first + _holds_with(row, rulebook)) for row, first in rows],
+        [(row.tier.name.lower(), f"`{row.name}`", first + holds_with(row, rulebook)) for row, first in rows],
     )
 
 
-def _holds_with(row: Row, rulebook: Rulebook) -> str:
+def holds_with(row: Row, rulebook: Rulebook) -> str:
+    """Say with what a row of the table of tiers holds."""
     return "; or ".join(map(_said, conditions_of(row, rulebook.parameters)))
 
 

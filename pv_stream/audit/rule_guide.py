@@ -1,0 +1,239 @@
+"""One rule explained: what it means, its numbers now and their sources, and what tests it.
+
+A rule is named as in docs/traceability.toml, `row:skin_and_organ` or `number:lag_days`; its kind may be left out. All
+numbers come from the rulebook and the tables that the software runs on. Statements and tests come from that file
+where it is at hand: it belongs to the source, not to the installed package.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pv_stream.audit.rules_doc import holds_with, word_meaning
+from pv_stream.audit.traceability import Statement, read_traceability, rule_names
+from pv_stream.codec.canonical import decimal_text
+from pv_stream.errors import UsageError
+from pv_stream.rules.regiscar import TABLE
+from pv_stream.rules.rulebook import Count, Number, Parameters, Rulebook, Treatment, WatchedDrug
+from pv_stream.rules.tiers import REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row, Situation
+
+UNCONFIRMED: Final = "UNCONFIRMED"
+_ROWS: Final = (*ROWS, WITHOUT_WATCHED_DRUG, *REPORTED)
+_NAMED_MAX: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Hold one number of a rule, its source by name, and what the source is."""
+
+    name: str
+    value: str
+    source: str
+    citation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """Hold what there is to say about one rule; `tests` fail when it no longer holds."""
+
+    name: str
+    meaning: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    citations: Mapping[str, str]
+    tests: tuple[str, ...]
+
+
+def find_rule(wanted: str, rulebook: Rulebook) -> str:
+    """Return the full name of the one rule that is called so.
+
+    Raises UsageError naming what is near when there is none, or several.
+    """
+    known = _known(rulebook)
+    if wanted in known:
+        return wanted
+    found = [name for name in known if name.partition(":")[2] == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        msg = f"{wanted!r} is the name of several rules: {', '.join(found)}"
+        raise UsageError(msg)
+    full = {name.partition(":")[2]: name for name in known}
+    near = [full[name] for name in difflib.get_close_matches(wanted, full, n=_NAMED_MAX)]
+    near += [name for name in known if wanted in name and name not in near]
+    hint = (
+        f"near it: {', '.join(near[:_NAMED_MAX])}"
+        if near
+        else "`pv-stream rules show` lists drugs and numbers"
+    )
+    msg = f"no rule is called {wanted!r}; {hint}"
+    raise UsageError(msg)
+
+
+def guide_to(name: str, rulebook: Rulebook, traced: Path | None = None) -> Guide:
+    """Return what there is to say about a rule by its full name; `traced` is the file of clinical statements."""
+    kind, _, short = name.partition(":")
+    statements: Sequence[Statement] = ()
+    cited: Mapping[str, str] = {}
+    if traced is not None:
+        traceability = read_traceability(traced)
+        statements = [statement for statement in traceability.statements if name in statement.rules]
+        cited = {**rulebook.sources, **traceability.citations}
+    explained = (
+        _EXPLAINED[kind](short, rulebook) if kind in _EXPLAINED else _Explained((word_meaning(kind, short),))
+    )
+    # The numbers of the same statements; those of a drug are its own.
+    together = (
+        []
+        if kind in {"drug", "treatment"}
+        else [rule for statement in statements for rule in statement.rules if rule.startswith("number:")]
+    )
+    figures = [
+        *explained.figures,
+        *(f for rule in together for f in _number(rule.partition(":")[2], rulebook).figures),
+    ]
+    return Guide(
+        name=name,
+        meaning=(*explained.meaning, *(statement.says for statement in statements)),
+        figures=tuple(dict.fromkeys(figures)),
+        citations={
+            source: cited[source] for statement in statements for source in statement.cites if source in cited
+        },
+        tests=tuple(dict.fromkeys(test for statement in statements for test in statement.tests)),
+    )
+
+
+def _known(rulebook: Rulebook) -> Sequence[str]:
+    return tuple(dict.fromkeys((*rule_names(rulebook), *(f"row:{row.name}" for row in _ROWS))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """Hold what the tables of the software say about one rule."""
+
+    meaning: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
+
+
+def _row(name: str, rulebook: Rulebook) -> _Explained:
+    row = next(row for row in _ROWS if row.name == name)
+    figures = (f for parameter in _asked_of(row, rulebook) for f in _number(parameter, rulebook).figures)
+    return _Explained(
+        (f"A row of the table of tiers: {row.tier.name.lower()}, with {holds_with(row, rulebook)}.",),
+        tuple(figures),
+    )
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Stand for the parameters and note which of them a row asks for."""
+
+    parameters: Parameters
+    names: dict[str, None] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        self.names[name] = None
+        return getattr(self.parameters, name)
+
+
+def _asked_of(row: Row, rulebook: Rulebook) -> Sequence[str]:
+    asked = _Asked(rulebook.parameters)
+    row.holds(Situation(0), cast("Parameters", asked))
+    return tuple(asked.names)
+
+
+def _item(name: str, _rulebook: Rulebook) -> _Explained:
+    item = next(item for item in TABLE if item.name == name)
+    points = [(level.replace("_", " "), item.points[level]) for level in item.levels]
+    said = ", ".join(f"{level} {count:+d}" for level, count in (*points, ("unknown", item.unknown)))
+    return _Explained((f"An item of the RegiSCAR score: {item.title}.", f"Points: {said}."))
+
+
+def _number(name: str, rulebook: Rulebook) -> _Explained:
+    number: Number | Count
+    match name:
+        case "threshold_per_ul":
+            number = rulebook.defaults.threshold_per_ul
+        case "fraction_below_per_ul":
+            number = rulebook.plausibility_of_counts.fraction_below_per_ul
+        case _:
+            number = getattr(rulebook.parameters, name)
+    said = f"A number of the rulebook; its unit is the end of its name: {name.replace('_', ' ')}."
+    own = (
+        f for drug in rulebook.drugs for f in _own_figures(drug, rulebook) if f.name == f"{drug.name} {name}"
+    )
+    return _Explained((said,), (_figure(name, number, rulebook), *own))
+
+
+def _drug(name: str, rulebook: Rulebook) -> _Explained:
+    drug = rulebook.watched[name]
+    return _Explained(tuple(_said_of(drug, rulebook)), tuple(_drug_figures(drug, rulebook)))
+
+
+def _said_of(drug: WatchedDrug, rulebook: Rulebook) -> Iterator[str]:
+    yield f"A watched drug. It is found under the names {', '.join(drug.names)}."
+    codes = [f"RxNorm {drug.rxnorm}"] if drug.rxnorm else []
+    codes += [f"ATC {code}" for code in drug.atc]
+    if codes:
+        yield f"Codes: {', '.join(codes)}."
+    for prodrug in drug.prodrugs:
+        yield f"{prodrug.name} counts as {drug.name}."
+    if drug.routes_outside:
+        yield f"Not watched by these routes: {', '.join(drug.routes_outside)}."
+    partners = sorted(rulebook.class_partners.get(drug.name, ()))
+    if partners:
+        yield f"Cross-reactive with {', '.join(partners)}."
+    if drug.reported_in is not None:
+        yield f"DRESS under it is reported in: {rulebook.sources[drug.reported_in]}."
+
+
+def _drug_figures(drug: WatchedDrug, rulebook: Rulebook) -> Iterator[Figure]:
+    """Yield each number that may differ from drug to drug: the drug's own, else the one that holds for it."""
+    own = {figure.name: figure for figure in _own_figures(drug, rulebook)}
+    for f in fields(drug):
+        if f.type == Count | None:
+            yield own.get(f"{drug.name} {f.name}") or _number(f.name, rulebook).figures[0]
+
+
+def _own_figures(row: WatchedDrug | Treatment, rulebook: Rulebook) -> Iterator[Figure]:
+    for f in fields(row):
+        value = getattr(row, f.name)
+        if isinstance(value, Number | Count):
+            yield _figure(f"{row.name} {f.name}", value, rulebook)
+
+
+def _drug_class(name: str, rulebook: Rulebook) -> _Explained:
+    group = next(group for group in rulebook.classes if group.name == name)
+    said = f"A reaction to one of these warns of the others: {', '.join(group.members)}."
+    return _Explained((said,), (_cited(name, f"{len(group.members)} drugs", group.source, rulebook),))
+
+
+def _treatment(name: str, rulebook: Rulebook) -> _Explained:
+    treatment = next(treatment for treatment in rulebook.treatments if treatment.name == name)
+    said = (
+        f"A treatment ({treatment.kind.value.replace('_', ' ')}): it treats or masks a reaction and is never blamed. "
+        f"It is found under the names {', '.join(treatment.names)}."
+    )
+    return _Explained((said,), tuple(_own_figures(treatment, rulebook)))
+
+
+def _figure(name: str, number: Number | Count, rulebook: Rulebook) -> Figure:
+    value = number.value
+    return _cited(
+        name, str(value) if isinstance(value, int) else decimal_text(value), number.source, rulebook
+    )
+
+
+def _cited(name: str, value: str, source: str, rulebook: Rulebook) -> Figure:
+    return Figure(name, value, source, rulebook.sources[source])
+
+
+_EXPLAINED: Final[Mapping[str, Callable[[str, Rulebook], _Explained]]] = {
+    "row": _row,
+    "item": _item,
+    "number": _number,
+    "drug": _drug,
+    "class_of_drugs": _drug_class,
+    "treatment": _treatment,
+}
