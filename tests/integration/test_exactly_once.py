@@ -9,6 +9,7 @@ STREAM_OF_TOPIC = {
     Topic.ALERTS: OutputStream.ALERTS,
     Topic.RECURRENCES: OutputStream.RECURRENCES,
     Topic.CASES: OutputStream.CASES,
+    Topic.ALERT_ACTIONS: OutputStream.ACTIONS,
     Topic.DEAD_LETTERS: OutputStream.DEAD_LETTERS,
 }
 SLOW = {"COUNTING_FOLD_SECONDS": "0.0002"}

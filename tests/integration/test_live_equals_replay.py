@@ -18,6 +18,7 @@ FILE_OF_TOPIC = {
     Topic.ALERTS: "alerts.jsonl",
     Topic.RECURRENCES: "recurrences.jsonl",
     Topic.CASES: "cases.jsonl",
+    Topic.ALERT_ACTIONS: "actions.jsonl",
     Topic.DEAD_LETTERS: "dead_letters.jsonl",
 }
 

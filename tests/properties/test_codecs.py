@@ -21,6 +21,7 @@ DOCUMENT_OF = {
     OutputStream.ALERTS: "alert.v1.json",
     OutputStream.CASES: "case.v1.json",
     OutputStream.RECURRENCES: "recurrence.v1.json",
+    OutputStream.ACTIONS: "alert-action.v1.json",
     OutputStream.DEAD_LETTERS: "dead-letter.v1.json",
 }
 

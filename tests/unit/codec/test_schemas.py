@@ -11,6 +11,7 @@ from pv_stream.codec.events import encode_event
 from pv_stream.codec.schemas import schema_documents
 from pv_stream.domain.events import Event
 from pv_stream.shard.fold import OutputStream
+from tests.acting import with_actions
 from tests.shards import clock_at, fold, raw
 from tests.stories import SeededNarrator, tell_story
 
@@ -19,6 +20,7 @@ DOCUMENT_OF = {
     OutputStream.ALERTS: "alert.v1.json",
     OutputStream.CASES: "case.v1.json",
     OutputStream.RECURRENCES: "recurrence.v1.json",
+    OutputStream.ACTIONS: "alert-action.v1.json",
     OutputStream.DEAD_LETTERS: "dead-letter.v1.json",
 }
 
@@ -44,7 +46,8 @@ def test_a_schema_is_valid_and_lets_no_unknown_field_through(name: str) -> None:
 def log() -> list[Event | bytes]:
     events: list[Event | bytes] = []
     for number in range(60):
-        story = tell_story(SeededNarrator(f"schemas/{number}"), f"patient-{number}")
+        narrator = SeededNarrator(f"schemas/{number}")
+        story = with_actions(narrator, tell_story(narrator, f"patient-{number}"))
         events += [*story, *(clock_at(sent.received_at) for sent in story[-1:])]
     return [*events, b"poison"]
 
@@ -70,4 +73,4 @@ def test_every_event_of_a_log_fits_the_schema(log: list[Event | bytes]) -> None:
             value: dict[str, Any] = json.loads(encode_event(sent))
             validator.validate(value)
             seen.add(value["type"])
-    assert len(seen) == 7
+    assert len(seen) == 8
