@@ -6,22 +6,25 @@ something to find the figures in. Nobody here exists.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from pv_stream.audit.scenario import Case, Given, Scenario, at_day
 from pv_stream.audit.scenario_events import TimedRecord, records_of
+from pv_stream.domain.assessment import RecurrenceClass
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
 
 FILE: Final = "cyclosporine2023.toml"
+_CYCLOSPORINE: Final = "cyclosporine"
+_HUNDREDTH: Final = Decimal("0.01")
 
 
 class SteroidRole(StrEnum):
@@ -103,6 +106,52 @@ def published_cohort() -> Cohort:
     """Return the table as it was published."""
     text = resources.files("pv_stream.audit").joinpath("cases", FILE).read_text(encoding="utf-8")
     return _COHORT.validate_python(tomllib.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Hold what a row tells, as published or as the engine finds it in the synthetic log.
+
+    `mg_per_kg` is one dose of cyclosporine, to hundredths; `recurrence` is the class of a row that is one itself.
+    """
+
+    drugs: tuple[str, ...]
+    regiscar: int
+    prior_steroid: bool
+    mg_per_kg: Decimal
+    days: int
+    days_to_resolution: int | None
+    recurrence: str | None
+
+
+def published_outcome(occurrence: Occurrence) -> Outcome:
+    """Return what the publication says of a row; both rows that are recurrences were so on a steroid taper."""
+    return Outcome(
+        drugs=tuple(sorted(occurrence.drugs)),
+        regiscar=occurrence.regiscar,
+        prior_steroid=occurrence.prior_steroid is not None,
+        mg_per_kg=max(leg.mg_per_kg for leg in occurrence.cyclosporine).quantize(_HUNDREDTH),
+        days=int(sum(leg.days for leg in occurrence.cyclosporine)),
+        days_to_resolution=occurrence.days_to_resolution,
+        recurrence=RecurrenceClass.FLARE_ON_WITHDRAWAL.value if occurrence.is_flare else None,
+    )
+
+
+def found_outcome(cases: Iterable[Mapping[str, Any]]) -> Outcome:
+    """Return what the engine says of a row, from the views of its patient's episodes in order of telling."""
+    views = list(cases)
+    latest = max(views, key=lambda view: view["onset"])["episode_id"]
+    last = [view for view in views if view["episode_id"] == latest][-1]
+    (given,) = (one for one in last["treatments"] if one["drug"] == _CYCLOSPORINE)
+    return Outcome(
+        drugs=tuple(sorted(culprit["drug"] for culprit in last["culprits"] if culprit["rank"] == 1)),
+        regiscar=last["regiscar"]["current"],
+        prior_steroid=given["prior_steroid"],
+        mg_per_kg=Decimal(str(given["dose_mg_per_kg"])).quantize(_HUNDREDTH),
+        days=given["days"],
+        days_to_resolution=given["days_to_clinical_resolution"],
+        recurrence=None if last["recurrence"] is None else last["recurrence"]["primary"],
+    )
 
 
 # A synthetic log for a row ----------------------------------------------------------------------------------------
@@ -230,7 +279,7 @@ class _Chart:
             self._steroid(self.treated_on + 2, self.treated_on + 20, mg_per_kg="0.5")
 
     def _cyclosporine(self) -> None:
-        at = at_day(self.treated_on, 10, 0)
+        last = at = at_day(self.treated_on, 10, 0)
         for leg in self.occurrence.cyclosporine:
             options = {
                 "route": leg.route,
@@ -238,8 +287,9 @@ class _Chart:
                 "per_day": str(_DOSES_PER_DAY),
             }
             for _ in range(int(leg.days * _DOSES_PER_DAY)):
-                self._write_at(at, "gives", "cyclosporine", options)
-                at = Instant(at + _HOURS_BETWEEN_DOSES * MICROSECONDS_PER_HOUR)
+                self._write_at(at, "gives", _CYCLOSPORINE, options)
+                last, at = at, Instant(at + _HOURS_BETWEEN_DOSES * MICROSECONDS_PER_HOUR)
+        self._write_at(Instant(last + MICROSECONDS_PER_HOUR), "stops", _CYCLOSPORINE, {})
 
     def _steroid(self, first: int, last: int, *, mg_per_kg: str) -> None:
         self.write(
