@@ -193,7 +193,7 @@ def _episode(
         resolved_at=draft.ending.resolved_at,
         closing=draft.ending.closing,
         closes_at=draft.ending.closes_at,
-        follow_up_at=follow_up_at(onset, offset, draft.score, rulebook),
+        follow_up_at=follow_up_at(onset, offset, draft.score, draft.ending.resolved_at, rulebook),
         flags=_flags(draft, peak, courses, rulebook),
         evidence=_evidence(draft, culprits, peak),
         judgement=draft.judgement,

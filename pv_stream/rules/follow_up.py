@@ -10,9 +10,16 @@ from pv_stream.rules import regiscar
 from pv_stream.rules.rulebook import Rulebook
 
 
-def follow_up_at(onset: Instant, utc_offset_minutes: int, score: Score, rulebook: Rulebook) -> Instant | None:
-    """Return when the day of the resolution item has passed at the facility, or None when the item is settled."""
-    if not any(item.item == regiscar.RESOLUTION.name and item.is_unknown for item in score.items):
+def follow_up_at(
+    onset: Instant, utc_offset_minutes: int, score: Score, resolved_at: Instant | None, rulebook: Rulebook
+) -> Instant | None:
+    """Return when the day of the resolution item has passed at the facility, or None when nothing is to be asked.
+
+    That is so when the item is settled, or the reaction documented as resolved.
+    """
+    if resolved_at is not None or not any(
+        item.item == regiscar.RESOLUTION.name and item.is_unknown for item in score.items
+    ):
         return None
     day_after = local_day(onset, utc_offset_minutes) + rulebook.parameters.resolution_days.value + 1
     return Instant(day_after * MICROSECONDS_PER_DAY - utc_offset_minutes * MICROSECONDS_PER_MINUTE)
