@@ -1,11 +1,12 @@
 """Shards: running logs through the fold, and reading what came out, for tests."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pv_stream.codec.events import encode_event
-from pv_stream.domain.events import ClockTicked, Event
+from pv_stream.domain.events import ClockTicked, Event, RulebookActivated
 from pv_stream.domain.times import Instant
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import DEFAULT_LIMITS, Limits, OutputStream, OutRecord, RawRecord, ShardFold
@@ -13,10 +14,23 @@ from tests.builders import RULEBOOK, at
 
 
 def new_shard(
-    *, shard: int = 0, shard_count: int = 1, limits: Limits = DEFAULT_LIMITS, rulebook: Rulebook = RULEBOOK
+    *,
+    shard: int = 0,
+    shard_count: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    rulebook: Rulebook = RULEBOOK,
+    carried: Mapping[str, Rulebook] = MappingProxyType({}),
+    what_if: bool = False,
 ) -> ShardFold:
     """Return an empty shard, the only one unless told otherwise."""
-    return ShardFold(shard=shard, shard_count=shard_count, rulebook=rulebook, limits=limits)
+    return ShardFold(
+        shard=shard,
+        shard_count=shard_count,
+        rulebook=rulebook,
+        carried=carried,
+        what_if=what_if,
+        limits=limits,
+    )
 
 
 def clock(day: int, hour: int = 0) -> ClockTicked:
@@ -37,7 +51,7 @@ def raw(log: Iterable[Event | bytes], *, first: int = 0) -> list[RawRecord]:
 def _raw(position: int, entry: Event | bytes) -> RawRecord:
     if isinstance(entry, bytes):
         return RawRecord(position, b"patient-1", entry)
-    key = None if isinstance(entry, ClockTicked) else entry.patient_id.encode()
+    key = None if isinstance(entry, ClockTicked | RulebookActivated) else entry.patient_id.encode()
     return RawRecord(position, key, encode_event(entry))
 
 
