@@ -271,12 +271,13 @@ def _says_resolved(finding: Finding) -> bool:
     return finding.code is FindingCode.REACTION_RESOLVED and finding.presence is Presence.PRESENT
 
 
-def _order(dated: Dated[T]) -> tuple[Interval, FactKey, str]:
-    return (dated.at, dated.key, repr(dated.content))
+def _order(dated: Dated[T]) -> tuple[Instant, Instant, FactKey]:
+    # The statements of one fact stand in the order of their contents already, and sorting keeps that.
+    return (dated.at.earliest, dated.at.latest, dated.key)
 
 
-def _sign_order(sign: Sign) -> tuple[Interval, FactKey, bool]:
-    return (sign.at, sign.key, sign.positive)
+def _sign_order(sign: Sign) -> tuple[Instant, Instant, FactKey, bool]:
+    return (sign.at.earliest, sign.at.latest, sign.key, sign.positive)
 
 
 def reading_of(measurement: Measurement) -> Reading:
