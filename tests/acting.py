@@ -14,7 +14,7 @@ from tests.shards import fold, raw
 from tests.stories import Narrator
 
 
-def acted(  # noqa: PLR0913 - an action has as many sides
+def acted(
     alert: Mapping[str, Any],
     action: ActionKind,
     *,

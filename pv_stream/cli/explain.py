@@ -22,7 +22,7 @@ from pv_stream.audit.replay import ReplayPlan
 from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.criteria_tables import print_criteria
 from pv_stream.cli.options import CarryOption
-from pv_stream.cli.terminal import bullets, kind_text, moment, stdout, tier_text
+from pv_stream.cli.terminal import bullets, kind_text, moment, noted_text, stdout, tier_text
 from pv_stream.errors import DataError
 from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
 from pv_stream.shard.fold import OutputStream
@@ -134,6 +134,8 @@ def _special(alert: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "held value", f"{alert['review']['code'].replace('_', ' ')} ({alert['review']['fact']})"
     if alert["closing"]:
         yield "closed", alert["closing"].replace("_", " ")
+    if alert["acknowledged"]:
+        yield "taken note of", noted_text(alert["acknowledged"])
     if alert["superseded_by"]:
         yield "goes on as", alert["superseded_by"]
 

@@ -5,7 +5,7 @@ Results go to stdout, what is said about them to stderr. Colour only repeats wha
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +84,13 @@ def tier_text(tier: Any) -> str:
     """Write a tier with its colour, and in capitals for where there is no colour."""
     style = TIER_STYLE.get(tier, "")
     return f"[{style}]{str(tier).upper()}[/]" if style else str(tier).upper()
+
+
+def noted_text(noted: Mapping[str, Any]) -> str:
+    """Write who took note of an alert, and why it was overridden if it was."""
+    reason = noted["override_reason"]
+    what = "acknowledged" if reason is None else f"overridden ({reason.replace('_', ' ')})"
+    return f"{what} by {noted['by']} at {noted['tier']}, {moment(noted['at'])}"
 
 
 def kind_text(kind: str) -> str:

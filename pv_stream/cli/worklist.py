@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Print the alerts that stand in the live topic, most urgent first."""
     from pv_stream.settings import load_settings  # noqa: PLC0415 - `--help` must not pay for them
-    from pv_stream.stream.consumer import Worklist, read_alerts  # noqa: PLC0415
+    from pv_stream.stream.consumer import Worklist, is_acknowledged, read_alerts  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     show = _show_json if as_json else _show_words()
@@ -44,11 +44,17 @@ def command(
     except KeyboardInterrupt:
         return
     standing = worklist.open_alerts()
-    for alert in standing:
+    noted = [alert for alert in standing if is_acknowledged(alert)]
+    waiting = [alert for alert in standing if not is_acknowledged(alert)]
+    for alert in waiting:
         show(alert)
-    _say(f"{len(standing)} of {len(worklist.alerts)} alerts stand")
+    if noted and not as_json:
+        typer.echo("Acknowledged, until the tier rises:")
+    for alert in noted:
+        show(alert)
+    _say(f"{len(standing)} of {len(worklist.alerts)} alerts stand, {len(noted)} of them acknowledged")
     if standing and not as_json:
-        _say(next_line(standing[0], bootstrap_servers))
+        _say(next_line((*waiting, *noted)[0], bootstrap_servers))
 
 
 def _say(line: str) -> None:
@@ -63,16 +69,19 @@ def _show_words() -> Callable[[Any], None]:
     from rich.markup import escape  # noqa: PLC0415 - see above
     from rich.padding import Padding  # noqa: PLC0415
 
-    from pv_stream.cli.terminal import kind_text, moment, stdout, tier_text  # noqa: PLC0415
+    from pv_stream.cli.terminal import kind_text, moment, noted_text, stdout, tier_text  # noqa: PLC0415
 
     console = stdout()
 
     def show(alert: Any) -> None:
+        noted = alert.get("acknowledged")
         told = f"{kind_text(alert['kind'])}, {alert['status']}, patient {alert['patient_id']}"
         # soft_wrap: what somebody copies stays in one piece.
         console.print(f"{tier_text(alert['tier'])} {moment(alert['as_of'])}: {escape(told)}", soft_wrap=True)
         console.print(Padding(escape(alert["reason"]), (0, 0, 0, 4)))
         console.print(escape(f"    {alert['alert_id']} revision {alert['revision']}"), soft_wrap=True)
+        if noted is not None:
+            console.print(escape(f"    {noted_text(noted)}"), soft_wrap=True)
 
     return show
 

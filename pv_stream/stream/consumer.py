@@ -2,7 +2,8 @@
 
 The contract: read `read_committed`; keep alerts by `alert_id`; of two records the higher `revision` counts, so a
 record that comes twice, or late, changes nothing. Alerts are kept in the topic for ever: this consumer reads them
-from the beginning and needs no memory of its own. Retrospective alerts are kept but never notify.
+from the beginning and needs no memory of its own. Retrospective alerts, and those that somebody has taken note of,
+are kept but never notify.
 """
 
 import json
@@ -39,15 +40,22 @@ class Worklist:
         return True
 
     def open_alerts(self) -> list[Alert]:
-        """Return the alerts that somebody should look at, most urgent first, then the latest."""
+        """Return the alerts that stand, most urgent first, then the latest; acknowledged ones among them."""
         live = [alert for alert in self.alerts.values() if alert["status"] in _OPEN]
         live.sort(key=lambda alert: (alert["as_of"], alert["alert_id"]), reverse=True)
         return sorted(live, key=lambda alert: _MOST_URGENT_FIRST.index(alert["tier"]))
 
 
 def notifies(alert: Alert) -> bool:
-    """Tell whether a record may call somebody: one from a backfill of old data never does."""
-    return alert["status"] in _OPEN and alert["timeliness"] != "retrospective"
+    """Tell whether a record may call somebody: not one from a backfill, nor one that somebody has taken note of."""
+    return (
+        alert["status"] in _OPEN and alert["timeliness"] != "retrospective" and not is_acknowledged(alert)
+    )
+
+
+def is_acknowledged(alert: Alert) -> bool:
+    """Tell whether somebody has taken note of an alert at the tier that stands."""
+    return alert.get("acknowledged") is not None
 
 
 def read_alerts(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_revisions_grow_by_one_and_an_acknowledgement_holds_until_the_tier_rises
     _, outputs = _lived(log)
     for revisions in _alerts_by_id(outputs).values():
         assert [alert["revision"] for alert in revisions] == list(range(1, len(revisions) + 1))
-        for before, after in zip(revisions, revisions[1:], strict=False):
+        for before, after in pairwise(revisions):
             noted = after["acknowledged"]
             assert noted is None or _rank(after) <= _rank({"tier": noted["tier"]})
             if "rearmed" in after["flags"]:
