@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import RulebookError, UsageError
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.rulebook_check import mistakes_of, parse_rulebook
@@ -61,9 +62,20 @@ def load_shipped(version: str) -> Rulebook:
 
 
 def carried_rulebooks(files: Iterable[Path] = ()) -> Mapping[str, Rulebook]:
-    """Return the shipped rulebooks, and those of further files, by digest: what a log may activate."""
-    books = [*map(load_shipped, shipped_versions()), *map(load_file, files)]
-    return {book.digest: book for book in books}
+    """Return the shipped rulebooks, and those of further files, by digest: what a log may activate.
+
+    Raises RulebookError when two that differ have the same version: outputs name both, but a person names the version.
+    """
+    books: dict[str, Rulebook] = {}
+    versions: dict[str, Rulebook] = {}
+    for book in (*map(load_shipped, shipped_versions()), *map(load_file, files)):
+        if versions.setdefault(book.version, book).digest != book.digest:
+            msg = (
+                f"rulebook {book.version}: two that differ have this version; give yours a version of its own"
+            )
+            raise RulebookError(msg)
+        books[book.digest] = book
+    return books
 
 
 def load_file(path: Path) -> Rulebook:
@@ -104,6 +116,10 @@ def check_file(path: Path) -> tuple[Finding, ...]:
         )
         for mistake in mistakes_of(tables)
     ]
+    if (wrong := _wrong_engine(tables)) is not None:
+        findings.append(
+            Finding(str(path), _line(lines, ("engine_version",)), "engine_version", wrong, is_warning=False)
+        )
     return tuple(sorted(findings, key=lambda found: (found.line, found.entry, found.message)))
 
 
@@ -159,4 +175,15 @@ def _parse(content: bytes, name: str) -> Rulebook:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"rulebook {name}: {error}"
         raise RulebookError(msg) from None
+    if (wrong := _wrong_engine(tables)) is not None:
+        msg = f"rulebook {name}: {wrong}"
+        raise RulebookError(msg)
     return parse_rulebook(tables, digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
+def _wrong_engine(tables: Mapping[str, Any]) -> str | None:
+    """Say that a rulebook was written for another engine, if it was; what is no number is found by the check."""
+    asked = tables.get("engine_version")
+    if not isinstance(asked, int) or asked == ENGINE_VERSION:
+        return None
+    return f"it is written for engine version {asked}, and this is {ENGINE_VERSION}"
