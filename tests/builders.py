@@ -13,10 +13,14 @@ from pv_stream.domain.assessment import Assessment, EpisodeAssessment
 from pv_stream.domain.codes import (
     Analyte,
     Comparator,
+    DrugRole,
     ExposureKind,
     FindingCode,
     HoldCode,
     Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
     Route,
     Status,
 )
@@ -30,6 +34,8 @@ from pv_stream.domain.facts import (
     Held,
     Measurement,
     Provenance,
+    Report,
+    ReportedDrug,
     Retracted,
     Statement,
     VersionOrder,
@@ -111,6 +117,8 @@ def _key(content: Content, effective: Interval) -> str:
         case Exposure():
             what = "stop" if content.is_stop else content.kind.value
             name = f"drug:{'.'.join(content.ingredients)}:{what}"
+        case Report():
+            name = f"report:{content.reaction}"
         case Held():
             name = f"held:{content.code}"
         case _:
@@ -256,6 +264,19 @@ def exposed(
 def held(code: HoldCode, when: Instant, *, value: str = "held") -> FactArrived:
     """Return a value that is not believed."""
     return event(Held(code, sha256(value), Analyte.EOSINOPHILS), when)
+
+
+def reported(
+    when: Instant | Interval,
+    *suspects: str,
+    reaction: ReportedReaction = ReportedReaction.DRESS,
+    serious: bool | None = None,
+    role: DrugRole = DrugRole.SUSPECT,
+    rechallenge: RechallengeOutcome = RechallengeOutcome.OUTCOME_UNKNOWN,
+) -> FactArrived:
+    """Return an adverse event report whose onset was then, of DRESS unless said; `suspects` have the one role."""
+    drugs = tuple(ReportedDrug(name, role, rechallenge) for name in sorted(suspects))
+    return event(Report(reaction, serious, ReportOutcome.UNKNOWN, drugs), when)
 
 
 # Later versions and other envelopes ---------------------------------------------------------------------------

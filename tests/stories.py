@@ -15,16 +15,30 @@ from typing import Final, Protocol, TypeVar
 from pv_stream.domain.codes import (
     Analyte,
     Comparator,
+    DrugRole,
     EvidenceFlag,
     ExposureKind,
     FindingCode,
     HoldCode,
     Presence,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
     Route,
     Status,
 )
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import AsSent, Content, Exposure, Finding, Held, Measurement, Report, Retracted
+from pv_stream.domain.facts import (
+    AsSent,
+    Content,
+    Exposure,
+    Finding,
+    Held,
+    Measurement,
+    Report,
+    ReportedDrug,
+    Retracted,
+)
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_HOUR,
@@ -72,6 +86,7 @@ DRUGS: Final = (
     ("piperacillin",),
     ("vancomycin",),
     ("sulfamethoxazole", "trimethoprim"),
+    ("trimethoprim",),
     ("prednisone",),
     ("paracetamol",),
     (),
@@ -330,6 +345,32 @@ class Story:
         content = Finding(code, presence, surface, sites, size)
         self.send(content, self._when(), f"{code}:{self.day}:{len(self.events)}")
 
+    def report(self) -> None:
+        """An adverse event report, of DRESS or not, whose onset is known exactly, to the day or to the month."""
+        drugs = tuple(
+            ReportedDrug(
+                name, self.narrator.pick(tuple(DrugRole)), self.narrator.pick(tuple(RechallengeOutcome))
+            )
+            for name in sorted({*self.drug, *self.narrator.pick(DRUGS)})
+        )
+        content = Report(
+            self.narrator.pick(tuple(ReportedReaction)),
+            self.narrator.pick((True, False, None)),
+            ReportOutcome.UNKNOWN,
+            drugs,
+        )
+        days = self.narrator.pick((None, 1, 30))
+        when = self._when() if days is None else Interval(at(self.day, 0), at(self.day + days, 0))
+        self.send(content, when, f"report:{self.day}:{len(self.events)}")
+
+    def withdrawal(self) -> None:
+        """A treatment of some days, the rash better meanwhile, and a reaction after it was stopped or cut."""
+        drug = self.narrator.pick((("cyclosporine",), ("prednisone",)))
+        self._find(FindingCode.RASH_IMPROVED)
+        self._doses_of(drug)
+        self.day += self.narrator.pick((0, 1, 3, 14, 15))
+        self.reaction()
+
     def hold(self) -> None:
         """A value that ingest or the fold does not believe; perhaps a person settles it."""
         key, when = f"held:{self.day}:{len(self.events)}", self._when()
@@ -376,6 +417,8 @@ _ACTS: Final[Sequence[Callable[[Story], None]]] = (
     Story.skin,
     Story.finding,
     Story.resolution,
+    Story.report,
+    Story.withdrawal,
     Story.hold,
     Story.future,
 )
@@ -412,7 +455,11 @@ def _changed(content: Content, narrator: Narrator) -> Content:
         case Exposure():
             return replace(content, ingredients=narrator.pick(DRUGS))
         case Report():
-            return replace(content, serious=narrator.pick((True, False, None)))
+            return replace(
+                content,
+                reaction=narrator.pick(tuple(ReportedReaction)),
+                serious=narrator.pick((True, False, None)),
+            )
         case Held():
             return replace(content, code=narrator.pick(list(HoldCode)))
         case Retracted():
