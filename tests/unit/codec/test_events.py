@@ -1,13 +1,16 @@
 """Canonical events: what is read, what is refused and by which code, and that nothing of it is echoed."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from pv_stream.codec.events import RECORD_BYTES_MAX, Rejection, decode_event, encode_event
+from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import (
+    ActionKind,
     DeadLetterCode,
     DrugRole,
     ExposureKind,
@@ -18,9 +21,11 @@ from pv_stream.domain.codes import (
     ReportOutcome,
     Status,
 )
-from pv_stream.domain.events import ClockTicked, FactArrived
+from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived
 from pv_stream.domain.facts import Dose, Exposure, Measurement, Report, ReportedDrug, Retracted
+from pv_stream.domain.ids import ActionId, AlertId
 from tests.builders import (
+    PATIENT,
     at,
     dose,
     eosinophils,
@@ -43,6 +48,18 @@ REPORT = event(
         drugs=(ReportedDrug("imatinib", DrugRole.SUSPECT, RechallengeOutcome.RECURRED),),
     ),
     at(1),
+)
+ACTION = AlertActed(
+    patient_id=PATIENT,
+    action_id=ActionId("act_1"),
+    alert_id=AlertId("al_1"),
+    action=ActionKind.CONFIRM,
+    reason=None,
+    drugs=("carbamazepine", "imatinib"),
+    actor="actor_1",
+    seen_tier=Tier.WARNING,
+    seen_revision=3,
+    received_at=at(1),
 )
 COUNT = eosinophils("1690", at(1), specimen="tube-1")
 DIGEST = sha256("x")
@@ -76,6 +93,7 @@ def _code(value: object) -> DeadLetterCode | None:
             id="order with a dose",
         ),
         pytest.param(REPORT, id="report"),
+        pytest.param(ACTION, id="action"),
         pytest.param(held(HoldCode.MISSING_UNIT, at(1)), id="held"),
         pytest.param(retracted(COUNT), id="retraction"),
         pytest.param(reviewed(COUNT, COUNT.version.statement.content), id="confirmed"),
@@ -274,3 +292,35 @@ def test_a_misrouted_record_names_only_the_pseudonym() -> None:
     (letter,) = fold(raw([json.dumps(value).encode()]), new_shard(shard=1, shard_count=2))
     assert CANARY.encode() not in letter.value
     assert json.loads(letter.value)["patient_id"] == "patient-1"
+
+
+# Actions on alerts ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "delete"},
+        {"actor": "Mrs Quixwell"},
+        {"reason": "she asked me to"},
+        {"note": "free text"},
+        {"seen_tier": "urgent"},
+        {"seen_revision": 0},
+        {"seen_revision": "1"},
+        {"drugs": ["imatinib"] * 9},
+        {"received_at": None},
+    ],
+)
+def test_an_action_takes_vetted_words_only(changes: dict[str, Any]) -> None:
+    value = json.loads(encode_event(ACTION)) | changes
+    assert _code(value) is DeadLetterCode.INVALID_EVENT
+
+
+def test_a_reason_that_is_not_in_the_pick_list_is_read_so_that_the_engine_can_say_why_it_refuses() -> None:
+    value = json.loads(encode_event(ACTION)) | {"reason": "busy"}
+    assert decode_event(json.dumps(value).encode()) == replace(ACTION, reason="busy")
+
+
+def test_the_culprits_of_an_action_have_one_spelling() -> None:
+    value = json.loads(encode_event(ACTION)) | {"drugs": ["imatinib", "carbamazepine", "imatinib"]}
+    assert decode_event(json.dumps(value).encode()) == ACTION

@@ -48,6 +48,22 @@ EVENT = encode_event(
     )  # type: ignore[arg-type]
 )
 CLOCK = canonical_json({"schema_version": 1, "type": "clock", "instant": "2021-04-12T06:00:00Z"})
+ACTION = canonical_json(
+    {
+        "schema_version": 1,
+        "type": "alert.action",
+        "patient_id": "pat_1",
+        "action_id": "act_1",
+        "alert_id": "al_1",
+        "action": "acknowledge",
+        "reason": None,
+        "drugs": [],
+        "actor": "actor_1",
+        "seen_tier": "info",
+        "seen_revision": 1,
+        "received_at": "2021-04-12T06:00:00Z",
+    }
+)
 
 
 def _feed(intake: Intake, folder: Path, chosen: Format = Format.AUTO) -> Feed:
@@ -126,8 +142,9 @@ def test_resources_one_to_a_line_are_messages_of_their_own(tmp_path: Path, intak
 def test_canonical_lines_pass_through_byte_for_byte(tmp_path: Path, intake: Intake) -> None:
     feed = _feed(intake, tmp_path)
     spaced = json.dumps(json.loads(EVENT)).encode()
-    path = _write(tmp_path, b"\xef\xbb\xbf" + EVENT + b"\r\n\n" + spaced + b"\n" + CLOCK)
-    assert [encode_event(event) for event in feed.read([path])] == [EVENT, EVENT, CLOCK]
+    path = _write(tmp_path, b"\xef\xbb\xbf" + EVENT + b"\r\n\n" + spaced + b"\n" + CLOCK + b"\n" + ACTION)
+    assert [encode_event(event) for event in feed.read([path])] == [EVENT, EVENT, CLOCK, ACTION]
+    assert feed.report.events == {"observation": 2, "clock": 1, "alert.action": 1}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +156,7 @@ def test_canonical_lines_pass_through_byte_for_byte(tmp_path: Path, intake: Inta
         (EVENT.replace(b'"type":"observation"', b'"type":"rumour"'), RejectCode.UNSUPPORTED_TYPE),
         (EVENT.replace(b"2021-04-12T06", b"2026-11-22T13"), RejectCode.RECEIVED_IN_FUTURE),
         (CLOCK.replace(b"2021-04-12T06", b"2026-11-22T13"), RejectCode.RECEIVED_IN_FUTURE),
+        (ACTION.replace(b"2021-04-12T06", b"2026-11-22T13"), RejectCode.RECEIVED_IN_FUTURE),
     ],
 )
 def test_a_malformed_line_is_rejected_and_takes_nothing_with_it(
