@@ -94,9 +94,10 @@ DRUGS: Final = (
 ROUTES: Final = (Route.ORAL, Route.ORAL, Route.INTRAVENOUS, Route.UNKNOWN, Route.TOPICAL)
 EOSINOPHILS: Final = ("0", "120", "699", "700", "750", "1499", "1500", "1690", "2100", "4600", "99999")
 PERCENTS: Final = ("0", "2", "2.1", "9.9", "10", "19.9", "20", "45", "100")
-LEUKOCYTES: Final = ("900", "3999", "4000", "4600", "8000", "15000", "105600")
-TEMPERATURES: Final = ("36.6", "37.9", "38", "38.4", "38.5", "40.1")
-ALTS: Final = ("20", "99", "100", "420")
+LEUKOCYTES: Final = ("900", "3999", "4000", "4600", "8000", "11000", "15000", "105600")
+TEMPERATURES: Final = ("36.6", "37.9", "38", "38.1", "38.4", "38.5", "40.1")
+ALTS: Final = ("20", "79", "80", "99", "100", "101", "420")
+ATYPICAL_PERCENTS: Final = ("0", "5", "5.1")
 CREATININES: Final = ("0.6", "0.8", "1.2", "1.3", "3.1")
 COMPARATORS: Final = (*(None,) * 16, *Comparator)
 #: What no sender could mean, by analyte: the fold holds it.
@@ -304,6 +305,7 @@ class Story:
                 (Analyte.ALT, ALTS),
                 (Analyte.CREATININE, CREATININES),
                 (Analyte.AST, ALTS),
+                (Analyte.ATYPICAL_LYMPHOCYTES_PERCENT, ATYPICAL_PERCENTS),
             )
         )
         self._measure(analyte, values, self._when(), None, f"{analyte}:{self.day}:{len(self.events)}")
