@@ -57,11 +57,13 @@ def any_of(*statements: Judged) -> Judged:
 
 def any_value_of(values: Iterable[Judged]) -> Judged:
     """Return whether one of several values of a kind is met; the first stands for all when none is."""
-    judged = tuple(values)
-    if not judged:
-        return NOT_KNOWN
-    found = any_of(*judged)
-    return unmet(*judged[0].evidence) if found.truth is Truth.UNMET else found
+    first, is_open = None, False
+    for value in values:
+        if value.truth is Truth.MET:
+            return value
+        first = first or value
+        is_open = is_open or value.truth is Truth.UNKNOWN
+    return NOT_KNOWN if first is None or is_open else first
 
 
 def all_of(truths: Iterable[Truth]) -> Truth:
