@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from pv_stream import __version__
+from pv_stream.cli.garbage import collect_seldom
 from pv_stream.errors import DataError, PvStreamError, UsageError
 
 
@@ -144,6 +145,7 @@ def main() -> None:
     """Run the command line; an error that a person can mend becomes one line on stderr and its exit code."""
     # A stop unwinds like an error, so that a command removes what it has begun. A live worker sets its own handler.
     signal.signal(signal.SIGTERM, _stop)
+    collect_seldom()
     try:
         try:
             app()
