@@ -15,7 +15,7 @@ REPORTED, UNREPORTED = "imatinib", "dapsone"
 
 def case_of(drug: str = UNREPORTED, **known: Any) -> SuspectCase:
     """Return a case of which only what is named is known; its latency is the core unless said."""
-    nothing = {
+    nothing: dict[str, Any] = {
         "latency": Latency.CORE,
         "began_after_onset": False,
         "onset_after_start": NOT_KNOWN,
