@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration bench schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -41,6 +41,9 @@ unit: install ## The tests that need no broker
 
 integration: install ## The tests on a real broker
 	$(BIN)/python -m pytest -m kafka
+
+bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
+	$(BIN)/python -m benchmarks.engine
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
