@@ -118,6 +118,8 @@ class EpisodeFlag(StrEnum):
     PREEXISTING_EOSINOPHILIA = "preexisting_eosinophilia"
     RISING_ON_BASELINE = "rising_on_baseline"
     SECOND_HIT = "second_hit"
+    REPORTED_DRESS = "reported_dress"
+    REPORTED_SERIOUS_DRESS = "reported_serious_dress"
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,9 @@ def _flags(
     reports = (reported.is_conflicting for reported in draft.span.reports)
     if any(counts) or any(signs) or any(reports):
         flags.add(EpisodeFlag.CONFLICTING_EVIDENCE)
+    if draft.span.reports:
+        serious = any(reported.content.serious is True for reported in draft.span.reports)
+        flags.add(EpisodeFlag.REPORTED_SERIOUS_DRESS if serious else EpisodeFlag.REPORTED_DRESS)
     if draft.second_hit:
         flags.add(EpisodeFlag.SECOND_HIT)
     if not draft.suspects:

@@ -8,6 +8,7 @@ from pv_stream.domain.assessment import (
     Closing,
     Culprit,
     EpisodeAssessment,
+    EpisodeFlag,
     Latency,
     NamedBy,
     RecurrenceClass,
@@ -15,7 +16,7 @@ from pv_stream.domain.assessment import (
     RestartAssessment,
     ReviewAssessment,
 )
-from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.codes import DeadLetterCode, HoldCode
 
 _RECURRENCE: Final = {
     RecurrenceClass.RECHALLENGE: "recurrence by rechallenge",
@@ -37,6 +38,11 @@ _NAMERS: Final = {
     NamedBy.CLINICIAN: "a clinician",
     NamedBy.REPORTER: "a report of DRESS",
     NamedBy.OTHER_REPORT: "a report of another reaction",
+}
+_FLAGS: Final = {
+    EpisodeFlag.REPORTED_SERIOUS_DRESS: "reported as serious DRESS",
+    EpisodeFlag.REPORTED_DRESS: "reported as DRESS",
+    EpisodeFlag.SECOND_HIT: "worse after a cross-reactive drug was begun",
 }
 _CLOSING: Final = {
     Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
@@ -65,6 +71,7 @@ def episode_reason(episode: EpisodeAssessment) -> str:
     parts = [_sentence_case(_listed(seen) if seen else "Reaction")]
     if episode.culprits:
         parts.append(_under(episode.culprits))
+    parts += [text for flag, text in _FLAGS.items() if flag in episode.flags]
     if episode.recurrence is not None:
         parts.append(_RECURRENCE[episode.recurrence.primary])
     if episode.is_controlled:
@@ -154,4 +161,15 @@ TAKEN_OVER: Final = (
 INCOMPLETE: Final = (
     "What is told of this patient may be incomplete: a record could not be used. The operator can tell which."
 )
+#: Why what is told of a patient may be incomplete, by why a record was not used.
+NOT_USED: Final = {
+    DeadLetterCode.ENGINE_FAILED: (
+        "A message about this patient could not be assessed because of a fault in the software: "
+        "what is told of this patient may be incomplete. The message is kept; tell the operator."
+    ),
+    DeadLetterCode.PATIENT_STATE_FULL: (
+        "There are more data on this patient than the system can hold: newer data are not assessed. "
+        "Watch this patient by other means; tell the operator."
+    ),
+}
 REVIEWED: Final = "The value was settled: it was confirmed, corrected or discarded."
