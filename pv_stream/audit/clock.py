@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pv_stream.audit.log import LogRecord, Survey, is_clock
-from pv_stream.codec.events import decode_event
-from pv_stream.domain.events import AlertActed, FactArrived
+from pv_stream.codec.events import Rejection, decode_event
+from pv_stream.domain.events import ClockTicked, RulebookActivated
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant
 from pv_stream.errors import UsageError
 from pv_stream.shard.fold import RawRecord, clock_record
@@ -51,7 +51,7 @@ class DailyClock:
         """Return the clock record that goes before a record, or None."""
         self.last_position = record.position
         event = decode_event(record.value)
-        if not isinstance(event, FactArrived | AlertActed):
+        if isinstance(event, Rejection | ClockTicked | RulebookActivated):
             return None
         received_at = event.received_at
         self.latest = received_at if self.latest is None else max(self.latest, received_at)

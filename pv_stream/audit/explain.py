@@ -15,8 +15,8 @@ from pv_stream.audit.fact_view import Chart, FactView, chart_of
 from pv_stream.audit.log import LogRecord, read_log, survey
 from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.audit.settling import what_settles
-from pv_stream.codec.events import decode_event
-from pv_stream.domain.events import FactArrived
+from pv_stream.codec.events import Rejection, decode_event
+from pv_stream.domain.events import Event, FactArrived, Transferred
 from pv_stream.domain.ids import FactKey
 from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
@@ -129,8 +129,11 @@ def _story(plan: ReplayPlan, alert_id: str, patient_id: str) -> _Story:
     folds: dict[int, ShardFold] = {}
     key = patient_id.encode()
     found = survey(plan.log)
-    # After an activation the other patients' records decide when this one is assessed again.
-    takes_all = found.activations > 0 and not plan.what_if
+    # After an activation the other patients' records decide when this one is assessed again, and after a merge what
+    # it has.
+    takes_all = (found.activations > 0 and not plan.what_if) or (
+        found.merges > 0 and plan.log.makes_transfers
+    )
     for line in TimedLog(read_log(plan.log), settle(plan.clock, found)):
         if takes_all or line.record.key in {None, key}:
             _tell(story, line, folds, plan, (alert_id, patient_id))
@@ -147,12 +150,23 @@ def _tell(
     event = decode_event(line.record.value)
     if isinstance(event, FactArrived) and event.patient_id == patient_id:
         story.arrived.append(event)
+    _hand_over(story, event, patient_id)
     run = fold.process((line.record,))
     fold.commit(run)
     for output in run.outputs:
+        if output.stream is OutputStream.EVENTS:
+            if plan.log.makes_transfers:
+                _hand_over(story, decode_event(output.value), patient_id)
+            continue
         value = json.loads(output.value)
         if value["patient_id"] == patient_id:
             _note(story, output.stream, value, alert_id)
+
+
+def _hand_over(story: _Story, event: Event | Rejection, patient_id: str) -> None:
+    """Take the facts that another record of the patient handed over as arrived."""
+    if isinstance(event, Transferred) and event.patient_id == patient_id:
+        story.arrived.extend(event.facts)
 
 
 def _note(story: _Story, stream: OutputStream, value: Mapping[str, Any], alert_id: str) -> None:

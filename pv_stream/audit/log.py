@@ -18,6 +18,7 @@ from typing import Any, Final
 from pv_stream.errors import DataError, UsageError
 from pv_stream.shard.fold import RawRecord
 
+_TRANSFERS: Final = frozenset({"identity.transferred", "identity.received"})
 #: The version of the archive's format, in its first line.
 ARCHIVE_VERSION: Final = 1
 
@@ -40,21 +41,26 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Name a log file, its form and the number of shards that it was written for."""
+    """Name a log file, its form and the number of shards that it was written for.
+
+    `makes_transfers` says that it holds no transfers of merged patients, so that a replay makes them.
+    """
 
     path: Path
     form: LogForm
     shard_count: int
+    makes_transfers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Hold what one pass over a log tells: its digest and size, and its records that are about no patient."""
+    """Hold what one pass over a log tells: its digest and size, its records about no patient, and its merges."""
 
     digest: str
     size_bytes: int
     clock_records: int
     activations: int = 0
+    merges: int = 0
 
 
 def open_log(path: Path, *, shards: int | None = None) -> Log:
@@ -78,7 +84,17 @@ def open_log(path: Path, *, shards: int | None = None) -> Log:
     if shards not in {None, 1}:
         msg = f"{path} holds plain events, which are one shard: leave out --shards"
         raise UsageError(msg)
-    return Log(path, LogForm.EVENTS, 1)
+    return Log(path, LogForm.EVENTS, 1, makes_transfers=not _holds_transfers(path))
+
+
+def _holds_transfers(path: Path) -> bool:
+    with _reading(path) as file:
+        return any(is_transfer(line) for line in file)
+
+
+def is_transfer(value: bytes) -> bool:
+    """Tell whether a record is one that shards write to each other about merged patients."""
+    return b'"identity.' in value and _json_object(value).get("type") in _TRANSFERS
 
 
 def _shards_of_header(path: Path, header: dict[str, Any], shards: int | None) -> int:
@@ -125,16 +141,17 @@ def key_of_line(line: bytes) -> bytes | None:
 
 
 def survey(log: Log) -> Survey:
-    """Read a log once for its digest, size, clock records and activations of rulebooks."""
+    """Read a log once for its digest, size, clock records, activations of rulebooks, and merges of patients."""
     digest = hashlib.sha256()
-    size_bytes = clock_records = activations = 0
+    size_bytes = clock_records = activations = merges = 0
     with _reading(log.path) as file:
         for line in file:
             digest.update(line)
             size_bytes += len(line)
             clock_records += b"clock" in line and _is_of_type("clock", line, log.form)
             activations += b"control.activate" in line and _is_of_type("control.activate", line, log.form)
-    return Survey(f"sha256:{digest.hexdigest()}", size_bytes, clock_records, activations)
+            merges += b"identity.absorbed" in line and _is_of_type("identity.absorbed", line, log.form)
+    return Survey(f"sha256:{digest.hexdigest()}", size_bytes, clock_records, activations, merges)
 
 
 def is_clock(record: RawRecord) -> bool:

@@ -78,7 +78,7 @@ class OutputFolder:
         """Join the shards in order, put the files in place, and return digest and records of each."""
         for stream, shard in list(self._waiting):
             self._flush(stream, shard)
-        files = {FILE_OF[stream]: self._join(stream) for stream in OutputStream}
+        files = {FILE_OF[stream]: self._join(stream) for stream in FILE_OF}
         (self.directory / MANIFEST).unlink(missing_ok=True)
         for name in files:
             (self._partial / name).replace(self.directory / name)

@@ -13,9 +13,10 @@ from pv_stream.audit.clock import ClockMode, TimedLog, settle
 from pv_stream.audit.log import Log, LogRecord, Survey, read_log, survey
 from pv_stream.audit.output_folder import OutputFolder
 from pv_stream.audit.tally import Tally
+from pv_stream.audit.transfers import TransferCheck
 from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
 
 #: How many records the fold gets at a time. Outputs do not depend on it.
 RUN_RECORDS_MAX: Final = 1000
@@ -52,6 +53,7 @@ class ReplayPlan:
             rulebook=self.rulebook,
             carried=self.carried,
             what_if=self.what_if,
+            originate=self.log.makes_transfers,
         )
 
 
@@ -73,9 +75,13 @@ def replay(
     folder.begin(found.digest, force=force)
     try:
         tally = Tally()
-        timed = _Counted(TimedLog(read_log(plan.log), mode), on_progress)
+        transfers = TransferCheck(plan.log)
+        timed = _Counted(TimedLog(read_log(plan.log), mode), transfers, on_progress)
         folds: Folds = {}
         for shard, output in fold_log(timed, plan, folds):
+            if output.stream is OutputStream.EVENTS:
+                transfers.follows(output)
+                continue
             folder.add(shard, output)
             tally.add(output)
         manifest = {
@@ -86,6 +92,7 @@ def replay(
             "activations": found.activations,
             "what_if": plan.what_if,
             "clock": {"mode": mode.value, "records_added": timed.log.added},
+            "transfers": transfers.manifest(),
             "counts": tally.counts(),
             "files": folder.finish(),
         }
@@ -102,12 +109,14 @@ class _Counted:
     """Count the records of a log as they pass, and tell how far it is read."""
 
     log: TimedLog
+    transfers: TransferCheck
     on_progress: Callable[[int], None]
     passed: int = 0
 
     def __iter__(self) -> Iterator[LogRecord]:
         for record in self.log:
             self.passed += 1
+            self.transfers.stands(record.record)
             if self.passed % RUN_RECORDS_MAX == 0:
                 self.on_progress(record.bytes_read)
             yield record

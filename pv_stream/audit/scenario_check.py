@@ -85,7 +85,7 @@ def run_case(
     carried: Mapping[str, Rulebook] = MappingProxyType({}),
 ) -> tuple[Came, ...]:
     """Return what the fold says to records, in the order in which it says it."""
-    fold = ShardFold(shard=0, shard_count=1, rulebook=rulebook, carried=carried)
+    fold = ShardFold(shard=0, shard_count=1, rulebook=rulebook, carried=carried, originate=True)
     came: list[Came] = []
     waiting: list[RawRecord] = []
     for position, record in enumerate(records):
@@ -102,7 +102,9 @@ def _fold(fold: ShardFold, run: Sequence[RawRecord], records: Sequence[TimedReco
     folded = fold.process(run)
     fold.commit(folded)
     return [
-        _came(output.stream, json.loads(output.value), records[output.position]) for output in folded.outputs
+        _came(output.stream, json.loads(output.value), records[output.position])
+        for output in folded.outputs
+        if output.stream is not OutputStream.EVENTS
     ]
 
 
@@ -116,7 +118,7 @@ def _came(stream: OutputStream, value: Mapping[str, Any], record: TimedRecord) -
             return Came("case", value["state"], parse_instant(value["as_of"]), value)
         case OutputStream.ACTIONS:
             return Came("action", value["action"], parse_instant(value["as_of"]), value)
-        case OutputStream.DEAD_LETTERS:
+        case _:
             return Came("dead_letter", value["code"], record.received, value)
 
 

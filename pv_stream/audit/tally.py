@@ -40,6 +40,8 @@ class Tally:
                 self.actions[value["action"]] += 1
             case OutputStream.DEAD_LETTERS:
                 self.dead_letters[value["code"]] += 1
+            case OutputStream.EVENTS:
+                pass  # no output of the replay: it goes back to the log
 
     def counts(self) -> dict[str, Any]:
         """Return the counts in plain values, every name in order."""

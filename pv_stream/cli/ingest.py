@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
 from pv_stream.codec.events import encode_event
-from pv_stream.domain.events import AlertActed, Event, FactArrived
+from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActivated, Transferred
 from pv_stream.domain.ids import shard_of
 from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant
 from pv_stream.errors import DataError, UsageError
@@ -25,7 +25,7 @@ from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import IgnoreReason, RejectCode
 from pv_stream.ingest.pseudonyms import KeyChoice, choose_key
 from pv_stream.ingest.rejects import RejectStore
-from pv_stream.ingest.report import Report
+from pv_stream.ingest.report import Report, kind_of
 from pv_stream.ingest.sources import Format
 from pv_stream.ingest.times import parse_utc_offset
 from pv_stream.rulebooks import load_default
@@ -36,6 +36,12 @@ NOW: Final = "now"
 _REJECTS_NAME: Final = "rejects"
 _LOOPBACK: Final = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 #: What a person can do about a code; others speak for themselves in docs/ingest.md.
+_NEVER_FED: Final[dict[type[Event], IgnoreReason]] = {
+    ClockTicked: IgnoreReason.CLOCK_RECORD,
+    RulebookActivated: IgnoreReason.ACTIVATION_RECORD,
+    Transferred: IgnoreReason.TRANSFER_RECORD,
+    Received: IgnoreReason.TRANSFER_RECORD,
+}
 _HINTS: Final = {
     RejectCode.NO_RECEIVED_AT: "no time of sending: add `--received-at now`, or `--utc-offset` if times lack a zone",
     RejectCode.RECEIVED_IN_FUTURE: "sent later than this machine's clock says: check both clocks",
@@ -206,12 +212,13 @@ def _publish(events: Iterator[Event], settings: Settings, report: Report) -> Non
 
     def keyed() -> Iterator[tuple[bytes, bytes]]:
         for event in events:
-            if isinstance(event, FactArrived | AlertActed):
-                yield event.patient_id.encode(), encode_event(event)
+            if isinstance(event, ClockTicked | RulebookActivated | Transferred | Received):
+                # The owner of a shard writes its clock and its transfers, and `rules activate` its rulebook: never a
+                # feed.
+                report.events[kind_of(event)] -= 1
+                report.ignored[_NEVER_FED[type(event)]] += 1
             else:
-                # The clock of a topic is written by the owner of each shard, never by a feed.
-                report.events["clock"] -= 1
-                report.ignored[IgnoreReason.CLOCK_RECORD.value] += 1
+                yield event.patient_id.encode(), encode_event(event)
 
     publish(
         keyed(),

@@ -22,6 +22,7 @@ from pv_stream.domain.codes import (
     ReportedReaction,
     ReportOutcome,
     Route,
+    TransferKind,
 )
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN
 
@@ -194,6 +195,18 @@ class RetractionEvent(_FactEvent):
     type: Literal["retraction"]
 
 
+FactEvent = Annotated[
+    ObservationEvent
+    | FindingEvent
+    | ExposureEvent
+    | AdverseEventReportEvent
+    | HeldEvent
+    | HoldResolvedEvent
+    | RetractionEvent,
+    Field(discriminator="type"),
+]
+
+
 class AlertActionEvent(_Model):
     """What a person did about an alert, and the tier and revision that the person saw; `actor` is a pseudonym.
 
@@ -212,6 +225,73 @@ class AlertActionEvent(_Model):
     seen_tier: Literal["info", "warning", "critical"]
     seen_revision: Annotated[int, Field(ge=1, le=2**31 - 1)]
     received_at: InstantText
+
+
+class _MergeEvent(_Model):
+    schema_version: Literal[1]
+    patient_id: Identifier
+    received_at: InstantText
+    source: SourceModel
+
+
+class AbsorbedEvent(_MergeEvent):
+    """This patient record (the prior) was merged into another; keyed by the prior."""
+
+    type: Literal["identity.absorbed"]
+    survivor: Identifier
+
+
+class AbsorbsEvent(_MergeEvent):
+    """Another patient record (the prior) was merged into this one; keyed by the survivor."""
+
+    type: Literal["identity.absorbs"]
+    prior: Identifier
+
+
+class SeparatedEvent(_MergeEvent):
+    """A merge was a mistake: this patient record gives back what came from the prior; keyed by the survivor."""
+
+    type: Literal["identity.separated"]
+    prior: Identifier
+
+
+class MergedPairModel(_Model):
+    """One merge of the tree below a patient record."""
+
+    prior: Identifier
+    into: Identifier
+
+
+class TransferredEvent(_Model):
+    """What one patient record hands to another, one chunk of it; written by the shard of the giver.
+
+    Each fact is a whole event under the patient id under which it first arrived. `told` is what was told of the
+    giver, in the form of its state.
+    """
+
+    schema_version: Literal[1]
+    type: Literal["identity.transferred"]
+    patient_id: Identifier
+    received_at: InstantText
+    path: Annotated[list[Identifier], Field(min_length=1, max_length=256)]
+    kind: Annotated[TransferKind, Field(strict=False)]
+    facts: list[FactEvent] = []
+    action: AlertActionEvent | None = None
+    absorbed: list[MergedPairModel] = []
+    told: dict[str, Any] | None = None
+    chunk: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    chunks: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+
+
+class ReceivedEvent(_Model):
+    """Another patient record has taken what this one handed over; written by the shard of the taker."""
+
+    schema_version: Literal[1]
+    type: Literal["identity.received"]
+    patient_id: Identifier
+    received_at: InstantText
+    taker: Identifier
+    kind: Annotated[TransferKind, Field(strict=False)]
 
 
 class ClockEvent(_Model):
@@ -240,6 +320,11 @@ ClinicalEvent = Annotated[
     | HoldResolvedEvent
     | RetractionEvent
     | AlertActionEvent
+    | AbsorbedEvent
+    | AbsorbsEvent
+    | SeparatedEvent
+    | TransferredEvent
+    | ReceivedEvent
     | ClockEvent
     | ActivationEvent,
     Field(discriminator="type"),
@@ -254,6 +339,12 @@ EVENT_TYPES: Final = (
     "hold.resolved",
     "retraction",
     "alert.action",
+    "identity.absorbed",
+    "identity.absorbs",
+    "identity.separated",
+    "identity.transferred",
+    "identity.received",
     "clock",
     "control.activate",
 )
+IDENTITY_EVENTS: Final = (AbsorbedEvent, AbsorbsEvent, SeparatedEvent, TransferredEvent, ReceivedEvent)

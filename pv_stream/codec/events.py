@@ -33,10 +33,20 @@ from pv_stream.codec.event_models import (
     ObservationModel,
     ReportModel,
     RetractionEvent,
+    TransferredEvent,
 )
+from pv_stream.codec.identity import identity_value, is_identity_model, read_identity
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import DeadLetterCode, Status
-from pv_stream.domain.events import AlertActed, ClockTicked, Event, FactArrived, RulebookActivated
+from pv_stream.domain.events import (
+    AlertActed,
+    ClockTicked,
+    Event,
+    FactArrived,
+    IdentityEvent,
+    RulebookActivated,
+    Transferred,
+)
 from pv_stream.domain.facts import (
     AsSent,
     Content,
@@ -104,6 +114,19 @@ def _to_domain(model: Any) -> Event:
         return RulebookActivated(model.engine_version, model.rulebook_digest)
     if isinstance(model, AlertActionEvent):
         return _alert_acted(model)
+    if is_identity_model(model):
+        return _identity(model)
+    return _fact_arrived(model)
+
+
+def _identity(model: Any) -> IdentityEvent:
+    if not isinstance(model, TransferredEvent):
+        return read_identity(model, (), None)
+    action = None if model.action is None else _alert_acted(model.action)
+    return read_identity(model, tuple(map(_fact_arrived, model.facts)), action)
+
+
+def _fact_arrived(model: Any) -> FactArrived:
     content = _content(model)
     status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
     if isinstance(model, HoldResolvedEvent):
@@ -237,73 +260,70 @@ def _interval(model: IntervalModel) -> Interval:
 
 def encode_event(event: Event) -> bytes:
     """Write the canonical bytes of an event."""
-    if isinstance(event, RulebookActivated):
-        return _encode_activation(event)
-    if isinstance(event, ClockTicked):
-        return canonical_json(
-            {
+    return canonical_json(_value(event))
+
+
+def _value(event: Event) -> dict[str, object]:
+    match event:
+        case FactArrived():
+            return _fact_value(event)
+        case AlertActed():
+            return _action_value(event)
+        case ClockTicked():
+            return {"schema_version": 1, "type": "clock", "instant": format_instant(event.instant)}
+        case RulebookActivated():
+            return {
                 "schema_version": 1,
-                "type": "clock",
-                "instant": format_instant(event.instant),
+                "type": "control.activate",
+                "engine_version": event.engine_version,
+                "rulebook_digest": event.rulebook_digest,
             }
-        )
-    if isinstance(event, AlertActed):
-        return _encode_action(event)
+        case Transferred():
+            action = None if event.action is None else _action_value(event.action)
+            return identity_value(event, [_fact_value(fact) for fact in event.facts], action)
+        case _:
+            return identity_value(event, (), None)
+
+
+def _fact_value(event: FactArrived) -> dict[str, object]:
     version = event.version
     statement, provenance = version.statement, version.provenance
     kind, body = _body(statement.content, version.order.status)
-    return canonical_json(
-        {
-            "schema_version": 1,
-            "type": kind,
-            "patient_id": event.patient_id,
-            "fact_key": version.key,
-            "status": _STATUS_NAMES[version.order.status],
-            "source_version": version.order.source_version,
-            "issued_at": format_instant(Instant(version.order.issued_at))
-            if version.order.issued_at
-            else None,
-            "effective": _interval_value(statement.effective),
-            "utc_offset_minutes": statement.utc_offset_minutes,
-            "received_at": format_instant(provenance.received_at),
-            "source": {
-                "format": provenance.format,
-                "message_digest": provenance.message_digest,
-                "path": provenance.path,
-            },
-            **body,
-        }
-    )
+    return {
+        "schema_version": 1,
+        "type": kind,
+        "patient_id": event.patient_id,
+        "fact_key": version.key,
+        "status": _STATUS_NAMES[version.order.status],
+        "source_version": version.order.source_version,
+        "issued_at": format_instant(Instant(version.order.issued_at)) if version.order.issued_at else None,
+        "effective": _interval_value(statement.effective),
+        "utc_offset_minutes": statement.utc_offset_minutes,
+        "received_at": format_instant(provenance.received_at),
+        "source": {
+            "format": provenance.format,
+            "message_digest": provenance.message_digest,
+            "path": provenance.path,
+        },
+        **body,
+    }
 
 
-def _encode_action(event: AlertActed) -> bytes:
-    return canonical_json(
-        {
-            "schema_version": 1,
-            "type": "alert.action",
-            "patient_id": event.patient_id,
-            "action_id": event.action_id,
-            "alert_id": event.alert_id,
-            "action": event.action,
-            "reason": event.reason,
-            "drugs": event.drugs,
-            "actor": event.actor,
-            "seen_tier": event.seen_tier.name.lower(),
-            "seen_revision": event.seen_revision,
-            "received_at": format_instant(event.received_at),
-        }
-    )
-
-
-def _encode_activation(event: RulebookActivated) -> bytes:
-    return canonical_json(
-        {
-            "schema_version": 1,
-            "type": "control.activate",
-            "engine_version": event.engine_version,
-            "rulebook_digest": event.rulebook_digest,
-        }
-    )
+def _action_value(event: AlertActed) -> dict[str, object]:
+    return {
+        "schema_version": 1,
+        "type": "alert.action",
+        "patient_id": event.patient_id,
+        "action_id": event.action_id,
+        "alert_id": event.alert_id,
+        "action": event.action,
+        "reason": event.reason,
+        "drugs": event.drugs,
+        "actor": event.actor,
+        "seen_tier": event.seen_tier.name.lower(),
+        "seen_revision": event.seen_revision,
+        "received_at": format_instant(event.received_at),
+    }
 
 
 def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:

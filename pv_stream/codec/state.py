@@ -43,7 +43,8 @@ from pv_stream.domain.facts import (
     Statement,
     VersionOrder,
 )
-from pv_stream.domain.ids import FactKey
+from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState, Published, Relevance
 from pv_stream.domain.times import Instant, Interval
 
@@ -52,24 +53,58 @@ _PUBLISHED: Final[TypeAdapter[Published]] = TypeAdapter(Published)
 _EMPTY: Final = Published()
 
 
-def encode_state(state: PatientState) -> bytes:
-    """Write a patient's state."""
-    published = None if state.published == _EMPTY else _PUBLISHED.dump_python(state.published, mode="json")
+class WrittenFacts:
+    """Remember how the facts of one patient are written, since most of them stay as they are from event to event.
+
+    A fact never changes and is recognised by being the same object, so what is remembered is never of another
+    version. Whoever asks for facts and does not keep them should forget it all.
+    """
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[FactKey, tuple[Fact, bytes]] = {}
+
+    def row(self, key: FactKey, fact: Fact) -> bytes:
+        """Return the row of a fact in a state's record."""
+        known = self._rows.get(key)
+        if known is None or known[0] is not fact:
+            known = self._rows[key] = (fact, _json([key, *_fact_row(fact)]))
+        return known[1]
+
+
+def encode_state(state: PatientState, written: WrittenFacts | None = None) -> bytes:
+    """Write a patient's state; `written` is what is remembered of its facts."""
+    facts = WrittenFacts() if written is None else written
     record = {
         "schema": STATE_SCHEMA,
         "clock": state.clock,
         "due": state.due,
         "relevance": int(state.relevance),
         "rulebook": state.rulebook,
-        "published": published,
-        "facts": [[key, *_fact_row(state.facts[key])] for key in sorted(state.facts)],
+        "published": published_value(state.published),
+        "lineage": _lineage_value(state.lineage),
     }
-    return _json(record)
+    rows = b",".join(facts.row(key, state.facts[key]) for key in sorted(state.facts))
+    return b'%b,"facts":[%b]}' % (_json(record).removesuffix(b"}"), rows)
 
 
-def fact_bytes(key: FactKey, fact: Fact) -> int:
+def published_value(published: Published) -> dict[str, Any] | None:
+    """Return what was told in JSON's own types, or None when that is nothing."""
+    if published == _EMPTY:
+        return None
+    value: dict[str, Any] = _PUBLISHED.dump_python(published, mode="json")
+    return value
+
+
+def read_published(value: dict[str, Any] | None) -> Published:
+    """Return what was told from JSON's own types. Raises ValueError when it cannot be read."""
+    return _EMPTY if value is None else _PUBLISHED.validate_python(value)
+
+
+def fact_bytes(key: FactKey, fact: Fact, written: WrittenFacts) -> int:
     """Return how many bytes of a state's record one fact takes."""
-    return len(_json([key, *_fact_row(fact)])) + 1
+    return len(written.row(key, fact)) + 1
 
 
 def published_bytes(published: Published) -> int:
@@ -77,14 +112,19 @@ def published_bytes(published: Published) -> int:
     return 0 if published == _EMPTY else len(_PUBLISHED.dump_json(published))
 
 
-def state_bytes(state: PatientState) -> int:
+def state_bytes(state: PatientState, written: WrittenFacts | None = None) -> int:
     """Return how many bytes facts and what was told take in a state's record."""
-    facts = sum(fact_bytes(key, fact) for key, fact in state.facts.items())
-    return facts + published_bytes(state.published)
+    known = WrittenFacts() if written is None else written
+    facts = sum(fact_bytes(key, fact, known) for key, fact in state.facts.items())
+    lineage = 0 if state.lineage.is_empty else len(_json(_lineage_value(state.lineage)))
+    return facts + published_bytes(state.published) + lineage
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def decode_state(value: bytes) -> PatientState:
@@ -96,13 +136,46 @@ def decode_state(value: bytes) -> PatientState:
     if record["schema"] != STATE_SCHEMA:
         msg = f"state schema {record['schema']} is not known to this version, which reads {STATE_SCHEMA}"
         raise ValueError(msg)
+    facts = {FactKey(row[0]): _fact(row) for row in record["facts"]}
     return PatientState(
-        facts={FactKey(row[0]): _fact(row) for row in record["facts"]},
-        published=_EMPTY if record["published"] is None else _PUBLISHED.validate_python(record["published"]),
+        facts=facts,
+        published=read_published(record["published"]),
         clock=record["clock"],
         due=record["due"],
         relevance=Relevance(record["relevance"]),
         rulebook=record.get("rulebook"),
+        lineage=_lineage(record.get("lineage"), facts),
+    )
+
+
+def _lineage_value(lineage: Lineage) -> dict[str, object] | None:
+    """Return what merges made of a patient; a key that one other id alone contributed to names only that id."""
+    if lineage.is_empty:
+        return None
+    return {
+        "into": lineage.into,
+        "absorbed": lineage.absorbed,
+        "leaving": lineage.leaving,
+        "parts": [
+            [key, parts[0][0] if len(parts) == 1 else [[origin, *_fact_row(fact)] for origin, fact in parts]]
+            for key, parts in sorted(lineage.parts.items(), key=lambda item: item[0])
+        ],
+    }
+
+
+def _lineage(value: dict[str, Any] | None, facts: dict[FactKey, Fact]) -> Lineage:
+    if value is None:
+        return Lineage()
+    return Lineage(
+        into=value["into"],
+        absorbed=tuple((prior, into) for prior, into in value["absorbed"]),
+        leaving=tuple(value["leaving"]),
+        parts={
+            FactKey(key): ((PatientId(parts), facts[FactKey(key)]),)
+            if isinstance(parts, str)
+            else tuple((PatientId(part[0]), _fact(part)) for part in parts)
+            for key, parts in value["parts"]
+        },
     )
 
 

@@ -7,6 +7,7 @@ exactly what came from the other record.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey, PatientId
@@ -45,3 +46,7 @@ class Lineage:
     def absorbed_ids(self) -> frozenset[PatientId]:
         """Return every record that was merged into this one, at whatever distance."""
         return frozenset(prior for prior, _ in self.absorbed)
+
+
+#: The lineage of nearly every patient.
+NEVER_MERGED: Final = Lineage()

@@ -18,7 +18,7 @@ from pv_stream.domain.assessment import (
 )
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import ActionId, AlertId, EpisodeId, FactKey, RecurrenceId
-from pv_stream.domain.lineage import Lineage
+from pv_stream.domain.lineage import NEVER_MERGED, Lineage
 from pv_stream.domain.outputs import AlertStatus
 from pv_stream.domain.times import Instant
 
@@ -165,7 +165,7 @@ class PatientState:
     due: Instant | None = None
     relevance: Relevance = Relevance.NONE
     rulebook: str | None = None
-    lineage: Lineage = Lineage()
+    lineage: Lineage = NEVER_MERGED
 
     def after_fact(
         self, facts: dict[FactKey, Fact], clock: Instant, relevance: Relevance, rulebook: str

@@ -26,7 +26,7 @@ from pv_stream.rules.rulebook import Rulebook
 Advanced = tuple[PatientState, tuple[Output, ...]]
 
 
-def advance(
+def advance(  # noqa: PLR0913 - one record, and all that it may meet
     state: PatientState,
     event: FactArrived,
     *,

@@ -228,7 +228,7 @@ def _case_differs(old: PublishedEpisode, new: PublishedEpisode) -> bool:
     ) or _differs(old, new)
 
 
-def _tell_alert(  # noqa: PLR0913, PLR0917 - what is told, how, and what it takes over
+def _tell_alert(  # noqa: PLR0913 - what is told, how, and what it takes over
     new: PublishedEpisode,
     status: AlertStatus,
     tier: Tier,
@@ -291,7 +291,7 @@ def _withdraw_recurrence(
     return replace(told, recurrence=line)
 
 
-def _withdraw(  # noqa: PLR0913, PLR0917 - what is withdrawn, to what, and what it would have taken over
+def _withdraw(  # noqa: PLR0913 - what is withdrawn, to what, and what it would have taken over
     old: PublishedEpisode,
     last: EpisodeAssessment,
     state: EpisodeState,

@@ -48,9 +48,7 @@ def take_over(
             taken_by = episodes[home].episode_id
             lines[taken_by] = (*lines.get(taken_by, ()), episode.alert)
         if episode.follow_up is not None and episode.follow_up.status in LIVE:
-            episodes[home] = follow_up_alerts.take_over(
-                episodes[home], episode.follow_up, occasion, outputs
-            )
+            episodes[home] = follow_up_alerts.take_over(episodes[home], episode.follow_up, occasion, outputs)
     taken = Published(
         episodes=tuple(episodes),
         restarts=restart_alerts.take_over(told.restarts, prior.restarts, occasion, outputs),

@@ -62,7 +62,9 @@ class _Scene:
     shard_clock: Instant | None
     rulebook: Rulebook
 
-    def occasion(self, state: PatientState, *, effective: Instant, replaced: Iterable[FactKey] = ()) -> Occasion:
+    def occasion(
+        self, state: PatientState, *, effective: Instant, replaced: Iterable[FactKey] = ()
+    ) -> Occasion:
         """Return the occasion of telling what a merge or an unmerge made known."""
         return Occasion(
             patient_id=self.patient_id,
@@ -235,7 +237,9 @@ def _take_state(state: PatientState, event: Transferred, scene: _Scene) -> Step:
     if not event.is_last:
         return Step(state, fired)
     giver, returned = event.path[0], event.kind is TransferKind.RETURN
-    state, told = _told_again(_unstubbed(state), event, scene) if returned else _taken_over(state, event, scene)
+    state, told = (
+        _told_again(_unstubbed(state), event, scene) if returned else _taken_over(state, event, scene)
+    )
     confirmed = Received(giver, event.patient_id, event.kind, scene.as_of)
     events = () if giver == event.patient_id else (confirmed,)
     return Step(replace(state, due=next_due(state.published)), (*fired, *told), events)
@@ -258,7 +262,9 @@ def _joined(state: PatientState, event: Transferred, scene: _Scene) -> PatientSt
     )
 
 
-def _taken_over(state: PatientState, event: Transferred, scene: _Scene) -> tuple[PatientState, tuple[Output, ...]]:
+def _taken_over(
+    state: PatientState, event: Transferred, scene: _Scene
+) -> tuple[PatientState, tuple[Output, ...]]:
     """Take over what was told of a prior, and tell what all facts together mean."""
     prior = Published() if event.told is None or event.path[0] == event.patient_id else event.told
     if prior.is_empty and prior.incomplete is None and not must_assess(state, scene.rulebook):
@@ -319,7 +325,9 @@ def _separated(state: PatientState, event: Separated, scene: _Scene) -> Step:
     return Step(kept, events=(returned,))
 
 
-def _told_again(state: PatientState, event: Transferred, scene: _Scene) -> tuple[PatientState, tuple[Output, ...]]:
+def _told_again(
+    state: PatientState, event: Transferred, scene: _Scene
+) -> tuple[PatientState, tuple[Output, ...]]:
     """Tell anew of a prior that has its facts back: a tier may have fallen, since what it rested on is less."""
     outputs: list[Output] = []
     published = state.published

@@ -45,6 +45,8 @@ class IgnoreReason(StrEnum):
     INTENT_NOT_ORDER = "intent_not_order"
     RESOURCE_NOT_USED = "resource_not_used"
     CLOCK_RECORD = "clock_record"
+    ACTIVATION_RECORD = "activation_record"
+    TRANSFER_RECORD = "transfer_record"
 
 
 class MessageOutcome(StrEnum):

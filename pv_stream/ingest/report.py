@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pv_stream.domain.events import AlertActed, ClockTicked, Event, RulebookActivated
+from pv_stream.domain.events import AlertActed, ClockTicked, Event, FactArrived, RulebookActivated
 from pv_stream.domain.facts import Exposure, Finding, Held, Measurement
 from pv_stream.ingest.outcomes import MessageOutcome, Outcome
 
@@ -64,6 +64,8 @@ def kind_of(event: Event) -> str:
         return "alert.action"
     if isinstance(event, RulebookActivated):
         return "control.activate"
+    if not isinstance(event, FactArrived):
+        return f"identity.{type(event).__name__.lower()}"
     content = event.version.statement.content
     if isinstance(content, Measurement):
         return "observation"

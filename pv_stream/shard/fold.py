@@ -8,6 +8,7 @@ Deliberately unknown here: Kafka, files, clocks, and who asks.
 
 import hashlib
 import heapq
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,10 +22,23 @@ from pv_stream.codec.events import (
     decode_event,
     encode_event,
 )
-from pv_stream.codec.state import decode_state, encode_state, fact_bytes, published_bytes, state_bytes
+from pv_stream.codec.state import (
+    decode_state,
+    encode_state,
+    fact_bytes,
+    published_bytes,
+    state_bytes,
+)
 from pv_stream.domain.codes import DeadLetterCode
-from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived, RulebookActivated
-from pv_stream.domain.ids import FactKey, PatientId, shard_of
+from pv_stream.domain.events import (
+    AlertActed,
+    ClockTicked,
+    FactArrived,
+    IdentityEvent,
+    RulebookActivated,
+    Transferred,
+)
+from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.outputs import (
     SCHEMA_VERSION,
     Alert,
@@ -36,11 +50,14 @@ from pv_stream.domain.outputs import (
 )
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
-from pv_stream.engine.actions import act
 from pv_stream.engine.activation import is_outdated, reassess
-from pv_stream.engine.advance import advance, fire_due, mark_incomplete
+from pv_stream.engine.advance import fire_due, mark_incomplete
+from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
+from pv_stream.shard.crossing import chunks_of
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
+from pv_stream.shard.steps import PatientEvent, step
+from pv_stream.shard.written import WrittenPatients
 
 #: The key of the state record that holds the shard's clock; no patient id can look like it.
 CLOCK_KEY: Final = b"@clock"
@@ -54,6 +71,7 @@ class OutputStream(StrEnum):
     CASES = "cases"
     ACTIONS = "actions"
     DEAD_LETTERS = "dead_letters"
+    EVENTS = "events"  # what goes back to the input log, to the shard of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +108,12 @@ class Limits:
     state_bytes_reserved: int = 1_024
     reassessed_per_record: int = 8
     reassessed_per_control_record: int = 500
+    patients_remembered: int = 2_048
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+_Told = Output | IdentityEvent
 
 
 @dataclass(slots=True)
@@ -128,7 +149,7 @@ def clock_record(instant_us: int) -> tuple[bytes | None, bytes]:
 class ShardFold:
     """Fold the records of one shard into outputs and patient states."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each choice
         self,
         *,
         shard: int,
@@ -136,12 +157,19 @@ class ShardFold:
         rulebook: Rulebook,
         carried: Mapping[str, Rulebook] = MappingProxyType({}),
         what_if: bool = False,
+        originate: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Begin with no patients and no clock, under a rulebook.
 
         `carried` are the others that the log may activate, by digest; `what_if` passes over its activations.
+        `originate` makes the transfers of merged patients take effect at once, for the only shard of a log that
+        does not hold them.
         """
+        if originate and shard_count != 1:
+            msg = "only the one shard of a log can make its transfers itself"
+            raise ValueError(msg)
+        self._originate = originate
         self._shard, self._shard_count = shard, shard_count
         self._rules, self._limits = RuleShelf(rulebook, carried, what_if), limits
         self._in_force = rulebook
@@ -152,6 +180,7 @@ class ShardFold:
         self._clock: Instant | None = None
         self._states: dict[PatientId, PatientState] = {}
         self._sizes: dict[PatientId, int] = {}
+        self._written = WrittenPatients(limits.patients_remembered)
         self._due: list[tuple[Instant, PatientId]] = []
         self._open: _Overlay | None = None
 
@@ -211,11 +240,13 @@ class ShardFold:
         self._open = overlay
         outputs: list[OutRecord] = []
         for record in records:
-            told = (*self._record(record, overlay), *self._reassess_some(record, overlay))
+            outputs.extend(self._told(record, overlay))
             if not overlay.used or overlay.used[-1] is not overlay.rulebook:
                 overlay.used = (*overlay.used, overlay.rulebook)
-            outputs.extend(_encode(output, record.position, ordinal) for ordinal, output in enumerate(told))
-        states = [(patient_id.encode(), encode_state(state)) for patient_id, state in overlay.states.items()]
+        states = [
+            (patient_id.encode(), encode_state(state, self._written.of(patient_id)))
+            for patient_id, state in overlay.states.items()
+        ]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
         if overlay.rulebook is not overlay.recorded and (states or overlay.rulebook is not self._in_force):
@@ -244,9 +275,22 @@ class ShardFold:
                 heapq.heappush(self._due, entry)
             self._open = None
 
+    def _told(self, record: RawRecord, overlay: _Overlay) -> Sequence[OutRecord]:
+        """Return what a record tells; where transfers are made here, with all that follows from them at once."""
+        outputs: list[OutRecord] = []
+        following = deque([record])
+        while following:
+            now = following.popleft()
+            for told in (*self._record(now, overlay), *self._reassess_some(now, overlay)):
+                for part in chunks_of(told, record_bytes_max=self._limits.record_bytes_max):
+                    outputs.append(_encode(part, record.position, len(outputs)))
+                    if self._originate and outputs[-1].stream is OutputStream.EVENTS:
+                        following.append(RawRecord(record.position, outputs[-1].key, outputs[-1].value))
+        return outputs
+
     # One record ------------------------------------------------------------------------------------------------
 
-    def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
+    def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[_Told]:
         event = decode_event(record.value, record_bytes_max=self._limits.record_bytes_max)
         if isinstance(event, Rejection):
             return (_dead_letter(record, event.code, None),)
@@ -257,64 +301,46 @@ class ShardFold:
         if not self._belongs_here(record, event):
             return (_dead_letter(record, DeadLetterCode.MISROUTED, event.patient_id),)
         renewed = self._renew(record, event.patient_id, overlay.clock, overlay)
-        if isinstance(event, AlertActed):
-            return (*renewed, *self._act(record, event, overlay))
-        return (*renewed, *self._advance(record, event, overlay))
+        return (*renewed, *self._take(record, event, overlay))
 
-    def _belongs_here(self, record: RawRecord, event: FactArrived | AlertActed) -> bool:
+    def _belongs_here(self, record: RawRecord, event: PatientEvent) -> bool:
         keyed = record.key == event.patient_id.encode()
         return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
 
-    def _advance(self, record: RawRecord, event: FactArrived, overlay: _Overlay) -> Sequence[Output]:
+    def _take(self, record: RawRecord, event: PatientEvent, overlay: _Overlay) -> Sequence[_Told]:
+        """Let an event meet the patient that it is about; what is refused, or is too much, becomes a dead letter."""
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
         try:
-            advanced, outputs = advance(state, event, shard_clock=overlay.clock, rulebook=overlay.rulebook)
+            met = step(state, event, shard_clock=overlay.clock, rulebook=overlay.rulebook)
         except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.ENGINE_FAILED, overlay
             )
-        if advanced is state:
-            return ()
-        size = self._size_after(event.version.key, state, advanced, patient_id, overlay)
-        if size > self._limits.state_bytes_max - self._limits.state_bytes_reserved:
+        refused = () if met.refused is None else (_dead_letter(record, met.refused, patient_id),)
+        told = (*refused, *met.outputs, *met.events)
+        if met.state is state:
+            return told
+        size = self._size_after(event, state, met.state, overlay)
+        # What brings no facts may use half of the reserve: a full patient can still be merged.
+        brings_facts = isinstance(event, FactArrived | AlertActed | Transferred)
+        reserved = self._limits.state_bytes_reserved // (1 if brings_facts else 2)
+        if size > self._limits.state_bytes_max - reserved:
+            self._written.forget(patient_id)
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
             )
-        self._keep(patient_id, advanced, size, overlay)
-        return outputs
-
-    def _act(self, record: RawRecord, event: AlertActed, overlay: _Overlay) -> Sequence[Output]:
-        """Take an action on an alert, or refuse it with a code."""
-        patient_id = event.patient_id
-        state = self._state(patient_id, overlay)
-        try:
-            taken = act(state, event, shard_clock=overlay.clock, rulebook=overlay.rulebook)
-        except Exception:  # noqa: BLE001 - law 7: the pure core failed on one record; the others go on
-            return self._incomplete(
-                record, patient_id, event.received_at, DeadLetterCode.ENGINE_FAILED, overlay
-            )
-        if isinstance(taken, DeadLetterCode):
-            return (_dead_letter(record, taken, patient_id),)
-        acted, outputs = taken
-        if acted is state:
-            return ()
-        size = state_bytes(acted)
-        if size > self._limits.state_bytes_max - self._limits.state_bytes_reserved:
-            return self._incomplete(
-                record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
-            )
-        self._keep(patient_id, acted, size, overlay)
-        return outputs
+        self._keep(patient_id, met.state, size, overlay)
+        return told
 
     def _incomplete(
         self, record: RawRecord, patient_id: PatientId, at: Instant, code: DeadLetterCode, overlay: _Overlay
-    ) -> Sequence[Output]:
+    ) -> Sequence[_Told]:
         """Tell that a record of a patient could not be used, and that what is told of the patient is incomplete."""
         state = self._state(patient_id, overlay)
         instants = [i for i in (overlay.clock, state.clock, at) if i is not None]
         marked, outputs = mark_incomplete(
-            patient_id, state, Instant(max(instants)), overlay.rulebook, _INCOMPLETE_REASON[code]
+            patient_id, state, Instant(max(instants)), overlay.rulebook, reasons.NOT_USED[code]
         )
         if marked is not state:
             self._keep(patient_id, marked, state_bytes(marked), overlay)
@@ -322,7 +348,7 @@ class ShardFold:
 
     # Another rulebook ------------------------------------------------------------------------------------------
 
-    def _activate(self, event: RulebookActivated, overlay: _Overlay) -> Sequence[Output]:
+    def _activate(self, event: RulebookActivated, overlay: _Overlay) -> Sequence[_Told]:
         """Put a rulebook in force. Who is assessed again under it, and when, is `_reassess_some`."""
         rulebook = self._rules.activated(event, overlay.rulebook)
         if rulebook.digest != overlay.rulebook.digest:
@@ -331,11 +357,11 @@ class ShardFold:
             overlay.waiting, overlay.passed = waiting_patients(states.items(), rulebook), 0
         return ()
 
-    def _reassess_some(self, record: RawRecord, overlay: _Overlay) -> Sequence[Output]:
+    def _reassess_some(self, record: RawRecord, overlay: _Overlay) -> Sequence[_Told]:
         """Assess some of the waiting patients again, so that no record takes longer than a bound (law 8)."""
         limits = self._limits
         left = limits.reassessed_per_control_record if record.key is None else limits.reassessed_per_record
-        outputs: list[Output] = []
+        outputs: list[_Told] = []
         while left and overlay.passed < len(overlay.waiting):
             patient_id = overlay.waiting[overlay.passed]
             overlay.passed += 1
@@ -346,7 +372,7 @@ class ShardFold:
 
     def _renew(
         self, record: RawRecord, patient_id: PatientId, at: Instant | None, overlay: _Overlay
-    ) -> Sequence[Output]:
+    ) -> Sequence[_Told]:
         """Assess a patient under the rulebook in force, unless that was done."""
         state = self._state(patient_id, overlay)
         if not is_outdated(state, overlay.rulebook):
@@ -365,19 +391,19 @@ class ShardFold:
         self._keep(patient_id, replace(state, rulebook=overlay.rulebook.digest), state_bytes(state), overlay)
         return self._incomplete(record, patient_id, as_of, code, overlay)
 
-    def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[Output]:
+    def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[_Told]:
         """Move the clock forward, never back, and fire what is due, in order of instant and patient."""
         if overlay.clock is not None and event.instant <= overlay.clock:
             return ()
         overlay.clock = event.instant
-        outputs: list[Output] = []
+        outputs: list[_Told] = []
         while (patient_id := self._take_due(event.instant, overlay)) is not None:
             outputs.extend(self._fire(record, patient_id, event.instant, overlay))
         return outputs
 
     def _fire(
         self, record: RawRecord, patient_id: PatientId, now: Instant, overlay: _Overlay
-    ) -> Sequence[Output]:
+    ) -> Sequence[_Told]:
         state = self._state(patient_id, overlay)
         if is_outdated(state, overlay.rulebook):
             renewed = self._renew(record, patient_id, state.due, overlay)
@@ -422,35 +448,21 @@ class ShardFold:
         overlay.sizes[patient_id] = size
 
     def _size_after(
-        self,
-        key: FactKey,
-        before: PatientState,
-        after: PatientState,
-        patient_id: PatientId,
-        overlay: _Overlay,
+        self, event: PatientEvent, before: PatientState, after: PatientState, overlay: _Overlay
     ) -> int:
-        """Return the bytes of a state after one fact joined, counting only what changed."""
+        """Return the bytes of a state after an event, counting only what changed where that is one fact."""
+        patient_id = event.patient_id
+        written = self._written.of(patient_id)
         size = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
-        if size is None:
-            return state_bytes(after)
-        size += fact_bytes(key, after.facts[key])
+        if size is None or not isinstance(event, FactArrived) or not after.lineage.is_empty:
+            return state_bytes(after, written)
+        key = event.version.key
         if key in before.facts:
-            size -= fact_bytes(key, before.facts[key])
+            size -= fact_bytes(key, before.facts[key], written)
+        size += fact_bytes(key, after.facts[key], written)
         if after.published is not before.published:
             size += published_bytes(after.published) - published_bytes(before.published)
         return size
-
-
-_INCOMPLETE_REASON: Final = {
-    DeadLetterCode.ENGINE_FAILED: (
-        "A message about this patient could not be assessed because of a fault in the software: "
-        "what is told of this patient may be incomplete. The message is kept; tell the operator."
-    ),
-    DeadLetterCode.PATIENT_STATE_FULL: (
-        "There are more data on this patient than the system can hold: newer data are not assessed. "
-        "Watch this patient by other means; tell the operator."
-    ),
-}
 
 
 def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:
@@ -464,9 +476,12 @@ def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId 
     )
 
 
-def _encode(output: Output, position: int, ordinal: int) -> OutRecord:
-    stream, key = _address(output)
-    return OutRecord(stream, key.encode(), canonical_json(output), position, ordinal)
+def _encode(output: _Told, position: int, ordinal: int) -> OutRecord:
+    if not isinstance(output, Alert | Recurrence | Case | AlertAction | DeadLetter):
+        key, value = output.patient_id.encode(), encode_event(output)
+        return OutRecord(OutputStream.EVENTS, key, value, position, ordinal)
+    stream, key_text = _address(output)
+    return OutRecord(stream, key_text.encode(), canonical_json(output), position, ordinal)
 
 
 def _address(output: Output) -> tuple[OutputStream, str]:

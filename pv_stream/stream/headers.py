@@ -15,6 +15,7 @@ TOPIC_OF_STREAM = {
     OutputStream.CASES: Topic.CASES,
     OutputStream.ACTIONS: Topic.ALERT_ACTIONS,
     OutputStream.DEAD_LETTERS: Topic.DEAD_LETTERS,
+    OutputStream.EVENTS: Topic.EVENTS,
 }
 EVENT_TYPE_OF_STREAM = {
     OutputStream.ALERTS: b"pv.dress.alert.v1",
@@ -22,6 +23,7 @@ EVENT_TYPE_OF_STREAM = {
     OutputStream.CASES: b"pv.dress.case.v1",
     OutputStream.ACTIONS: b"pv.dress.alert-action.v1",
     OutputStream.DEAD_LETTERS: b"pv.dead-letter.v1",
+    OutputStream.EVENTS: b"pv.clinical-event.v1",
 }
 # The names that Kafka Streams gives them (KIP-1034), so that its tools find the input of a dead letter.
 DEAD_LETTER_PREFIX = "__streams.errors."

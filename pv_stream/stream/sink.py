@@ -15,15 +15,18 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.shard.fold import OutRecord
+from pv_stream.shard.fold import OutputStream, OutRecord
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.headers import TOPIC_OF_STREAM, Headers, output_headers
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
 
 #: Key, value and headers, ready to be put into a batch.
 KafkaRecord = tuple[bytes | None, bytes, Headers]
+#: What one transaction writes, by topic and partition.
+Written = dict[tuple[Topic, int], list[KafkaRecord]]
 #: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
 BATCH_BYTES_MAX = 1024 * 1024
 
@@ -72,38 +75,43 @@ class TransactionalSink:
 
     async def commit(self, run: FoldRun, checkpoint: Checkpoint) -> None:
         """Write a run's outputs and states with the checkpoint behind them, in one transaction."""
-        by_topic: dict[Topic, list[KafkaRecord]] = {}
+        written: Written = {}
         for output in run.outputs:
             headers = output_headers(output, source_topic=self._source_topic, shard=self._shard)
-            by_topic.setdefault(TOPIC_OF_STREAM[output.stream], []).append(
-                (output.key, output.value, headers)
-            )
+            place = TOPIC_OF_STREAM[output.stream], self._partition_of(output, checkpoint.partition_count)
+            written.setdefault(place, []).append((output.key, output.value, headers))
         states: list[KafkaRecord] = [(key, value, []) for key, value in run.states]
-        by_topic[Topic.STATE] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
-        await self._within_timeout(self._transaction(by_topic, checkpoint.next_position), doing="committing")
+        written[Topic.STATE, self._shard] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
+        await self._within_timeout(self._transaction(written, checkpoint.next_position), doing="committing")
+
+    def _partition_of(self, output: OutRecord, partition_count: int) -> int:
+        """Return this shard, but for what goes back to the input log: that goes to the shard of its patient."""
+        if output.stream is not OutputStream.EVENTS:
+            return self._shard
+        return shard_of(output.key.decode(), partition_count)
 
     async def write_input(self, key: bytes | None, value: bytes) -> None:
         """Append one record of our own (a clock record) to the shard's input log, in one transaction."""
         await self._within_timeout(
-            self._transaction({Topic.EVENTS: [(key, value, [])]}, None), doing="writing the clock record"
+            self._transaction({(Topic.EVENTS, self._shard): [(key, value, [])]}, None),
+            doing="writing the clock record",
         )
 
-    async def _transaction(self, by_topic: dict[Topic, list[KafkaRecord]], next_position: int | None) -> None:
+    async def _transaction(self, written: Written, next_position: int | None) -> None:
         producer = self._started
         await producer.begin_transaction()
-        sendings: list[Awaitable[Any]] = [self._send(topic, records) for topic, records in by_topic.items()]
+        sendings: list[Awaitable[Any]] = [self._send(*place, records) for place, records in written.items()]
         if next_position is not None:
             offsets = {TopicPartition(self._source_topic, self._shard): next_position}
             sendings.append(producer.send_offsets_to_transaction(offsets, self._settings.group_id))
         await asyncio.gather(*sendings)
         await producer.commit_transaction()
 
-    async def _send(self, topic: Topic, records: Sequence[KafkaRecord]) -> None:
+    async def _send(self, topic: Topic, partition: int, records: Sequence[KafkaRecord]) -> None:
         deliveries = []
         for batch in self._batches(records):
-            delivery = await self._started.send_batch(
-                batch, topic_name(topic, self._settings), partition=self._shard
-            )
+            name = topic_name(topic, self._settings)
+            delivery = await self._started.send_batch(batch, name, partition=partition)
             deliveries.append(delivery)
         await asyncio.gather(*deliveries)
 

@@ -13,7 +13,7 @@ from pv_stream.codec.state import encode_state
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.engine.advance import advance as engine_advance
-from pv_stream.shard import fold as shard_fold
+from pv_stream.shard import steps as shard_steps
 from pv_stream.shard.fold import Limits, OutputStream, OutRecord, RawRecord, ShardFold, clock_record
 from tests.builders import at
 from tests.properties.strategies import POISON, logs, stories, unhurried
@@ -117,7 +117,7 @@ def _fails_for_one_patient(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError(message)
         return engine_advance(state, event, **asked)
 
-    monkeypatch.setattr(shard_fold, "advance", advance)
+    monkeypatch.setattr(shard_steps, "advance", advance)
 
 
 @unhurried
