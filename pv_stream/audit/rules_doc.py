@@ -9,6 +9,7 @@ from dataclasses import fields
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from pv_stream.audit.criteria_doc import RuleTable, criteria_tables
 from pv_stream.audit.row_conditions import Condition, Literal, conditions_of
 from pv_stream.codec.canonical import decimal_text
 from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, RecurrenceClass, Relation
@@ -110,6 +111,7 @@ def rules_document(rulebook: Rulebook) -> str:
         _opening(rulebook),
         _tiers(rulebook),
         _regiscar(),
+        *map(_rule_table, criteria_tables()),
         _names("Established", _ESTABLISHED_SAYS, _ESTABLISHED),
         _names("Recurrence", _RECURRENCE_SAYS, _RECURRENCE),
         _names("Restart of a culprit", _RESTART_SAYS, _RELATION),
@@ -359,6 +361,14 @@ def _names(title: str, says: str, words: Mapping[Word, str]) -> Iterable[str]:
     yield ""
     (enum,) = {type(word) for word in words}
     yield from markdown_table(("name", "meaning"), [(f"`{word.value}`", words[word]) for word in enum])
+
+
+def _rule_table(table: RuleTable) -> Iterable[str]:
+    yield f"## {table.title}"
+    yield ""
+    yield table.says
+    yield ""
+    yield from markdown_table(table.headings, table.rows)
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from pv_stream.audit.criteria_doc import criteria_names
 from pv_stream.audit.rules_doc import markdown_table
 from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, RecurrenceClass, Relation
 from pv_stream.domain.codes import HoldCode
@@ -88,6 +89,7 @@ def rule_names(rulebook: Rulebook) -> Sequence[str]:
     return (
         *(f"row:{row.name}" for row in (*ROWS, WITHOUT_WATCHED_DRUG)),
         *(f"item:{item.name}" for item in TABLE),
+        *criteria_names(),
         *(f"{kind}:{word.value}" for kind, words in _WORDS.items() for word in words),
         *(f"number:{field.name}" for field in fields(rulebook.parameters)),
         "number:threshold_per_ul",
