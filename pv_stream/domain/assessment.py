@@ -62,8 +62,9 @@ class Relation(StrEnum):
 class NamedBy(StrEnum):
     """Say who names a drug as a culprit of an episode.
 
-    `FACTS`: evidence lies in its window. `CLINICIAN`: a confirmation names it. `REPORTER`: a report of DRESS names
-    it. `OTHER_REPORT`: a report of another reaction in the days of the episode names it.
+    `FACTS`: evidence lies in its window, or it cross-reacts with a culprit and was begun while the episode was open.
+    `CLINICIAN`: a confirmation names it. `REPORTER`: a report of DRESS names it. `OTHER_REPORT`: a report of another
+    reaction on a day of the episode names it.
     """
 
     FACTS = "facts"
