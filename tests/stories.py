@@ -31,6 +31,7 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import (
     AsSent,
     Content,
+    Dose,
     Exposure,
     Finding,
     Held,
@@ -88,9 +89,29 @@ DRUGS: Final = (
     ("sulfamethoxazole", "trimethoprim"),
     ("trimethoprim",),
     ("prednisone",),
+    ("cyclosporine",),
+    ("reslizumab",),
+    ("benralizumab",),
     ("paracetamol",),
     (),
 )
+#: What masks by its dose, or by none that is known: with and without a weight, per day and once.
+TREATMENTS: Final = (
+    ("prednisone",),
+    ("methylprednisolone",),
+    ("cyclosporine",),
+    ("reslizumab",),
+    ("mepolizumab",),
+)
+DOSES: Final = (
+    None,
+    Dose(),
+    Dose(amount_mg=Decimal(35)),
+    Dose(amount_mg=Decimal(20), per_day=Decimal(2)),
+    Dose(amount_mg_per_kg=Decimal("0.5")),
+    Dose(amount_mg_per_kg=Decimal("0.2"), per_day=Decimal(2)),
+)
+WEIGHTS: Final = ("69.9", "70", "71")
 ROUTES: Final = (Route.ORAL, Route.ORAL, Route.INTRAVENOUS, Route.UNKNOWN, Route.TOPICAL)
 EOSINOPHILS: Final = ("0", "120", "699", "700", "750", "1499", "1500", "1690", "2100", "4600", "99999")
 PERCENTS: Final = ("0", "2", "2.1", "9.9", "10", "19.9", "20", "45", "100")
@@ -253,7 +274,8 @@ class Story:
     ) -> None:
         flags = () if drug else (EvidenceFlag.UNKNOWN_INGREDIENT,)
         until = None if end is None else exactly(end)
-        self.send(Exposure(kind, drug, route, until, is_stop, None, flags), when, key)
+        dose = None if is_stop else self.narrator.pick(DOSES)
+        self.send(Exposure(kind, drug, route, until, is_stop, None, flags, dose), when, key)
 
     def blood_count(self) -> None:
         """Eosinophils as a count, a percentage or both, with or without leukocytes, of one specimen or of none."""
@@ -367,11 +389,33 @@ class Story:
 
     def withdrawal(self) -> None:
         """A treatment of some days, the rash better meanwhile, and a reaction after it was stopped or cut."""
-        drug = self.narrator.pick((("cyclosporine",), ("prednisone",)))
+        culprit = self.drug
         self._find(FindingCode.RASH_IMPROVED)
-        self._doses_of(drug)
+        self._doses_of(self.narrator.pick((("cyclosporine",), ("prednisone",))))
+        self.drug = culprit
         self.day += self.narrator.pick((0, 1, 3, 14, 15))
         self.reaction()
+
+    def treatment(self) -> None:
+        """A reaction is treated, perhaps while its drug goes on; signs and count go, and perhaps come back."""
+        culprit = self.drug
+        if self.narrator.number(0, 1):
+            self._expose(ExposureKind.STATEMENT, culprit, Route.ORAL, at(self.day), f"on:{self.day}")
+        if self.narrator.number(0, 1):
+            key = f"{Analyte.BODY_WEIGHT}:{self.day}:{len(self.events)}"
+            self._measure(Analyte.BODY_WEIGHT, WEIGHTS, self._when(), None, key)
+        self._doses_of(self.narrator.pick(TREATMENTS))
+        self.drug = culprit
+        self.day += self.narrator.pick((0, 1, 7, 8, 28, 29))
+        for code in (FindingCode.RASH, FindingCode.LIVER_INVOLVEMENT, FindingCode.REACTION_RESOLVED):
+            if self.narrator.number(0, 1):
+                presence = Presence.PRESENT if code is FindingCode.REACTION_RESOLVED else Presence.ABSENT
+                content = Finding(code, presence)
+                self.send(content, self._when(), f"{code}:{self.day}:{len(self.events)}")
+        self.blood_count()
+        self.day += self.narrator.pick((1, 2, 14))
+        if self.narrator.number(0, 1):
+            self.skin()
 
     def hold(self) -> None:
         """A value that ingest or the fold does not believe; perhaps a person settles it."""
@@ -421,6 +465,7 @@ _ACTS: Final[Sequence[Callable[[Story], None]]] = (
     Story.resolution,
     Story.report,
     Story.withdrawal,
+    Story.treatment,
     Story.hold,
     Story.future,
 )
@@ -449,6 +494,7 @@ def _changed(content: Content, narrator: Narrator) -> Content:
                 Analyte.LEUKOCYTES: LEUKOCYTES,
                 Analyte.BODY_TEMPERATURE: TEMPERATURES,
                 Analyte.CREATININE: CREATININES,
+                Analyte.BODY_WEIGHT: WEIGHTS,
             }.get(content.analyte, ALTS)
             return replace(content, value=Decimal(narrator.pick(values)))
         case Finding():

@@ -16,7 +16,7 @@ from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, Interval, local_day
 from pv_stream.rules.courses import Course
 from pv_stream.rules.rulebook import Parameters
-from pv_stream.rules.timeline import Dated, Reading, Timeline, reading_of
+from pv_stream.rules.timeline import Dated, EosinophilCount, Reading, Timeline, reading_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +149,16 @@ class Scene:
 
 
 def any_count(scene: Scene, test: Callable[[Reading], Truth]) -> Judged:
-    """Tell whether an eosinophil count passes a test; a specimen of which the readings disagree settles nothing."""
-    return any_value_of(
-        whichever([Judged(test(reading), count.keys) for reading in count.counts])
-        for count in scene.timeline.counts
-        if count.counts
-    )
+    """Tell whether an eosinophil count passes a test.
+
+    A specimen of which the readings disagree settles nothing, nor does a low count under masking.
+    """
+    return any_value_of(_counted(count, test) for count in scene.timeline.counts if count.counts)
+
+
+def _counted(count: EosinophilCount, test: Callable[[Reading], Truth]) -> Judged:
+    judged = whichever([Judged(test(reading), count.keys) for reading in count.counts])
+    return unknown(*count.keys) if count.masked_by and judged.truth is Truth.UNMET else judged
 
 
 def findings_by_code(timeline: Timeline) -> Mapping[FindingCode, tuple[Dated[Finding], ...]]:
