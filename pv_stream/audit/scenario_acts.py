@@ -57,7 +57,7 @@ class Act:
         """
         latest: dict[str, Mapping[str, Any]] = {}
         for alert in alerts:
-            if alert["kind"] == self.kind:
+            if (alert["kind"], alert["patient_id"]) == (self.kind, self.patient_id):
                 latest[alert["alert_id"]] = alert
         found = list(latest.values())
         seen = None if not found else found[0 if self.which == FIRST else -1]

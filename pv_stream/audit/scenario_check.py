@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pv_stream.audit.scenario import Case, Expected, Scenario, say_when
-from pv_stream.audit.scenario_events import TimedRecord, check_drugs, records_of
+from pv_stream.audit.scenario_events import TimedRecord, check_drugs, name_of_patient, records_of
 from pv_stream.audit.scenario_rulebooks import variant_of
 from pv_stream.domain.times import Instant, parse_instant
 from pv_stream.errors import DataError
@@ -183,6 +183,9 @@ def tell(came: Came, name: str, wanted: Wanted, episodes: _Episodes, utc_offset_
     if name == "clinical_resolution":
         instant = value["clinical_resolution_at"]
         return "none" if instant is None else say_when(parse_instant(instant), utc_offset_minutes)
+    if name in {"patient", "transferred_to"}:
+        patient_id = value["patient_id" if name == "patient" else name]
+        return "none" if patient_id is None else name_of_patient(patient_id)
     told = _FIELDS[name](value) if name in _FIELDS else value.get(name)
     if isinstance(wanted, Mapping) and isinstance(told, Mapping):
         return {key: _plain(told.get(key)) for key in wanted}
@@ -245,6 +248,7 @@ def _interval(value: Mapping[str, Any]) -> int | None:
 
 #: How the words of a scenario are read from an output; a word that is not here is the name of a field.
 _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "continues": lambda value: len(value["continues"]),
     "culprits": lambda value: [culprit["drug"] for culprit in value["culprits"]],
     "named_by": lambda value: {
         culprit["drug"]: " and ".join(culprit["named_by"]) for culprit in value["culprits"]

@@ -33,7 +33,14 @@ from pv_stream.domain.codes import (
     Route,
     Status,
 )
-from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
+from pv_stream.domain.events import (
+    Absorbed,
+    Absorbs,
+    ClockTicked,
+    FactArrived,
+    RulebookActivated,
+    Separated,
+)
 from pv_stream.domain.facts import (
     AsSent,
     Content,
@@ -59,6 +66,10 @@ from pv_stream.errors import DataError
 Word = TypeVar("Word", bound=Enum)
 
 PATIENT: Final = PatientId("scenario-patient")
+#: The patient record that a line is about when it names none; another has this between the scenario's id and its name.
+MAIN_PATIENT: Final = "main"
+_OTHER_RECORD: Final = "."
+_PATIENT_NAME: Final = re.compile(r"[a-z0-9]{1,20}", re.ASCII)
 _VALUE: Final = re.compile(r"(<=|>=|<|>)?\s*(-?\d{1,12}(?:\.\d{1,9})?) (\S+)", re.ASCII)
 _UNIT_WORDS: Final = {"°C": "Cel"}
 _ANALYTE_WORDS: Final = {
@@ -94,6 +105,11 @@ def records_of(scenario: Scenario, case: Case, patient_id: PatientId = PATIENT) 
         record for number, given in enumerate(case.given, start=1) for record in builder.build(number, given)
     ]
     return sorted(records, key=lambda record: record.received)
+
+
+def name_of_patient(patient_id: str) -> str:
+    """Return what a scenario calls a patient record."""
+    return patient_id.partition(_OTHER_RECORD)[2] or MAIN_PATIENT
 
 
 def check_drugs(scenario: Scenario, case: Case, listed: Container[str]) -> None:
@@ -142,16 +158,44 @@ class _Builder:
         if given.action == "activates":
             yield from self._activation(given)
             return
+        if given.action in {"merges", "separates"}:
+            yield from self._identity(number, given)
+            return
+        patient_id = self._patient(given, "patient")
         if given.action in ACT_WORDS or (given.action == "repeats" and given.subject in self.acts):
             act = self._act(number, given)
-            yield TimedRecord(given.received, self.patient_id.encode(), b"", act)
+            yield TimedRecord(given.received, patient_id.encode(), b"", act)
             return
         if given.action == "raw":
-            yield TimedRecord(given.received, self.patient_id.encode(), given.subject.encode())
+            yield TimedRecord(given.received, patient_id.encode(), given.subject.encode())
             return
         for version in self._versions(number, given):
-            event = FactArrived(self.patient_id, version)
-            yield TimedRecord(version.provenance.received_at, self.patient_id.encode(), encode_event(event))
+            event = FactArrived(patient_id, version)
+            yield TimedRecord(version.provenance.received_at, patient_id.encode(), encode_event(event))
+
+    def _patient(self, given: Given, option: str) -> PatientId:
+        """Return the patient record that an option names, the scenario's own when it is left out."""
+        return self._record(given, given.options.get(option, MAIN_PATIENT))
+
+    def _record(self, given: Given, name: str) -> PatientId:
+        if name == MAIN_PATIENT:
+            return self.patient_id
+        if _PATIENT_NAME.fullmatch(name) is None:
+            raise self.mistake(given, "a patient record is named by letters and digits")
+        return PatientId(f"{self.patient_id}{_OTHER_RECORD}{name}")
+
+    def _identity(self, number: int, given: Given) -> Iterator[TimedRecord]:
+        """Merge one patient record into another, or take that back, as ingest writes it."""
+        prior = self._record(given, given.subject)
+        provenance = self._provenance(str(number), given.received)
+        events: tuple[Absorbed | Absorbs | Separated, ...]
+        if given.action == "merges":
+            survivor = self._patient(given, "into")
+            events = (Absorbed(prior, survivor, provenance), Absorbs(survivor, prior, provenance))
+        else:
+            events = (Separated(self._patient(given, "from"), prior, provenance),)
+        for event in events:
+            yield TimedRecord(given.received, event.patient_id.encode(), encode_event(event))
 
     def _act(self, number: int, given: Given) -> Act:
         if given.action == "repeats":
@@ -161,7 +205,7 @@ class _Builder:
         if which not in {FIRST, LATEST}:
             raise self.mistake(given, f"which is {FIRST} or {LATEST}")
         act = Act(
-            patient_id=self.patient_id,
+            patient_id=self._patient(given, "patient"),
             action_id=ActionId(f"act-{number}"),
             action=ACT_WORDS[given.action],
             kind=self._word(given, AlertKind, given.subject).value,

@@ -56,10 +56,12 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "discards": frozenset(),
     **ACT_OPTIONS,
     "activates": frozenset(),
+    "merges": frozenset({"into"}),
+    "separates": frozenset({"from"}),
     "clock": frozenset(),
     "raw": frozenset(),
 }
-_ALWAYS: Final = frozenset({"at", "received", "id"})
+_ALWAYS: Final = frozenset({"at", "received", "id", "patient"})
 
 _EPISODE_FIELDS: Final = frozenset(
     {
@@ -91,6 +93,7 @@ _EPISODE_FIELDS: Final = frozenset(
         "episode",
         "cause",
         "revision",
+        "patient",
     }
 )
 #: What may be expected, and the fields of each that a line may choose.
@@ -108,16 +111,18 @@ OUTPUTS: Final[Mapping[str, frozenset[str]]] = {
         "superseded_by",
         "acknowledged",
         "override",
+        "continues",
+        "transferred_to",
     },
     "recurrence": frozenset(
-        {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision"}
+        {"status", "contributing", "interval_days", "drugs", "of", "episode", "cause", "revision", "patient"}
     ),
     "case": _EPISODE_FIELDS
     | {"criteria", "answers", "tier", "established", "established_by", "signs", "superseded_by"}
     | {"treatments", "treatment_days", "dose_mg_per_kg", "prior_steroid"}
     | {"clinical_resolution", "days_to_clinical_resolution"},
     "action": frozenset({"kind", "reason", "drugs", "by", "tier", "revision", "episode"}),
-    "dead_letter": frozenset(),
+    "dead_letter": frozenset({"patient"}),
 }
 
 #: The words of outputs and fields that have a fixed vocabulary; `none` may stand for any field.

@@ -15,7 +15,7 @@ from pv_stream.audit.scenario import Case, Scenario
 from pv_stream.audit.scenario_events import records_of
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.assessment import Assessment
-from pv_stream.domain.events import ClockTicked, Event, FactArrived, RulebookActivated
+from pv_stream.domain.events import ClockTicked, Event, FactArrived, IdentityEvent, RulebookActivated
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MINUTE, Instant
 from pv_stream.engine.assess import assess
@@ -44,7 +44,7 @@ def test_a_scenario_ends_in_the_same_case_however_its_records_arrive(
 def _events(scenario: Scenario, case: Case) -> Iterable[Event]:
     for record in records_of(scenario, case):
         event = decode_event(record.value)
-        if not isinstance(event, Rejection | RulebookActivated):
+        if not isinstance(event, Rejection | RulebookActivated | IdentityEvent):
             yield event
 
 
