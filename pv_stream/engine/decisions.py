@@ -6,7 +6,7 @@ back is news. A refutation ends when its episode took over an alert that nobody 
 
 from dataclasses import replace
 
-from pv_stream.domain.actions import ClinicianVerdict
+from pv_stream.domain.actions import Acknowledgement, ClinicianVerdict
 from pv_stream.domain.codes import Judgement
 from pv_stream.domain.ids import AlertId
 from pv_stream.domain.outputs import AlertKind
@@ -30,13 +30,13 @@ def settle_decisions(told: Published) -> Published:
     if not (told.acknowledgements or told.verdicts):
         return told
     lines = alert_lines(told)
-    noted = tuple(
-        noted
-        for noted in told.acknowledgements
-        if lines[noted.alert_id][1].status in LIVE and lines[noted.alert_id][1].tier <= noted.tier
-    )
+    noted = tuple(noted for noted in told.acknowledgements if _holds(noted, lines.get(noted.alert_id)))
     verdicts = tuple(verdict for verdict in told.verdicts if not _is_void(verdict, told))
     return replace(told, acknowledgements=noted, verdicts=verdicts)
+
+
+def _holds(noted: Acknowledgement, alert: tuple[AlertKind, AlertLine] | None) -> bool:
+    return alert is not None and alert[1].status in LIVE and alert[1].tier <= noted.tier
 
 
 def _is_void(verdict: ClinicianVerdict, told: Published) -> bool:
