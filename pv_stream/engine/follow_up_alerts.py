@@ -8,7 +8,7 @@ from dataclasses import replace
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.ids import AlertId, derive_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import LIVE, STANDING, AlertLine, EpisodeState, PublishedEpisode
+from pv_stream.domain.published import LIVE, AlertLine, EpisodeState, PublishedEpisode
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.telling import Occasion
@@ -59,7 +59,7 @@ def settle(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output])
 def hand_over(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output]) -> PublishedEpisode:
     """Tell that a follow-up is asked for under the patient record that this one was merged into."""
     old = episode.follow_up
-    if old is None or old.status not in STANDING:
+    if old is None or not _is_live(episode):
         return episode
     line = old.revised(AlertStatus.TRANSFERRED, old.tier)
     outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.HANDED_OVER, None))
