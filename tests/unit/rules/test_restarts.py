@@ -3,9 +3,21 @@
 import pytest
 
 from pv_stream.domain.assessment import Relation, RestartAssessment, Tier
-from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.codes import FindingCode, ReportedReaction
 from pv_stream.domain.events import FactArrived
-from tests.builders import assessed, at, dose, eosinophils, order, present, statement, stop, temperature
+from pv_stream.domain.times import Interval
+from tests.builders import (
+    assessed,
+    at,
+    dose,
+    eosinophils,
+    order,
+    present,
+    reported,
+    statement,
+    stop,
+    temperature,
+)
 
 
 def _given(drug: str, day: int = 0) -> list[FactArrived]:
@@ -126,4 +138,88 @@ def test_a_cross_reactive_drug_started_during_the_episode_warns() -> None:
     assert _judged(_given("phenytoin"), ESTABLISHED[:-1], order("carbamazepine", at(22))) == (
         CROSS,
         Tier.WARNING,
+    )
+
+
+# Named by a person -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [order("allopurinol", at(60)), dose("allopurinol", at(60))])
+def test_a_drug_that_a_report_of_dress_names_is_critical_whatever_its_rank(again: FactArrived) -> None:
+    named = reported(at(20), "allopurinol")
+    assert _judged(_given("phenytoin"), ESTABLISHED, named, again) == (SAME, Tier.CRITICAL)
+    assert _judged(named, again) == (SAME, Tier.CRITICAL)
+
+
+def test_a_drug_that_a_report_of_another_reaction_names_warns() -> None:
+    named = reported(at(20), "allopurinol", reaction=ReportedReaction.OTHER)
+    again = order("allopurinol", at(60))
+    assert _judged(_given("phenytoin"), ESTABLISHED, named, again) == (SAME, Tier.WARNING)
+    assert _judged(named, again) is None
+
+
+@pytest.mark.parametrize(("day", "warns"), [(19, False), (20, False), (21, True), (4000, True)])
+def test_of_a_drug_that_only_a_report_names_any_course_after_the_onset_is_a_restart(
+    day: int, *, warns: bool
+) -> None:
+    onset = Interval(at(20, 0), at(20, 23))
+    assert bool(_restarts(reported(onset, "allopurinol"), dose("allopurinol", at(day)))) is warns
+
+
+def test_a_culprit_that_merely_goes_on_after_the_report_is_not_restarted() -> None:
+    goes_on = [dose("allopurinol", at(day)) for day in range(0, 60, 7)]
+    assert _restarts(goes_on, reported(at(20), "allopurinol")) == ()
+
+
+def test_a_partner_of_a_drug_that_a_report_names_warns() -> None:
+    assert _judged(reported(at(20), "phenytoin"), order("lamotrigine", at(90))) == (CROSS, Tier.WARNING)
+
+
+# Products ----------------------------------------------------------------------------------------------------------
+
+PRODUCT = [statement("empagliflozin/metformin", at(0), end=at(25))]
+
+
+def test_one_start_of_a_product_is_one_warning() -> None:
+    again = order("empagliflozin/metformin", at(60), end=at(70))
+    (restart,) = _restarts(PRODUCT, ESTABLISHED, again)
+    assert (restart.drugs, restart.drug) == (("empagliflozin", "metformin"), "empagliflozin/metformin")
+    assert (restart.rxnorm, restart.relation, restart.tier) == (None, SAME, Tier.CRITICAL)
+    assert (restart.course, restart.given_until) == ((again.version.key,), at(70))
+
+
+def test_a_product_of_which_one_part_goes_on_has_no_known_end() -> None:
+    again = order("empagliflozin/metformin", at(60), end=at(70))
+    (restart,) = _restarts(PRODUCT, ESTABLISHED, again, statement("metformin", at(65)))
+    assert restart.given_until is None
+
+
+def test_only_the_ingredients_that_the_reaction_is_due_to_are_named() -> None:
+    (restart,) = _restarts(_given("metformin"), ESTABLISHED, order("empagliflozin/metformin", at(60)))
+    assert (restart.drugs, restart.rxnorm, restart.relation) == (("metformin",), "6809", SAME)
+
+
+@pytest.mark.parametrize("drug", ["empagliflozin", "metformin"])
+@pytest.mark.parametrize(
+    ("reaction", "tier"),
+    [
+        pytest.param(ESTABLISHED, Tier.CRITICAL, id="established"),
+        pytest.param(PUBLISHED, Tier.WARNING, id="published"),
+        pytest.param(CANDIDATE, Tier.WARNING, id="candidate"),
+    ],
+)
+def test_one_drug_of_a_product_alone_is_ambiguous(drug: str, reaction: list[FactArrived], tier: Tier) -> None:
+    assert _judged(PRODUCT, reaction, order(drug, at(60))) == (Relation.AMBIGUOUS, tier)
+
+
+def test_two_drugs_that_were_given_apart_are_not_ambiguous() -> None:
+    apart = [*_given("empagliflozin"), *_given("metformin", 1)]
+    assert _judged(apart, ESTABLISHED, order("metformin", at(60))) == (SAME, Tier.CRITICAL)
+
+
+def test_the_part_of_a_product_that_a_report_names_is_ambiguous_and_critical() -> None:
+    named = reported(at(20), "metformin")
+    assert _judged(PRODUCT, PUBLISHED, named, order("metformin", at(60))) == (
+        Relation.AMBIGUOUS,
+        Tier.CRITICAL,
     )
