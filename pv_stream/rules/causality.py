@@ -246,7 +246,7 @@ def _given_again_meanwhile(course: Course, history: History) -> Judged:
 
 
 def _seen_without_reaction(draft: Draft, rulebook: Rulebook) -> Iterable[tuple[FactKey, Instant, int]]:
-    """Return where somebody looked and saw no reaction: a clear skin, a resolution, or a normal count."""
+    """Return where somebody looked and saw no reaction: a clear skin, a resolution, or a normal count not masked."""
     for dated in draft.span.timeline.findings:
         is_clear = dated.content.code is FindingCode.RASH and dated.content.presence is Presence.ABSENT
         if is_clear or _is_present(dated, {FindingCode.REACTION_RESOLVED}):
@@ -254,7 +254,7 @@ def _seen_without_reaction(draft: Draft, rulebook: Rulebook) -> Iterable[tuple[F
     low = rulebook.parameters.eosinophils_low_per_ul.value
     for count in draft.span.timeline.counts:
         highs = [reading.high for reading in count.counts]
-        if highs and all(high is not None and high < low for high in highs):
+        if highs and not count.masked_by and all(high is not None and high < low for high in highs):
             yield count.keys[0], count.at.earliest, count.utc_offset_minutes
 
 

@@ -63,6 +63,36 @@ def test_what_is_unknown_says_what_would_settle_it_and_what_is_known_does_not(lo
     assert all(item.settles for item in explanation.items if len(item.levels) > 1)
 
 
+def test_the_criteria_beside_the_score_are_explained_with_their_facts(log: Path) -> None:
+    criteria = explain(plan_of(log), _imatinib_alert(log), PATIENT).criteria
+
+    assert criteria is not None
+    assert [(c.criterion, c.truth) for c in criteria.jscar if c.truth != "unknown"] == [
+        ("blood_count", "met")
+    ]
+    (count,) = next(c.facts for c in criteria.jscar if c.criterion == "blood_count")
+    assert count.used == "1690 /µL"
+    assert (criteria.jscar_category, criteria.bocquet_whole) == (None, "unknown")
+    assert [c.truth for c in criteria.bocquet] == ["met", "unknown", "met"]
+
+
+def test_causality_shows_all_ten_questions_the_unanswered_too(log: Path) -> None:
+    criteria = explain(plan_of(log), _imatinib_alert(log), PATIENT).criteria
+
+    assert criteria is not None
+    (causality,) = criteria.causality
+    assert (causality.drug, causality.naranjo, causality.category) == ("imatinib", 8, "probable")
+    assert causality.who_umc == "probable"
+    answers = {question.item: question.answer for question in causality.questions}
+    assert len(answers) == 10
+    assert (answers["rechallenge"], answers["placebo"]) == ("yes", "unknown")
+    assert sum(question.points for question in causality.questions) == causality.naranjo
+
+
+def test_an_alert_without_a_score_has_no_criteria(log: Path) -> None:
+    assert explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT).criteria is None
+
+
 def test_the_recurrence_comes_with_the_alert(log: Path) -> None:
     explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
 

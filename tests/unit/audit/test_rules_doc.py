@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from pv_stream.audit.criteria_doc import criteria_names
 from pv_stream.audit.rules_doc import rules_document
 from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, RecurrenceClass, Relation
 from pv_stream.domain.codes import HoldCode
@@ -26,6 +27,14 @@ def test_every_item_of_the_score_stands_with_its_points() -> None:
     assert all(f"| {item.title} | " in DOCUMENT for item in TABLE)
     assert "| Fever >= 38.5 °C | no -1, yes 0 | -1 |" in DOCUMENT
     assert "none 0, one +1, two or more +2" in DOCUMENT
+
+
+def test_the_criteria_beside_regiscar_stand_with_every_name() -> None:
+    assert "## J-SCAR / DIHS" in DOCUMENT
+    assert "| `fever` | 3 Fever > 38.0 °C |" in DOCUMENT
+    assert "| `rechallenge` | 4 It came back when the drug was given again | +2 | -1 |" in DOCUMENT
+    names = [name.partition(":")[2] for name in criteria_names()]
+    assert all(f"| `{name}` | " in DOCUMENT for name in names)
 
 
 def test_the_categories_stand_as_published() -> None:

@@ -9,6 +9,7 @@ from tests.builders import (
     absent,
     alt,
     at,
+    dose,
     eosinophils,
     measured,
     only_episode,
@@ -114,6 +115,13 @@ def test_atypical_lymphocytes_that_were_seen_count() -> None:
     assert part("blood", seen, few) is MET
     assert part("blood", absent(FindingCode.ATYPICAL_LYMPHOCYTES, at(26)), few) is UNMET
     assert part("blood", few) is UNKNOWN
+
+
+def test_a_low_count_under_masking_is_no_low_count() -> None:
+    none_seen = absent(FindingCode.ATYPICAL_LYMPHOCYTES, at(26))
+    treated = dose("reslizumab", at(20))
+    assert part("blood", none_seen, eosinophils(600, at(26)), treated) is UNKNOWN
+    assert part("blood", none_seen, eosinophils(1500, at(26)), treated) is MET
 
 
 def test_the_whole_needs_all_three_parts() -> None:

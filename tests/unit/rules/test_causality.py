@@ -154,6 +154,11 @@ def test_so_does_a_normal_count(count: int, expected: Answer) -> None:
     assert answer("rechallenge", *IMPROVED, eosinophils(count, at(41))) is expected
 
 
+def test_a_normal_count_under_masking_says_nothing() -> None:
+    events = (*IMPROVED, dose("reslizumab", at(35)), eosinophils(300, at(41)))
+    assert answer("rechallenge", *events) is UNKNOWN
+
+
 def test_what_is_seen_after_the_drug_was_stopped_again_says_nothing_of_it() -> None:
     stopped = (stop("imatinib", at(30)), absent(FindingCode.RASH, at(41)))
     assert answer("rechallenge", *IMPROVED, *stopped) is UNKNOWN

@@ -239,6 +239,18 @@ def test_a_specimen_of_which_measured_and_derived_disagree_settles_nothing() -> 
     assert truth_of("blood_count", *derived, eosinophils(700, at(26), specimen="t")) is UNKNOWN
 
 
+def test_a_low_count_under_masking_is_no_low_count() -> None:
+    low = (
+        leukocytes(9000, at(26)),
+        absent(FindingCode.ATYPICAL_LYMPHOCYTES, at(26)),
+        eosinophils(600, at(26)),
+    )
+    assert truth_of("blood_count", *low) is UNMET
+    assert truth_of("blood_count", *low, dose("reslizumab", at(20))) is UNKNOWN
+    high = eosinophils(1501, at(27))
+    assert truth_of("blood_count", *low, high, dose("reslizumab", at(20))) is MET
+
+
 # 6 and 7 ----------------------------------------------------------------------------------------------------------
 
 
