@@ -164,23 +164,31 @@ def _amounts(records: list[Dated[Exposure]], later: list[Instant], weights: _Wei
         if content.is_stop:
             continue
         day = local_day(dated.at.earliest, dated.utc_offset_minutes)
-        ends = list(later)
+        ends = [local_day(instant, dated.utc_offset_minutes) for instant in later]
         if content.end is not None:
-            ends.append(content.end.latest)
+            ends.append(local_day(content.end.latest, dated.utc_offset_minutes))
         elif content.kind is ExposureKind.ADMINISTRATION:
-            ends.append(dated.at.latest)
+            ends.append(local_day(dated.at.latest, dated.utc_offset_minutes))
         if content.kind is not ExposureKind.ADMINISTRATION:
-            ends += [other.at.latest for other in records if _ends(other, dated, day)]
-        last = None if not ends else local_day(max(min(ends), dated.at.earliest), dated.utc_offset_minutes)
+            ends += _last_days_of_order(dated, day, records)
         mg, mg_per_kg, per_day = _dose_of(content, _weight_at(weights, dated.at.latest))
-        yield Amount(dated.at, content.kind, day, last, mg, mg_per_kg, per_day)
+        last_day = max(day, min(ends)) if ends else None
+        yield Amount(dated.at, content.kind, day, last_day, mg, mg_per_kg, per_day)
 
 
-def _ends(other: Dated[Exposure], dated: Dated[Exposure], day: int) -> bool:
-    if other.content.is_stop:
-        return other.at.earliest > dated.at.earliest
-    replaces = other.content.kind is dated.content.kind
-    return replaces and local_day(other.at.earliest, other.utc_offset_minutes) > day
+def _last_days_of_order(
+    order: Dated[Exposure], day: int, records: Iterable[Dated[Exposure]]
+) -> Iterable[int]:
+    """Yield the days of the stops that end an order, and the days before those that replace it."""
+    for other in records:
+        ends_on = local_day(other.at.latest, other.utc_offset_minutes)
+        if other.content.is_stop:
+            if other.at.earliest > order.at.earliest:
+                yield ends_on
+        elif other.content.kind is order.content.kind and (
+            local_day(other.at.earliest, other.utc_offset_minutes) > day
+        ):
+            yield ends_on - 1
 
 
 def _dose_of(
