@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, cast
 
+from pv_stream.audit.criteria_doc import criteria_names, criteria_tables
 from pv_stream.audit.rules_doc import holds_with, word_meaning
 from pv_stream.audit.traceability import Statement, read_traceability, rule_names
 from pv_stream.codec.canonical import decimal_text
@@ -73,16 +74,14 @@ def find_rule(wanted: str, rulebook: Rulebook) -> str:
 
 def guide_to(name: str, rulebook: Rulebook, traced: Path | None = None) -> Guide:
     """Return what there is to say about a rule by its full name; `traced` is the file of clinical statements."""
-    kind, _, short = name.partition(":")
+    kind = name.partition(":")[0]
     statements: Sequence[Statement] = ()
     cited: Mapping[str, str] = {}
     if traced is not None:
         traceability = read_traceability(traced)
         statements = [statement for statement in traceability.statements if name in statement.rules]
         cited = {**rulebook.sources, **traceability.citations}
-    explained = (
-        _EXPLAINED[kind](short, rulebook) if kind in _EXPLAINED else _Explained((word_meaning(kind, short),))
-    )
+    explained = _explained(name, rulebook)
     # The numbers of the same statements; those of a drug are its own.
     together = (
         []
@@ -106,6 +105,23 @@ def guide_to(name: str, rulebook: Rulebook, traced: Path | None = None) -> Guide
 
 def _known(rulebook: Rulebook) -> Sequence[str]:
     return tuple(dict.fromkeys((*rule_names(rulebook), *(f"row:{row.name}" for row in _ROWS))))
+
+
+def _explained(name: str, rulebook: Rulebook) -> "_Explained":
+    kind, _, short = name.partition(":")
+    if kind in _EXPLAINED:
+        return _EXPLAINED[kind](short, rulebook)
+    return _Explained((_criteria().get(name) or word_meaning(kind, short),))
+
+
+def _criteria() -> Mapping[str, str]:
+    """Return what each criterion beside RegiSCAR means, by the name of its rule."""
+    rows = ((table, row) for table in criteria_tables() for row in table.rows)
+    said = (
+        "; ".join((f"{table.title}: {row[1]}", *map(" ".join, zip(table.headings[2:], row[2:], strict=True))))
+        for table, row in rows
+    )
+    return dict(zip(criteria_names(), said, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def rules_document(rulebook: Rulebook) -> str:
 
 def word_meaning(kind: str, word: str) -> str:
     """Say what a word of an output means; `kind` is that of a rule's name, such as `flag`."""
-    return _WORDS[kind].get(word, word.replace("_", " "))
+    return _WORDS.get(kind, {}).get(word, word.replace("_", " "))
 
 
 _ESTABLISHED_SAYS: Final = (

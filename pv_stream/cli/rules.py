@@ -118,7 +118,8 @@ def diff(
         typer.echo(f"{before.version} ({before.digest}) -> {after.version} ({after.digest})")
         for change in changes:
             typer.echo(f"  {change.entry}: {_said(change, 'old')} -> {_said(change, 'new')}")
-        typer.echo(f"{len(changes)} entries differ" if changes else "They say the same.")
+        count = "1 entry differs" if len(changes) == 1 else f"{len(changes)} entries differ"
+        typer.echo(count if changes else "They say the same.")
     raise typer.Exit(1 if changes else 0)
 
 

@@ -21,7 +21,7 @@ from pv_stream.domain.codes import (
     ReportOutcome,
     Status,
 )
-from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived
+from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived, RulebookActivated
 from pv_stream.domain.facts import Dose, Exposure, Measurement, Report, ReportedDrug, Retracted
 from pv_stream.domain.ids import ActionId, AlertId
 from tests.builders import (
@@ -107,6 +107,26 @@ def test_an_event_is_read_as_it_was_written(sent: FactArrived) -> None:
 
 def test_a_clock_record_is_read_as_it_was_written() -> None:
     assert decode_event(encode_event(ClockTicked(at(1)))) == ClockTicked(at(1))
+
+
+def test_an_activation_is_read_as_it_was_written() -> None:
+    sent = RulebookActivated(1, f"sha256:{'0a' * 32}")
+    assert decode_event(encode_event(sent)) == sent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine_version": 0},
+        {"engine_version": "1"},
+        {"rulebook_digest": "2026.11"},
+        {"rulebook_digest": None},
+        {"patient_id": "patient-1"},
+    ],
+)
+def test_an_activation_that_says_something_else_is_no_event(change: dict[str, object]) -> None:
+    value = json.loads(encode_event(RulebookActivated(1, f"sha256:{'0a' * 32}"))) | change
+    assert decode_event(json.dumps(value).encode()) == Rejection(DeadLetterCode.INVALID_EVENT)
 
 
 @pytest.mark.parametrize("text", ["1690", "1690.0", "1690.000", "01690"])

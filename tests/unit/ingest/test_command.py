@@ -17,7 +17,7 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import DataError, UsageError
 from tests.unit.ingest.messages import FIXTURES, OBR, SPM, as_json, bundle, observation, obx, oru
-from tests.unit.ingest.test_feed import CLOCK, EVENT
+from tests.unit.ingest.test_feed import ACTIVATION, CLOCK, EVENT
 
 Ingest = Callable[..., Result]
 KEY = "a key for the tests of the command"
@@ -252,14 +252,14 @@ def test_events_go_to_the_shard_of_their_patient(ingest: Ingest, published: Publ
     assert result.stderr.rstrip().endswith("run")
 
 
-def test_a_clock_record_of_a_file_never_enters_a_topic(
+def test_the_clock_and_the_rulebook_of_a_file_never_enter_a_topic(
     ingest: Ingest, published: Published, tmp_path: Path
 ) -> None:
-    (tmp_path / "log.jsonl").write_bytes(EVENT + b"\n" + CLOCK + b"\n")
+    (tmp_path / "log.jsonl").write_bytes(EVENT + b"\n" + CLOCK + b"\n" + ACTIVATION + b"\n")
     result = ingest("log.jsonl", "--to", "kafka", "--json")
     assert [value for _, value in published.records] == [EVENT]
     summary = json.loads(result.stdout)
-    assert summary["ignored"] == {"clock_record": 1}
+    assert summary["ignored"] == {"activation_record": 1, "clock_record": 1}
     assert summary["events"] == {"written": 1, "by_type": {"observation": 1}}
 
 

@@ -47,6 +47,14 @@ EVENT = encode_event(
         )
     )  # type: ignore[arg-type]
 )
+ACTIVATION = canonical_json(
+    {
+        "schema_version": 1,
+        "type": "control.activate",
+        "engine_version": 1,
+        "rulebook_digest": f"sha256:{'a' * 64}",
+    }
+)
 CLOCK = canonical_json({"schema_version": 1, "type": "clock", "instant": "2021-04-12T06:00:00Z"})
 ACTION = canonical_json(
     {
@@ -142,9 +150,17 @@ def test_resources_one_to_a_line_are_messages_of_their_own(tmp_path: Path, intak
 def test_canonical_lines_pass_through_byte_for_byte(tmp_path: Path, intake: Intake) -> None:
     feed = _feed(intake, tmp_path)
     spaced = json.dumps(json.loads(EVENT)).encode()
-    path = _write(tmp_path, b"\xef\xbb\xbf" + EVENT + b"\r\n\n" + spaced + b"\n" + CLOCK + b"\n" + ACTION)
-    assert [encode_event(event) for event in feed.read([path])] == [EVENT, EVENT, CLOCK, ACTION]
-    assert feed.report.events == {"observation": 2, "clock": 1, "alert.action": 1}
+    path = _write(
+        tmp_path,
+        b"\xef\xbb\xbf" + EVENT + b"\r\n\n" + spaced + b"\n" + CLOCK + b"\n" + ACTION + b"\n" + ACTIVATION,
+    )
+    assert [encode_event(event) for event in feed.read([path])] == [EVENT, EVENT, CLOCK, ACTION, ACTIVATION]
+    assert feed.report.events == {
+        "observation": 2,
+        "clock": 1,
+        "alert.action": 1,
+        "control.activate": 1,
+    }
 
 
 @pytest.mark.parametrize(
