@@ -68,7 +68,7 @@ def _large_nodes(scene: Scene, parameters: Parameters) -> Judged:
 
 def _transaminase(scene: Scene, analyte: Analyte, upper_limit: Number, parameters: Parameters) -> Judged:
     bound = EXACT.multiply(parameters.bocquet_transaminase_factor.value, upper_limit.value)
-    return scene.any_value(analyte, lambda reading: at_least(reading, bound))
+    return scene.any_value(analyte, lambda reading: at_least(reading, bound), scene.raised_before(parameters))
 
 
 def _disease(scene: Scene, disease: FindingCode, organ: FindingCode) -> Judged:

@@ -21,6 +21,7 @@ from pv_stream.rules.episodes import Courses
 from pv_stream.rules.items import EXCLUSION_TESTS, is_positive
 from pv_stream.rules.judging import NOT_KNOWN, Judged, met, unmet
 from pv_stream.rules.recurrence import Draft
+from pv_stream.rules.reports import names_dress
 from pv_stream.rules.rulebook import Rulebook, WatchedDrug
 from pv_stream.rules.suspects import Suspect
 from pv_stream.rules.timeline import Dated
@@ -202,18 +203,20 @@ def _rechallenge(suspect: Suspect, history: History) -> Judged:
 
 
 def _reported(suspect: Suspect, history: History) -> Iterable[Judged]:
-    closes_at = history.current.ending.closes_at
-    for draft in history.episodes:
-        for dated in draft.span.timeline.reports:
-            for drug in dated.content.drugs:
-                watched = history.rulebook.drug_called(drug.ingredient)
-                is_same = watched is not None and watched.name == suspect.course.drug
-                if not is_same or drug.role is DrugRole.NOT_ADMINISTERED or dated.at.earliest >= closes_at:
-                    continue
-                if drug.rechallenge is RechallengeOutcome.RECURRED:
-                    yield met(dated.key)
-                elif drug.rechallenge is RechallengeOutcome.DID_NOT_RECUR:
-                    yield unmet(dated.key)
+    """Return what reports of DRESS say of giving this drug again."""
+    draft = history.current
+    for dated in draft.span.timeline.reports:
+        if not names_dress(dated) or dated.at.earliest >= draft.ending.closes_at:
+            continue
+        for drug in dated.content.drugs:
+            watched = history.rulebook.drug_called(drug.ingredient)
+            is_same = watched is not None and watched.name == suspect.course.drug
+            if not is_same or drug.role is DrugRole.NOT_ADMINISTERED:
+                continue
+            if drug.rechallenge is RechallengeOutcome.RECURRED:
+                yield met(dated.key)
+            elif drug.rechallenge is RechallengeOutcome.DID_NOT_RECUR:
+                yield unmet(dated.key)
 
 
 def _given_again(drug: str, history: History) -> Judged:
@@ -221,7 +224,7 @@ def _given_again(drug: str, history: History) -> Judged:
     indexes: list[int] = []
     for draft in history.episodes:
         own = next((s for s in draft.suspects if s.course.drug == drug), None)
-        if own is None or draft.is_refuted:
+        if own is None or not own.evidence or draft.is_refuted:
             continue
         if indexes and own.course.index > min(indexes) and not own.began_after_onset:
             return met(own.course.records[0], *draft.span.opening.keys[:1])

@@ -10,7 +10,6 @@ from typing import Final
 
 from pv_stream.domain.codes import Analyte, FindingCode
 from pv_stream.domain.criteria import Jscar, JscarCategory, Truth
-from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, local_day
 from pv_stream.rules.courses import Course
 from pv_stream.rules.judging import (
@@ -22,7 +21,6 @@ from pv_stream.rules.judging import (
     all_of,
     any_count,
     any_of,
-    any_value_of,
     days_from,
     judge,
     met,
@@ -31,9 +29,7 @@ from pv_stream.rules.judging import (
     whichever,
 )
 from pv_stream.rules.rulebook import Parameters
-from pv_stream.rules.timeline import reading_of
 
-_LIVER: Final = "liver"
 #: The other organs that must all be documented as normal before "no organ" is known.
 _OTHER_ORGANS: Final = {
     "kidney": FindingCode.KIDNEY_INVOLVEMENT,
@@ -82,9 +78,8 @@ def _persists_after(
         return NOT_KNOWN
     day = local_day(course.stopped_at, course.utc_offset_minutes) + parameters.jscar_persistence_days.value
     for sign in scene.timeline.signs:
-        if restarted_at is not None and sign.at.latest >= restarted_at:
-            break
-        if sign.positive and local_day(sign.at.earliest, sign.utc_offset_minutes) >= day:
+        is_late = local_day(sign.at.earliest, sign.utc_offset_minutes) >= day
+        if sign.positive and is_late and (restarted_at is None or sign.at.latest < restarted_at):
             return met(course.records[-1], sign.key)
     resolved_at = scene.resolved_at
     if resolved_at is None or (restarted_at is not None and resolved_at >= restarted_at):
@@ -112,25 +107,10 @@ def _organ(scene: Scene, parameters: Parameters) -> Judged:
 
 def _liver(scene: Scene, parameters: Parameters) -> Judged:
     documented = scene.found(FindingCode.LIVER_INVOLVEMENT)
-    if documented.truth is Truth.MET:
+    if documented.truth is Truth.MET or not scene.values(Analyte.ALT):
         return documented
-    as_before = _as_before_the_drug(scene, parameters)
-    values = []
-    for dated in scene.values(Analyte.ALT):
-        truth = above(reading_of(dated.content), parameters.jscar_alt_u_per_l.value)
-        is_baseline = truth is Truth.MET and dated.key in as_before
-        values.append(Judged(Truth.UNKNOWN if is_baseline else truth, (dated.key,)))
-    return any_value_of(values) if values else documented
-
-
-def _as_before_the_drug(scene: Scene, parameters: Parameters) -> frozenset[FactKey]:
-    """Return the raised ALT values that are no sign, since they were no lower before the drug."""
-    bound = parameters.alt_organ_u_per_l.value
-    return frozenset(
-        sign.key
-        for sign in scene.timeline.signs
-        if sign.organ == _LIVER and not sign.positive and sign.value is not None and sign.value >= bound
-    )
+    bound, unsure = parameters.jscar_alt_u_per_l.value, scene.raised_before(parameters)
+    return scene.any_value(Analyte.ALT, lambda reading: above(reading, bound), unsure)
 
 
 def _blood_count(scene: Scene, parameters: Parameters) -> Judged:

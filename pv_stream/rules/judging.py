@@ -18,6 +18,8 @@ from pv_stream.rules.courses import Course
 from pv_stream.rules.rulebook import Parameters
 from pv_stream.rules.timeline import Dated, EosinophilCount, Reading, Timeline, reading_of
 
+LIVER: Final = "liver"
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -141,10 +143,27 @@ class Scene:
         """Return the measured values of an analyte."""
         return tuple(dated for dated in self.timeline.measurements if dated.content.analyte is analyte)
 
-    def any_value(self, analyte: Analyte, test: Callable[[Reading], Truth]) -> Judged:
-        """Tell whether a value of the episode passes a test: unmet when there are values and none may."""
+    def any_value(
+        self, analyte: Analyte, test: Callable[[Reading], Truth], unsure: frozenset[FactKey] = frozenset()
+    ) -> Judged:
+        """Tell whether a value of the episode passes a test: unmet when there are values and none may.
+
+        A value that is `unsure` may pass, but does not settle that it does.
+        """
         return any_value_of(
-            Judged(test(reading_of(dated.content)), (dated.key,)) for dated in self.values(analyte)
+            unknown(dated.key)
+            if dated.key in unsure
+            else Judged(test(reading_of(dated.content)), (dated.key,))
+            for dated in self.values(analyte)
+        )
+
+    def raised_before(self, parameters: Parameters) -> frozenset[FactKey]:
+        """Return the raised ALT values that are no sign, since they were no lower before the drug."""
+        bound = parameters.alt_organ_u_per_l.value
+        return frozenset(
+            sign.key
+            for sign in self.timeline.signs
+            if sign.organ == LIVER and not sign.positive and sign.value is not None and sign.value >= bound
         )
 
 

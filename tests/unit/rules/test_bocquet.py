@@ -58,6 +58,11 @@ def test_transaminases_count_from_twice_the_upper_limit(
     assert part("systemic", measured(analyte, value, at(26))) is expected
 
 
+def test_an_alt_that_was_as_high_before_the_drug_settles_nothing() -> None:
+    assert part("systemic", alt(150, at(-5)), alt(160, at(26))) is UNKNOWN
+    assert part("systemic", alt(150, at(-5)), alt(300, at(26))) is MET
+
+
 @pytest.mark.parametrize(
     "code", [FindingCode.INTERSTITIAL_NEPHRITIS, FindingCode.INTERSTITIAL_PNEUMONITIS, FindingCode.CARDITIS]
 )

@@ -164,9 +164,13 @@ def test_what_is_seen_after_the_drug_was_stopped_again_says_nothing_of_it() -> N
     assert answer("rechallenge", *IMPROVED, *stopped) is UNKNOWN
 
 
-def _report(rechallenge: RechallengeOutcome, role: DrugRole = DrugRole.SUSPECT) -> FactArrived:
+def _report(
+    rechallenge: RechallengeOutcome,
+    role: DrugRole = DrugRole.SUSPECT,
+    reaction: ReportedReaction = ReportedReaction.DRESS,
+) -> FactArrived:
     drugs = (ReportedDrug("imatinib", role, rechallenge),)
-    return event(Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, drugs), at(20), key="report")
+    return event(Report(reaction, None, ReportOutcome.UNKNOWN, drugs), at(20), key="report")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +188,11 @@ def test_a_reported_rechallenge_counts(outcome: RechallengeOutcome, expected: An
 
 def test_a_report_about_a_drug_not_administered_says_nothing() -> None:
     report = _report(RechallengeOutcome.RECURRED, DrugRole.NOT_ADMINISTERED)
+    assert answer("rechallenge", GIVEN, *REACTION, report) is UNKNOWN
+
+
+def test_a_report_of_another_reaction_says_nothing_of_this_one() -> None:
+    report = _report(RechallengeOutcome.RECURRED, reaction=ReportedReaction.OTHER)
     assert answer("rechallenge", GIVEN, *REACTION, report) is UNKNOWN
 
 
