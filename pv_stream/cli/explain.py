@@ -188,7 +188,9 @@ def _print_culprits(console: Console, explanation: Explanation) -> None:
 def _named(culprit: Mapping[str, Any]) -> str:
     code = f" (RxNorm {culprit['rxnorm']})" if culprit["rxnorm"] else ""
     product = f" in {'/'.join(culprit['product'])}" if culprit["product"] else ""
-    return f"{culprit['drug']}{code}{product}"
+    people = [namer.replace("_", " ") for namer in culprit["named_by"] if namer != "facts"]
+    named = f", named by {' and '.join(people)}" if people else ""
+    return f"{culprit['drug']}{code}{product}{named}"
 
 
 def _print_score(console: Console, explanation: Explanation) -> None:

@@ -132,12 +132,13 @@ def positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]:
             if is_positive(c, rulebook.parameters)
         ),
     ]
-    times = sorted(evidence.at for evidence in positive)
-    positive += (
-        Evidence(placed(reported, times), reported.utc_offset_minutes, (reported.key,), reported)
-        for reported in timeline.reports
-        if names_dress(reported)
-    )
+    reports = [reported for reported in timeline.reports if names_dress(reported)]
+    if reports:
+        times = sorted(evidence.at for evidence in positive)
+        positive += (
+            Evidence(placed(reported, times), reported.utc_offset_minutes, (reported.key,), reported)
+            for reported in reports
+        )
     return sorted(positive, key=lambda evidence: (evidence.at, evidence.keys))
 
 
