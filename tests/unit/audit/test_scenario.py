@@ -5,9 +5,10 @@ import pytest
 from pv_stream.audit import scenario_file
 from pv_stream.audit.scenario import Scenario, say_when
 from pv_stream.audit.scenario_check import Verdict, check, say_differences
-from pv_stream.audit.scenario_events import records_of
+from pv_stream.audit.scenario_events import PATIENT, records_of
 from pv_stream.audit.scenario_file import ACTIONS, OUTPUTS, find_scenarios, parse_scenario, read_instant
 from pv_stream.codec.events import Rejection, decode_event
+from pv_stream.domain.events import AlertActed
 from pv_stream.errors import DataError
 from tests.builders import at
 from tests.unit.audit.logs import RULEBOOK
@@ -257,6 +258,10 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
         "creatinine": "{at: day 2, creatinine: 1 mg/dL}",
         "present": "{at: day 2, present: rash, sites: 1, size_cm: 2}",
         "absent": "{at: day 2, absent: rash}",
+        "acknowledges": "{at: day 2, acknowledges: suspected_dress, by: ann, which: first, seen_tier: info}",
+        "overrides": "{at: day 2, overrides: culprit_restart, reason: will_monitor}",
+        "refutes": "{at: day 2, refutes: suspected_dress}",
+        "confirms_case": "{at: day 2, confirms_case: suspected_dress, culprit: imatinib + metformin}",
         "reports": "{at: day 2, reports: dress, suspect: imatinib, serious: 'yes', rechallenge: recurred}",
         "atypical_lymphocytes_percent": "{at: day 2, atypical_lymphocytes_percent: 6 %}",
         "body_weight": "{at: day 2, body_weight: 70 kg}",
@@ -276,7 +281,46 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
             f"scenario: a\nsource: b\nrule: c\ncases:\n  - {{name: n, given: [{named}, {line}], expect: nothing}}\n"
         )
         *_, last = records_of(scenario, scenario.cases[0])
-        assert isinstance(decode_event(last.value), Rejection) == (word == "raw"), word
+        value = last.value if last.act is None else last.act.write(())
+        assert isinstance(decode_event(value), Rejection) == (word == "raw"), word
+
+
+def test_an_act_is_about_the_latest_alert_of_its_kind_unless_the_first_is_meant() -> None:
+    told = [
+        ("suspected_dress", "al_1", "info", 1),
+        ("suspected_dress", "al_2", "warning", 1),
+        ("culprit_restart", "al_3", "critical", 1),
+        ("suspected_dress", "al_1", "critical", 2),
+    ]
+    names = ("kind", "alert_id", "tier", "revision")
+    alerts = [dict(zip(names, alert, strict=True)) | {"patient_id": PATIENT} for alert in told]
+    seen = []
+    for which in ("first", "latest"):
+        scenario = parse(
+            "scenario: a\nsource: b\nrule: c\ncases:\n  - name: n\n"
+            f"    given: [{{at: day 1, acknowledges: suspected_dress, which: {which}}}]\n    expect: nothing\n"
+        )
+        (record,) = records_of(scenario, scenario.cases[0])
+        assert record.act is not None
+        acted = decode_event(record.act.write(alerts))
+        assert isinstance(acted, AlertActed)
+        seen.append((acted.alert_id, acted.seen_tier.name, acted.seen_revision))
+    assert seen == [("al_1", "CRITICAL", 2), ("al_2", "WARNING", 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("{at: day 1, acknowledges: rash}", "unknown word 'rash'"),
+        ("{at: day 1, acknowledges: suspected_dress, which: second}", "which is first or latest"),
+        ("{at: day 1, refutes: suspected_dress, seen_tier: high}", "unknown word 'high'"),
+        ("{at: day 1, refutes: suspected_dress, reason: will_monitor}", "unknown word 'reason'"),
+    ],
+)
+def test_a_slip_in_an_act_names_its_line(line: str, what: str) -> None:
+    text = f"scenario: a\nsource: b\nrule: c\ncases:\n  - name: n\n    given: [{line}]\n    expect: nothing\n"
+    with pytest.raises(DataError, match=f"line 6: {what}"):
+        check(parse(text), RULEBOOK)
 
 
 def test_a_raw_line_is_expected_as_a_dead_letter() -> None:

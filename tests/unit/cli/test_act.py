@@ -232,9 +232,12 @@ def test_without_a_log_the_alert_comes_from_kafka_and_the_action_goes_there(
     revisions = values(log.parent / "out" / "alerts.jsonl")
     written: list[tuple[bytes, bytes]] = []
     monkeypatch.setattr(consumer, "read_alerts", lambda *_, **__: iter(revisions[::-1]))
-    monkeypatch.setattr(
-        publish, "publish", lambda records, **where: written.extend(records) or where["shard_of"](b"p", 4)
-    )
+
+    def write(records: list[tuple[bytes, bytes]], **where: Any) -> None:
+        assert 0 <= where["shard_of"](records[0][0], 4) < 4
+        written.extend(records)
+
+    monkeypatch.setattr(publish, "publish", write)
     act(str(revisions[-1]["alert_id"]), "ack", "--received-at", WHEN)
     ((key, value),) = written
     event = decode_event(value)

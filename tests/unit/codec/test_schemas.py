@@ -47,8 +47,9 @@ def log() -> list[Event | bytes]:
     events: list[Event | bytes] = []
     for number in range(60):
         narrator = SeededNarrator(f"schemas/{number}")
-        story = with_actions(narrator, tell_story(narrator, f"patient-{number}"))
-        events += [*story, *(clock_at(sent.received_at) for sent in story[-1:])]
+        story = tell_story(narrator, f"patient-{number}")
+        acted = with_actions(narrator, story) if number % 6 == 0 else story
+        events += [*acted, *(clock_at(sent.received_at) for sent in story[-1:])]
     return [*events, b"poison"]
 
 
@@ -73,4 +74,4 @@ def test_every_event_of_a_log_fits_the_schema(log: list[Event | bytes]) -> None:
             value: dict[str, Any] = json.loads(encode_event(sent))
             validator.validate(value)
             seen.add(value["type"])
-    assert len(seen) == 8
+    assert len(seen) == 9
