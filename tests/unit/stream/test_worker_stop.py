@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from faust.transport.drivers import aiokafka as driver
 
-from pv_stream.errors import ConnectionFailed, EnvironmentBroken
+from pv_stream.errors import ActivationRefused, ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream import batch_transport, worker
 from pv_stream.stream.broker_watch import BrokerWatch
@@ -80,6 +80,26 @@ def test_stopping_ends_with_one_line_that_says_how(
     caplog.set_level(logging.INFO)
     assert stop(close, monkeypatch, broker_up=broker_up) == code
     assert caplog.messages[-1].startswith(last_line)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(ActivationRefused("the log asks for rulebook x"), 6, id="a rulebook that is not carried"),
+        pytest.param(EnvironmentBroken("fenced"), 5, id="broken"),
+        pytest.param(RuntimeError("a fault"), 70, id="a fault of ours"),
+    ],
+)
+def test_a_failure_ends_the_process_with_a_code_of_its_kind(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(with_code: int) -> None:
+        raise Ended(with_code)
+
+    monkeypatch.setattr("os._exit", end)
+    with pytest.raises(Ended) as ended:
+        worker._end_at_once(error)
+    assert ended.value.args == (code,)
 
 
 @pytest.mark.parametrize("raised", [asyncio.CancelledError, ConnectionError])
