@@ -111,6 +111,10 @@ def _print_head(console: Console, explanation: Explanation) -> None:
     if alert["episode_id"]:
         table.add_row("episode", alert["episode_id"])
     table.add_row("as of", f"{moment(alert['as_of'])} ({alert['timeliness']}), because of: {alert['cause']}")
+    if alert["course"]:
+        table.add_row("course", f"{alert['course'].replace('_', ' ')}, not resolved")
+    if alert["masking"]:
+        table.add_row("masked by", f"{', '.join(alert['masking'])}: a low eosinophil count is unknown")
     if alert["flags"]:
         table.add_row("mind", ", ".join(flag.replace("_", " ") for flag in alert["flags"]))
     for label, text in _special(alert):

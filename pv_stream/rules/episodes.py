@@ -432,7 +432,7 @@ def is_held_down(span: Span, end: Ending, rulebook: Rulebook) -> bool:
     or, where only counts were ever raised, a low one. A count that is raised under the treatment says the contrary.
     """
     timeline = span.timeline
-    if end.resolved_at is not None or not timeline.is_controlled(span.last_data):
+    if not timeline.control or end.resolved_at is not None or not timeline.is_controlled(span.last_data):
         return False
     if any(at.latest >= span.last.at.earliest for at in timeline.resolutions):
         return True
