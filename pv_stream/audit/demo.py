@@ -1,4 +1,4 @@
-"""The demonstration: the published imatinib case and a synthetic ward in one log, through the real replay.
+"""The demonstration: the published imatinib case, the published cohort and a synthetic ward, through the real replay.
 
 Everybody in it is made up and named so. The log and the replay stay in a folder, so that every command that the demo
 names can be tried on them.
@@ -15,6 +15,13 @@ from typing import Any, Final
 from pv_stream.audit.fact_view import FactView, view_of
 from pv_stream.audit.log import open_log
 from pv_stream.audit.output_folder import FILE_OF
+from pv_stream.audit.published_cohort import (
+    Cohort,
+    Outcome,
+    found_outcome,
+    published_cohort,
+    records_of_occurrence,
+)
 from pv_stream.audit.replay import ReplayPlan, replay
 from pv_stream.audit.scenario import Case, Scenario, at_day
 from pv_stream.audit.scenario_events import records_of
@@ -25,12 +32,14 @@ from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.outputs import AlertKind
 from pv_stream.errors import UsageError
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream
 
 IMATINIB_PATIENT: Final = PatientId("synthetic-imatinib-2021")
 CASE_FILE: Final = "imatinib2021.yaml"
+RECURRENCES_FILE: Final = "cyclosporine2023.yaml"
 LOG_FILE: Final = "events.jsonl"
 REPLAY_FOLDER: Final = "replay"
 #: The ward begins so that the second reaction of the imatinib case falls into its days.
@@ -40,7 +49,11 @@ SEED_DEFAULT: Final = 2026
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """Hold what the demo ran and what came: the latest revision of each alert, and the imatinib case in full."""
+    """Hold what the demo ran and what came.
+
+    `alerts` are the latest revisions, `imatinib` is that case in full, `outcomes` what was found for each row of the
+    cohort.
+    """
 
     directory: Path
     seed: int
@@ -50,12 +63,27 @@ class Demonstration:
     alerts: tuple[Mapping[str, Any], ...]
     recurrences: tuple[Mapping[str, Any], ...]
     imatinib: tuple[tuple[OutputStream, Mapping[str, Any]], ...]
+    cohort: Cohort
+    outcomes: Mapping[int, Outcome]
     facts: Mapping[tuple[str, str], FactView]
 
     def evidence(self, alert: Mapping[str, Any]) -> list[FactView]:
         """Return the statements that an alert names as evidence."""
         named = [(alert["patient_id"], evidence.partition("#")[0]) for evidence in alert["evidence"]]
         return [self.facts[name] for name in named if name in self.facts]
+
+    @property
+    def ward(self) -> list[Mapping[str, Any]]:
+        """Return the alerts of the ward, in the order of all alerts."""
+        published = {IMATINIB_PATIENT, *(row.patient_id for row in self.cohort.occurrences)}
+        return [alert for alert in self.alerts if alert["patient_id"] not in published]
+
+    @property
+    def imatinib_alert(self) -> Mapping[str, Any]:
+        """Return the alert of suspected DRESS of the imatinib case, as it stands at the end."""
+        return next(
+            alert for alert in self.of_patient(IMATINIB_PATIENT) if alert["kind"] == AlertKind.SUSPECTED_DRESS
+        )
 
     def of_patient(self, patient_id: str) -> list[Mapping[str, Any]]:
         """Return a patient's alerts, the most urgent first."""
@@ -67,12 +95,17 @@ _URGENCY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 def founding_case() -> tuple[Scenario, Case]:
     """Return the published imatinib case, which ships as a scenario that a pharmacist can read."""
-    scenario = parse_scenario(Path(CASE_FILE), _case_text())
+    scenario = parse_scenario(Path(CASE_FILE), _case_text(CASE_FILE))
     return scenario, scenario.cases[0]
 
 
-def _case_text() -> str:
-    return resources.files("pv_stream.audit").joinpath("cases", CASE_FILE).read_text(encoding="utf-8")
+def published_scenarios() -> list[Scenario]:
+    """Return the published cases that ship as scenarios: the imatinib case, and the recurrences of the cohort."""
+    return [parse_scenario(Path(name), _case_text(name)) for name in (CASE_FILE, RECURRENCES_FILE)]
+
+
+def _case_text(name: str) -> str:
+    return resources.files("pv_stream.audit").joinpath("cases", name).read_text(encoding="utf-8")
 
 
 def demo_log(seed: int, ward: WardAssumptions) -> list[bytes]:
@@ -81,6 +114,12 @@ def demo_log(seed: int, ward: WardAssumptions) -> list[bytes]:
     lines = [
         LogLine(record.received, IMATINIB_PATIENT, record.value)
         for record in records_of(scenario, case, IMATINIB_PATIENT)
+    ]
+    cohort = published_cohort()
+    lines += [
+        LogLine(record.received, row.patient_id, record.value)
+        for row in cohort.occurrences
+        for record in records_of_occurrence(cohort, row)
     ]
     lines += synthetic_ward(seed=seed, start=at_day(WARD_FIRST_DAY, 0, 0), assumptions=ward)
     lines.sort(key=lambda line: line.received)
@@ -96,7 +135,7 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
     ward = WardAssumptions()
     values = demo_log(seed, ward)
     log = directory / LOG_FILE
-    (directory / CASE_FILE).write_text(_case_text(), encoding="utf-8")
+    (directory / CASE_FILE).write_text(_case_text(CASE_FILE), encoding="utf-8")
     log.write_bytes(b"".join(value + b"\n" for value in values))
     manifest = replay(ReplayPlan(open_log(log), rulebook), directory / REPLAY_FOLDER)
     alerts = _read(directory, OutputStream.ALERTS)
@@ -104,21 +143,28 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
         {alert["alert_id"]: alert for alert in alerts}.values(),
         key=lambda a: (a["status"] in OFF_THE_LIST, _URGENCY[a["tier"]], a["as_of"], a["alert_id"]),
     )
+    cases = _read(directory, OutputStream.CASES)
+    cohort = published_cohort()
     scenario, _ = founding_case()
     return Demonstration(
         directory=directory,
         seed=seed,
-        patients=ward.patients + 1,
+        patients=ward.patients + len(cohort.occurrences) + 1,
         manifest=manifest,
         scenario=scenario,
         alerts=tuple(latest),
         recurrences=tuple(_read(directory, OutputStream.RECURRENCES)),
         imatinib=tuple(
             (stream, value)
-            for stream in (OutputStream.CASES, OutputStream.ALERTS)
-            for value in _read(directory, stream)
+            for stream, values in ((OutputStream.CASES, cases), (OutputStream.ALERTS, alerts))
+            for value in values
             if value["patient_id"] == IMATINIB_PATIENT
         ),
+        cohort=cohort,
+        outcomes={
+            row.row: found_outcome(case for case in cases if case["patient_id"] == row.patient_id)
+            for row in cohort.occurrences
+        },
         facts=_facts(values, {alert["patient_id"] for alert in latest}),
     )
 
@@ -148,7 +194,7 @@ def _may_write_into(directory: Path) -> bool:
     return (
         names <= {LOG_FILE, CASE_FILE, REPLAY_FOLDER}
         and case.is_file()
-        and case.read_bytes() == _case_text().encode()
+        and case.read_bytes() == _case_text(CASE_FILE).encode()
     )
 
 

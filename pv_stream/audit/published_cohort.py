@@ -292,15 +292,16 @@ class _Chart:
         self._write_at(Instant(last + MICROSECONDS_PER_HOUR), "stops", _CYCLOSPORINE, {})
 
     def _steroid(self, first: int, last: int, *, mg_per_kg: str) -> None:
+        until = f"day {last} 10:00"
         self.write(
             first,
             "10:00",
-            "gives",
+            "takes",
             "prednisone",
             route="oral",
             dose_mg_per_kg=mg_per_kg,
             per_day="1",
-            daily_until=f"day {last} 10:00",
+            until=until,
         )
 
     def write_course_of_the_reaction(self) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +17,6 @@ from rich.table import Table
 
 from pv_stream.audit.demo import (
     CASE_FILE,
-    IMATINIB_PATIENT,
     LOG_FILE,
     REPLAY_FOLDER,
     SEED_DEFAULT,
@@ -23,9 +24,11 @@ from pv_stream.audit.demo import (
     demonstrate,
 )
 from pv_stream.audit.fact_view import FactView
+from pv_stream.audit.published_cohort import Outcome, published_outcome
 from pv_stream.audit.scenario import Given, say_when
 from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.terminal import kind_text, moment, plural, program, short_id, stdout, tier_text
+from pv_stream.codec.canonical import decimal_text
 from pv_stream.domain.times import parse_instant
 from pv_stream.rulebooks import load_default
 from pv_stream.rules.regiscar import TABLE
@@ -53,7 +56,7 @@ def command(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print what came as JSON.")] = False,
 ) -> None:
-    """Show the published imatinib case and a synthetic ward through the real engine. No broker, no network."""
+    """Show published cases and a synthetic ward through the real engine. No broker, no network."""
     demo = demonstrate(out, load_default(), seed=seed)
     if as_json:
         typer.echo(json.dumps(as_json_document(demo), indent=2, sort_keys=True, ensure_ascii=False))
@@ -65,6 +68,7 @@ def show(console: Console, demo: Demonstration) -> None:
     """Print a demonstration for a person."""
     _print_what_this_is(console, demo)
     _print_imatinib(console, demo)
+    _print_cohort(console, demo)
     _print_ward(console, demo)
     _print_recurrences(console, demo)
     _print_next(console, demo)
@@ -81,8 +85,25 @@ def as_json_document(demo: Demonstration) -> dict[str, Any]:
         "alerts": demo.alerts,
         "recurrences": demo.recurrences,
         "imatinib_case": [{"stream": stream, "value": value} for stream, value in demo.imatinib],
+        "cohort": {
+            "source": demo.cohort.source,
+            "rows": [
+                {
+                    "row": row.row,
+                    "patient_id": row.patient_id,
+                    "published": _outcome(published_outcome(row)),
+                    "found": _outcome(demo.outcomes[row.row]),
+                }
+                for row in demo.cohort.occurrences
+            ],
+            "disagreements": [asdict(found) for found in demo.cohort.disagreements],
+        },
         "next": list(_commands(demo)),
     }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {**asdict(outcome), "mg_per_kg": decimal_text(outcome.mg_per_kg)}
 
 
 def _print_what_this_is(console: Console, demo: Demonstration) -> None:
@@ -91,16 +112,16 @@ def _print_what_this_is(console: Console, demo: Demonstration) -> None:
         Panel(
             "Watches drugs, blood counts, temperatures, liver tests and skin findings together, and flags suspected "
             "DRESS (drug reaction with eosinophilia and systemic symptoms), its culprit and its recurrence.\n\n"
-            "[bold]Everybody here is synthetic.[/] One patient is rebuilt from a published abstract, the others are "
-            "made up from assumptions. Nothing is validated for clinical use; no rate seen here says anything about "
-            "a hospital.",
+            "[bold]Everybody here is synthetic.[/] One patient is rebuilt from a published abstract, 19 from the rows "
+            "of a published table, the others are made up from assumptions. Nothing is validated for "
+            "clinical use; no rate seen here says anything about a hospital.",
             title="pv_stream: a demonstration",
             title_align="left",
         )
     )
     console.print(
         f"{plural(records, 'event')} of {plural(demo.patients, 'synthetic patient')} (seed {demo.seed}) went through "
-        f"the engine; rulebook {demo.manifest['rulebook']['version']}.\n"
+        f"the engine; rulebook {demo.manifest['rulebooks'][0]['version']}.\n"
     )
 
 
@@ -120,9 +141,7 @@ def _print_imatinib(console: Console, demo: Demonstration) -> None:
     for when, done in _recorded(demo):
         table.add_row(when, escape(done), said.get(_hour(when), ""))
     console.print(table)
-    alert = next((a for a in demo.of_patient(IMATINIB_PATIENT) if a["kind"] == "suspected_dress"), None)
-    if alert is not None:
-        _print_score(console, alert)
+    _print_score(console, demo.imatinib_alert)
     console.print()
 
 
@@ -149,14 +168,31 @@ def _done(given: Given) -> str:
 
 
 def _said(demo: Demonstration) -> Iterator[tuple[str, str]]:
-    """Yield what was said by hour of the case: alerts in full, and the candidate that alerts nobody."""
+    """Yield what was said by hour of the case: an alert in full, of its revisions the news, and the candidate."""
+    last: dict[str, Mapping[str, Any]] = {}
     for stream, value in demo.imatinib:
         when = _hour(say_when(parse_instant(value["as_of"])))
         if stream is OutputStream.ALERTS:
-            kind = kind_text(value["kind"])
-            yield when, f"{tier_text(value['tier'])} - {kind}: {escape(value['reason'])}"
+            said = _news(last.get(value["alert_id"]), value)
+            yield when, f"{tier_text(value['tier'])} - {kind_text(value['kind'])}{escape(said)}"
+            last[value["alert_id"]] = value
         elif value["state"] == "candidate" and value["revision"] == 1:
             yield when, "[dim]no alert: a skin reaction alone is remembered as a candidate[/]"
+
+
+def _news(last: Mapping[str, Any] | None, alert: Mapping[str, Any]) -> str:
+    """Say an alert's reason, or of the same alert only what is new in it."""
+    if last is None:
+        return f": {alert['reason']}"
+    known = _parts(last["reason"])
+    news = [part for part in _parts(alert["reason"]) if part not in known]
+    if last["course"] is not None and alert["course"] is None:
+        news.insert(0, "worse again, no longer under control")
+    return f", the same alert: {'; '.join(news) or 'more evidence'}."
+
+
+def _parts(reason: str) -> list[str]:
+    return reason.removesuffix(".").split("; ")
 
 
 def _print_score(console: Console, alert: Mapping[str, Any]) -> None:
@@ -175,22 +211,77 @@ def _print_score(console: Console, alert: Mapping[str, Any]) -> None:
             "The tier is critical all the same: the same drug, in a new course, brought the reaction back "
             f"({alert['recurrence']['primary']}, {alert['recurrence']['interval_days']} days from onset to onset)."
         )
+    if alert["course"] is not None:
+        console.print(
+            "It stays open: under reslizumab, while imatinib goes on, a low count and a quiet skin are control, "
+            "not resolution. The flare two weeks later belonged to the same alert."
+        )
+
+
+# The cohort -------------------------------------------------------------------------------------------------------
+
+
+def _print_cohort(console: Console, demo: Demonstration) -> None:
+    console.rule("[bold]2. The published cyclosporine cohort[/]", align="left")
     console.print(
-        "[dim]What the abstract tells after that (reslizumab while imatinib went on) needs rules for masking by "
-        "treatment, which are not built yet.[/]"
+        f"[dim]Each row of {escape(demo.cohort.source)} as a synthetic log; below is what the engine finds in it. "
+        "Only the figures are published (cyclosporine twice a day); days, findings and values are assumed.[/]\n"
     )
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("row", "score"):
+        table.add_column(heading, header_style="dim", justify="right", no_wrap=True)
+    table.add_column("suspect drug", header_style="dim", ratio=4)
+    table.add_column("steroid", header_style="dim", ratio=2)
+    table.add_column("cyclosporine", header_style="dim", ratio=4)
+    table.add_column("resolved after", header_style="dim", ratio=2)
+    table.add_column("recurrence", header_style="dim", ratio=3)
+    for row in demo.cohort.occurrences:
+        found = demo.outcomes[row.row]
+        table.add_row(
+            str(row.row),
+            str(found.regiscar),
+            " or ".join(found.drugs),
+            "before" if found.prior_steroid else "none",
+            f"{decimal_text(found.mg_per_kg)} mg/kg, {plural(found.days, 'day')}",
+            "unknown" if found.days_to_resolution is None else plural(found.days_to_resolution, "day"),
+            "" if found.recurrence is None else found.recurrence.replace("_", " "),
+        )
+    console.print(table)
+    _print_cohort_sums(console, demo)
+
+
+def _print_cohort_sums(console: Console, demo: Demonstration) -> None:
+    rows, outcomes = demo.cohort.occurrences, list(demo.outcomes.values())
+    alike = sum(demo.outcomes[row.row] == published_outcome(row) for row in rows)
+    days = [found.days_to_resolution for found in outcomes if found.days_to_resolution is not None]
+    console.print(
+        f"\n{alike} of {plural(len(rows), 'row')} came out as published: drug, score, steroid, treatment, days to "
+        f"resolution, recurrence. Mean score {_mean([found.regiscar for found in outcomes])}; resolved after "
+        f"{_mean(days)} days on average ({len(days)} rows)."
+    )
+    console.print("Where the publication's prose and its table differ, the table counts:")
+    for found in demo.cohort.disagreements:
+        console.print(
+            Padding(f"[dim]{found.about}: prose {found.prose}; table {found.table}[/]", (0, 0, 0, 2))
+        )
+    console.print()
+
+
+def _mean(numbers: Sequence[int]) -> str:
+    return str((Decimal(sum(numbers)) / len(numbers)).quantize(Decimal("0.01")))
 
 
 # The ward ---------------------------------------------------------------------------------------------------------
 
 
 def _print_ward(console: Console, demo: Demonstration) -> None:
-    console.rule("[bold]2. The synthetic ward[/]", align="left")
-    ward = [alert for alert in demo.alerts if alert["patient_id"] != IMATINIB_PATIENT]
+    console.rule("[bold]3. The synthetic ward[/]", align="left")
+    ward = demo.ward
     worklist = [alert for alert in ward if alert["status"] not in OFF_THE_LIST]
     concerned = len({alert["patient_id"] for alert in worklist})
+    patients = demo.patients - 1 - len(demo.cohort.occurrences)
     console.print(
-        f"{demo.patients - 1} patients with routine results, antibiotics, eosinophilia without any drug, late and "
+        f"{patients} patients with routine results, antibiotics, eosinophilia without any drug, late and "
         f"corrected results, duplicates. On the worklist: {plural(len(worklist), 'alert')} on "
         f"{plural(concerned, 'patient')}; {plural(len(ward) - len(worklist), 'alert')} closed or withdrawn.\n"
     )
@@ -233,14 +324,14 @@ def _brief(view: FactView) -> str:
 
 
 def _print_recurrences(console: Console, demo: Demonstration) -> None:
-    console.rule("[bold]3. Recurrences[/]", align="left")
+    console.rule("[bold]4. Recurrences[/]", align="left")
     if not demo.recurrences:
         console.print("None.\n")
         return
     for found in demo.recurrences:
-        drugs = " and ".join(found["drugs"]) or "no drug"
+        suspect = f", suspect {' and '.join(found['drugs'])}" if found["drugs"] else ""
         console.print(
-            f"[bold]{found['primary'].replace('_', ' ')}[/] of {drugs}, {found['patient_id']}, "
+            f"[bold]{found['primary'].replace('_', ' ')}[/]{suspect}, {found['patient_id']}, "
             f"{moment(found['as_of'])}: {found['interval_days']} days after the onset of the earlier episode "
             f"({found['status']})"
         )
@@ -253,15 +344,15 @@ def _print_recurrences(console: Console, demo: Demonstration) -> None:
 def _commands(demo: Demonstration) -> Iterator[tuple[str, str]]:
     log, replayed = demo.directory / LOG_FILE, demo.directory / REPLAY_FOLDER
     where = ["--log", str(log), "--out", str(replayed)]
-    imatinib = demo.of_patient(IMATINIB_PATIENT)
-    ward = [alert for alert in demo.alerts if alert["patient_id"] != IMATINIB_PATIENT]
-    if imatinib:
+    yield (
+        "why the imatinib alert: every criterion",
+        _command("explain", short_id(demo.imatinib_alert["alert_id"]), *where),
+    )
+    if demo.ward:
         yield (
-            "why the imatinib alert: every criterion",
-            _command("explain", short_id(imatinib[0]["alert_id"]), *where),
+            "why the first alert of the ward",
+            _command("explain", short_id(demo.ward[0]["alert_id"]), *where),
         )
-    if ward:
-        yield "why the first alert of the ward", _command("explain", short_id(ward[0]["alert_id"]), *where)
     again = demo.directory.parent / f"{demo.directory.name}-again"
     yield (
         "the same log again: the same digests in manifest.json",

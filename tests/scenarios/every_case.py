@@ -5,12 +5,12 @@ from typing import Final
 
 import pytest
 
-from pv_stream.audit.demo import founding_case
+from pv_stream.audit.demo import published_scenarios
 from pv_stream.audit.scenario import Scenario
 from pv_stream.audit.scenario_file import find_scenarios, read_scenario
 
 SCENARIOS: Final[list[Scenario]] = [
-    founding_case()[0],
+    *published_scenarios(),
     *map(read_scenario, find_scenarios([Path(__file__).parent])),
 ]
 CASES: Final = [

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pv_stream.audit.demo import IMATINIB_PATIENT, Demonstration, demonstrate
+from pv_stream.audit.demo import Demonstration, demonstrate
+from pv_stream.audit.published_cohort import published_outcome
 from pv_stream.errors import UsageError
 from pv_stream.shard.fold import OutputStream
 from tests.unit.audit.logs import RULEBOOK
@@ -14,7 +15,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
 
 
 def test_the_demo_tells_the_published_case_and_a_ward_in_every_tier(demo: Demonstration) -> None:
-    alert = demo.of_patient(IMATINIB_PATIENT)[0]
+    alert = demo.imatinib_alert
     assert (alert["tier"], alert["eosinophils_per_ul"], alert["recurrence"]["primary"]) == (
         "critical",
         1690,
@@ -22,8 +23,7 @@ def test_the_demo_tells_the_published_case_and_a_ward_in_every_tier(demo: Demons
     )
     first = next(value for stream, value in demo.imatinib if stream is OutputStream.CASES)
     assert first["state"] == "candidate"
-    ward = [a for a in demo.alerts if a["patient_id"] != IMATINIB_PATIENT]
-    assert {a["tier"] for a in ward} == {"critical", "warning", "info"}
+    assert {a["tier"] for a in demo.ward} == {"critical", "warning", "info"}
     assert demo.manifest["counts"]["dead_letters"]["records"] == 0
 
 
@@ -34,7 +34,24 @@ def test_every_alert_of_the_demo_names_evidence_that_stands_in_its_log(demo: Dem
 
 
 def test_most_of_the_ward_alerts_nobody(demo: Demonstration) -> None:
-    assert len({alert["patient_id"] for alert in demo.alerts}) < demo.patients / 4
+    assert len({alert["patient_id"] for alert in demo.ward}) < demo.patients / 4
+
+
+def test_the_imatinib_case_ends_under_control_in_the_same_open_alert(demo: Demonstration) -> None:
+    told = [value for stream, value in demo.imatinib if stream is OutputStream.ALERTS]
+    dress = [alert for alert in told if alert["kind"] == "suspected_dress"]
+
+    assert len({alert["alert_id"] for alert in dress}) == 1
+    assert (dress[-1]["status"], dress[-1]["course"]) == ("revised", "controlled_under_treatment")
+    assert [alert["course"] is not None for alert in dress[-3:]] == [True, False, True]
+
+
+def test_every_row_of_the_cohort_comes_out_as_published(demo: Demonstration) -> None:
+    assert demo.outcomes == {row.row: published_outcome(row) for row in demo.cohort.occurrences}
+
+
+def test_the_alerts_of_the_ward_are_of_the_ward(demo: Demonstration) -> None:
+    assert {alert["patient_id"].rpartition("-")[0] for alert in demo.ward} == {"synthetic-ward"}
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "events.jsonl", "imatinib2021.yaml"])

@@ -240,7 +240,27 @@ def test_the_demo_gives_json(demonstration: Demonstration) -> None:
     told = json.loads(json.dumps(demo_command.as_json_document(demonstration)))
 
     assert (told["synthetic"], told["validated"]) == (True, False)
-    assert told["recurrences"][0]["primary"] == "rechallenge"
+    assert {found["primary"] for found in told["recurrences"]} == {"rechallenge", "flare_on_withdrawal"}
+    assert [row["row"] for row in told["cohort"]["rows"]] == list(range(1, 20))
+    assert all(row["found"] == row["published"] for row in told["cohort"]["rows"])
+    assert told["cohort"]["rows"][3]["found"] == {
+        "drugs": ["oxcarbazepine", "phenytoin"],
+        "regiscar": 2,
+        "prior_steroid": False,
+        "mg_per_kg": "2.5",
+        "days": 5,
+        "days_to_resolution": 9,
+        "recurrence": None,
+    }
+
+
+def test_the_demo_tells_of_a_revised_alert_only_what_is_new(demonstration: Demonstration) -> None:
+    told = dict(demo_command._said(demonstration))
+
+    assert told["day 103 11:00"].endswith("recurrence by rechallenge; RegiSCAR 0 (from -2 to 9).")
+    assert told["day 119 11:00"].endswith("the same alert: a low count may be masked by reslizumab.")
+    assert told["day 125 10:00"].endswith("the same alert: controlled under treatment, not resolved.")
+    assert told["day 132 10:00"].endswith("the same alert: worse again, no longer under control.")
 
 
 # rules, schemas ---------------------------------------------------------------------------------------------------
