@@ -95,7 +95,12 @@ def _courses_of(drug: WatchedDrug, records: list[Dated[Exposure]], rulebook: Rul
 
 
 def cut_courses(
-    drug: str, records: Iterable[Dated[Exposure]], rulebook: Rulebook, *, gap_days: int, by_route: bool = False
+    drug: str,
+    records: Iterable[Dated[Exposure]],
+    rulebook: Rulebook,
+    *,
+    gap_days: int,
+    by_route: bool = False,
 ) -> tuple[Course, ...]:
     """Return the courses that the records of one drug make, in order of time.
 
@@ -121,6 +126,8 @@ class _Builder:
     by_route: bool
     done: list[Course] = field(default_factory=list)
     current: Course | None = None
+    #: The records of the current course, which gets them when it is closed.
+    records: list[FactKey] = field(default_factory=list)
     #: When a running course was stopped exactly: an order of that same instant only changes it.
     changed_at: Instant | None = None
 
@@ -141,18 +148,15 @@ class _Builder:
         if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
         self.current = _extended(self.current, dated)
+        self.records.append(dated.key)
 
     def _stop(self, dated: Dated[Exposure]) -> None:
         """Record a stop, at the latest instant it may mean; a later one replaces nothing."""
         if self.current is not None and self.current.stopped_at is None:
             running = not self._is_new_course(self.current, dated)
             self.changed_at = dated.at.earliest if running and dated.at.is_exact else None
-            self.current = replace(
-                self.current,
-                stopped_at=dated.at.latest,
-                records=(*self.current.records, dated.key),
-                last_record=dated.at.earliest,
-            )
+            self.current = replace(self.current, stopped_at=dated.at.latest, last_record=dated.at.earliest)
+            self.records.append(dated.key)
 
     def _is_new_course(self, course: Course, dated: Dated[Exposure]) -> bool:
         if course.stopped_at is not None:
@@ -167,8 +171,9 @@ class _Builder:
 
     def _close(self) -> None:
         if self.current is not None:
-            self.done.append(self.current)
+            self.done.append(replace(self.current, records=tuple(self.records)))
             self.current = None
+            self.records.clear()
 
     def finish(self) -> tuple[Course, ...]:
         self._close()
@@ -176,21 +181,21 @@ class _Builder:
 
 
 def _extended(course: Course, dated: Dated[Exposure]) -> Course:
-    course = replace(
-        course,
-        records=(*course.records, dated.key),
-        last_record=max(course.last_record, dated.at.earliest),
-        route_is_unsure=course.route_is_unsure and dated.content.route is Route.UNKNOWN,
-    )
+    last_record = max(course.last_record, dated.at.earliest)
+    route_is_unsure = course.route_is_unsure and dated.content.route is Route.UNKNOWN
     end = None if dated.content.end is None else dated.content.end.latest
     if dated.content.kind not in _DOSES:
         if course.ordered:
             end = None if end is None or course.order_ends is None else max(end, course.order_ends)
-        return replace(course, ordered=True, order_ends=end)
+        return replace(
+            course, last_record=last_record, route_is_unsure=route_is_unsure, ordered=True, order_ends=end
+        )
     is_statement = dated.content.kind is ExposureKind.STATEMENT
     last = dated.at.latest if end is None else max(end, dated.at.latest)
     return replace(
         course,
+        last_record=last_record,
+        route_is_unsure=route_is_unsure,
         first_dose=course.first_dose or dated.at,
         last_dose=last if course.last_dose is None else max(course.last_dose, last),
         open_ended=course.open_ended or (is_statement and end is None),
