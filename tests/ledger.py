@@ -11,19 +11,23 @@ TIERS: Final = ("info", "warning", "critical")
 #: What may be told of an alert after each status (None: it was never told of).
 NEXT: Final[dict[str | None, frozenset[str]]] = {
     None: frozenset({"raised"}),
-    "raised": frozenset({"revised", "withdrawn", "closed", "superseded"}),
-    "revised": frozenset({"revised", "withdrawn", "closed", "superseded"}),
+    "raised": frozenset({"revised", "withdrawn", "closed", "superseded", "transferred"}),
+    "revised": frozenset({"revised", "withdrawn", "closed", "superseded", "transferred"}),
     "withdrawn": frozenset({"raised", "superseded"}),
-    "closed": frozenset({"revised", "withdrawn", "superseded"}),
+    "closed": frozenset({"revised", "withdrawn", "superseded", "transferred"}),
     "superseded": frozenset(),
+    "transferred": frozenset({"raised", "closed"}),
 }
+#: What may be told first of an alert that goes on from a merged patient record.
+FIRST_OF_CONTINUING: Final = frozenset({"raised", "closed", "withdrawn"})
 NEXT_RECURRENCE: Final[dict[str | None, frozenset[str]]] = {
     None: frozenset({"observed"}),
     "observed": frozenset({"reclassified", "withdrawn"}),
     "reclassified": frozenset({"reclassified", "withdrawn"}),
     "withdrawn": frozenset({"observed"}),
 }
-REPLACING: Final = frozenset({"correction", "retraction"})
+REPLACING: Final = frozenset({"correction", "retraction", "merge"})
+OFF: Final = frozenset({"withdrawn", "transferred"})
 
 
 @dataclass(slots=True)
@@ -53,7 +57,8 @@ class Ledger:
         self._new_record(alert)
         assert alert["revision"] == (1 if last is None else last["revision"] + 1), "revisions grow by one"
         if alert["kind"] in {"suspected_dress", "culprit_restart"}:
-            assert alert["status"] in NEXT[None if last is None else last["status"]]
+            first = FIRST_OF_CONTINUING if alert["continues"] else NEXT[None]
+            assert alert["status"] in (first if last is None else NEXT[last["status"]])
         if last is not None:
             assert alert["as_of"] >= last["as_of"], "as_of never goes back"
             self._keeps_identity(last, alert)
@@ -62,8 +67,11 @@ class Ledger:
             # A correction takes a basis away, and so does a late record, as of a drug that was stopped long ago.
             assert alert["cause"] != "clock", "time alone withdraws nothing"
         if alert["status"] == "closed" and alert["kind"] == "suspected_dress":
-            assert alert["cause"] == "clock", "only time closes"
+            assert alert["cause"] == "clock" or alert["continues"], "only time closes"
             assert alert["closing"] in {"resolved", "lost_to_observation"}
+        if alert["status"] == "transferred":
+            on = [other for other in self.alerts.values() if alert["alert_id"] in other["continues"]]
+            assert on, "an alert ends only when another continues it"
         if alert["status"] == "superseded":
             assert alert["superseded_by"] not in {None, alert["episode_id"]}
         self.alerts[alert["alert_id"]] = alert
@@ -77,7 +85,7 @@ class Ledger:
 
     def _keeps_tier(self, last: dict[str, Any], alert: dict[str, Any]) -> None:
         falls = TIERS.index(alert["tier"]) < TIERS.index(last["tier"])
-        assert not falls or alert["cause"] in REPLACING or last["status"] == "withdrawn", "a tier is latched"
+        assert not falls or alert["cause"] in REPLACING or last["status"] in OFF, "a tier is latched"
 
     def _recurrence(self, record: dict[str, Any]) -> None:
         last = self.recurrences.get(record["recurrence_id"])
@@ -103,9 +111,13 @@ class Ledger:
 
     def settle(self) -> None:
         """Check what must hold at the end: alert and case of an episode agree, survivors live on."""
-        dress = {a["episode_id"]: a for a in self.alerts.values() if a["kind"] == "suspected_dress"}
-        for (_, episode_id), case in self.cases.items():
-            alert = dress.get(episode_id)
+        dress = {
+            (a["patient_id"], a["episode_id"]): a
+            for a in self.alerts.values()
+            if a["kind"] == "suspected_dress"
+        }
+        for subject, case in self.cases.items():
+            alert = dress.get(subject)
             if case["state"] in {"open", "closed"}:
                 assert alert is not None
                 assert (
@@ -114,6 +126,6 @@ class Ledger:
                     else alert["status"] in {"raised", "revised"}
                 )
             elif alert is not None:
-                assert alert["status"] in {"withdrawn", "superseded"}
+                assert alert["status"] in {"withdrawn", "superseded", "transferred"}
             if case["state"] == "superseded":
                 assert (case["patient_id"], case["superseded_by"]) in self.cases

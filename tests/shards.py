@@ -21,6 +21,7 @@ def new_shard(
     rulebook: Rulebook = RULEBOOK,
     carried: Mapping[str, Rulebook] = MappingProxyType({}),
     what_if: bool = False,
+    originate: bool = False,
 ) -> ShardFold:
     """Return an empty shard, the only one unless told otherwise."""
     return ShardFold(
@@ -29,6 +30,7 @@ def new_shard(
         rulebook=rulebook,
         carried=carried,
         what_if=what_if,
+        originate=originate,
         limits=limits,
     )
 
