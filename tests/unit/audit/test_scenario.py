@@ -250,6 +250,7 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
         "holds": "{at: day 2, holds: alt, code: missing_unit}",
         "confirms": "{at: day 2, confirms: h, value: 9 /uL}",
         "discards": "{at: day 2, discards: h}",
+        "activates": "{at: day 2, activates: other}",
         "clock": "{clock: day 2}",
         "raw": "{at: day 2, raw: x}",
         "temperature": "{at: day 2, temperature: 38.5 °C}",
@@ -278,7 +279,8 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
     )
     for word, line in lines.items():
         scenario = parse(
-            f"scenario: a\nsource: b\nrule: c\ncases:\n  - {{name: n, given: [{named}, {line}], expect: nothing}}\n"
+            "scenario: a\nsource: b\nrule: c\nrulebooks: {other: {}}\ncases:\n"
+            f"  - {{name: n, given: [{named}, {line}], expect: nothing}}\n"
         )
         *_, last = records_of(scenario, scenario.cases[0])
         value = last.value if last.act is None else last.act.write(())
@@ -371,3 +373,62 @@ def test_the_guide_names_every_word_that_a_scenario_may_use() -> None:
     words |= {field for fields in OUTPUTS.values() for field in fields}
 
     assert {word for word in words - {"body_temperature"} if word not in guide} == set()
+
+
+# Rulebooks that come into force ---------------------------------------------------------------------------------
+
+
+def activating(rulebooks: str, line: str) -> Scenario:
+    return parse(
+        HEAD.replace("cases:", f"rulebooks:\n  other: {rulebooks}\ncases:")
+        + f"      - {line}\n    expect: [{{at: day 20 09:00, alert: suspected_dress}}]"
+    )
+
+
+def test_a_rulebook_that_the_file_names_comes_into_force() -> None:
+    (found,) = check(
+        activating("{drugs.imatinib.threshold_per_ul: 1601}", "{activates: other, at: day 21}"), RULEBOOK
+    )
+
+    (said,) = say_differences(found)
+    assert said.startswith("came, not expected: day 21 08:00: alert suspected_dress, info, withdrawn")
+
+
+@pytest.mark.parametrize(
+    ("rulebooks", "line", "message"),
+    [
+        ("{}", "{activates: another, at: day 21}", "line 11: no rulebook 'another' under rulebooks"),
+        ("{}", "{activates: other}", "line 11: 'at' is missing"),
+        (
+            "{parameters.lag_days: long}",
+            "{activates: other, at: day 21}",
+            "parameters.lag_days: long is not a number",
+        ),
+        (
+            "{parameters.lag_days: '2.5'}",
+            "{activates: other, at: day 21}",
+            "parameters.lag_days: 2.5 is not a number",
+        ),
+        (
+            "{parameters.lag_dayz: 2}",
+            "{activates: other, at: day 21}",
+            "parameters.lag_dayz cannot be changed to 2",
+        ),
+        ("{drugs.aspirin: unwatched}", "{activates: other, at: day 21}", "drugs.aspirin cannot be changed"),
+        (
+            "{drugs.imatinib.rxnorm: 5}",
+            "{activates: other, at: day 21}",
+            "drugs.imatinib.rxnorm cannot be changed",
+        ),
+        (
+            "{drugs.imatinib: gone}",
+            "{activates: other, at: day 21}",
+            "drugs.imatinib cannot be changed to gone",
+        ),
+    ],
+)
+def test_a_rulebook_that_cannot_be_is_a_mistake_of_the_file(rulebooks: str, line: str, message: str) -> None:
+    with pytest.raises(DataError) as refused:
+        check(activating(rulebooks, line), RULEBOOK)
+
+    assert message in str(refused.value)
