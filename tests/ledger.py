@@ -47,6 +47,9 @@ class Ledger:
         """Take the next output, of whatever stream; what the laws forbid fails."""
         if "recurrence_id" in value:
             self._recurrence(value)
+        elif "action_id" in value:
+            self._new_record(value)
+            assert value["alert_id"] in self.alerts, "nobody acts on what was not told"
         elif "alert_id" in value:
             self._alert(value)
         elif "state" in value:
@@ -58,7 +61,8 @@ class Ledger:
         assert alert["revision"] == (1 if last is None else last["revision"] + 1), "revisions grow by one"
         if alert["kind"] in {"suspected_dress", "culprit_restart"}:
             first = FIRST_OF_CONTINUING if alert["continues"] else NEXT[None]
-            assert alert["status"] in (first if last is None else NEXT[last["status"]])
+            refuted = frozenset({"closed"}) if alert["closing"] == "refuted" else frozenset()
+            assert alert["status"] in (first if last is None else NEXT[last["status"]] | refuted)
         if last is not None:
             assert alert["as_of"] >= last["as_of"], "as_of never goes back"
             self._keeps_identity(last, alert)
@@ -67,8 +71,9 @@ class Ledger:
             # A correction takes a basis away, and so does a late record, as of a drug that was stopped long ago.
             assert alert["cause"] != "clock", "time alone withdraws nothing"
         if alert["status"] == "closed" and alert["kind"] == "suspected_dress":
-            assert alert["cause"] == "clock" or alert["continues"], "only time closes"
-            assert alert["closing"] in {"resolved", "lost_to_observation"}
+            by_time = alert["closing"] in {"resolved", "lost_to_observation"}
+            assert by_time or alert["closing"] == "refuted"
+            assert (alert["cause"] == "clock") == by_time or alert["continues"], "only time or a person closes"
         if alert["status"] == "transferred":
             on = [other for other in self.alerts.values() if alert["alert_id"] in other["continues"]]
             assert on, "an alert ends only when another continues it"

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.times import Instant
+from tests.acting import with_actions
 from tests.ledger import Ledger
-from tests.properties.strategies import logs, shuffled_stories, unhurried
+from tests.properties.strategies import DrawnNarrator, logs, shuffled_stories, unhurried
 from tests.shards import clock_at, told
 
 
@@ -26,6 +27,14 @@ def test_ids_revisions_and_tiers_keep_the_contract_in_any_order_of_arrival(event
 @given(logs())
 def test_ids_revisions_and_tiers_keep_the_contract_with_clock_records(log: list[Event]) -> None:
     _settled(log)
+
+
+@unhurried
+@given(logs(), st.data())
+def test_ids_revisions_and_tiers_keep_the_contract_when_people_act(
+    log: list[Event], data: st.DataObject
+) -> None:
+    _settled(with_actions(DrawnNarrator(data.draw), log))
 
 
 @unhurried

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pv_stream.domain.events import Event
 from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
-from tests.properties.strategies import POISON, cuts, logs, unhurried
+from tests.acting import with_actions
+from tests.properties.strategies import POISON, DrawnNarrator, cuts, logs, unhurried
 from tests.shards import fold, new_shard, raw
 
 States = dict[bytes, bytes]
@@ -16,8 +17,8 @@ States = dict[bytes, bytes]
 
 @st.composite
 def raw_logs(draw: st.DrawFn) -> list[RawRecord]:
-    """Logs with some records that cannot be read."""
-    log: list[Event | bytes] = [*draw(logs())]
+    """Logs with what people do about the alerts, and with some records that cannot be read."""
+    log: list[Event | bytes] = [*with_actions(DrawnNarrator(draw), draw(logs()))]
     for poison in draw(st.lists(POISON, max_size=2)):
         log.insert(draw(st.integers(0, len(log))), poison)
     return raw(log)

@@ -1,5 +1,6 @@
 """The worklist at a terminal: in words, no wider than it, and with the command that comes next."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,33 @@ def test_json_is_the_record_and_nothing_is_suggested() -> None:
     result = call("--json")
     assert '"kind": "suspected_dress"' in result.stdout
     assert "Next:" not in result.stderr
+
+
+def test_acknowledged_alerts_stand_apart_and_come_last(alerts: list[dict[str, Any]]) -> None:
+    noted = {
+        "by": "actor_7",
+        "at": "2026-11-21T12:00:00Z",
+        "tier": "critical",
+        "override_reason": "will_monitor",
+    }
+    alerts[0]["acknowledged"] = noted
+    alerts.append(ALERT | {"alert_id": "al_fedcba9876543210", "tier": "info", "acknowledged": None})
+    result = call(columns=120)
+    heads = [line for line in result.stdout.splitlines() if not line.startswith("    ")]
+    assert [head.split()[0] for head in heads] == ["INFO", "Acknowledged,", "CRITICAL"]
+    assert (
+        "    overridden (will monitor) by actor_7 at critical, 2026-11-21 12:00 UTC"
+        in result.stdout.splitlines()
+    )
+    assert "2 of 2 alerts stand, 1 of them acknowledged" in result.stderr
+    assert "explain al_fedcba98" in result.stderr
+
+
+def test_json_lists_the_acknowledged_alerts_last_and_nothing_else(alerts: list[dict[str, Any]]) -> None:
+    alerts[0]["acknowledged"] = {"by": "actor_7"}
+    alerts.append(ALERT | {"alert_id": "al_2", "tier": "info"})
+    told = [json.loads(line)["alert_id"] for line in call("--json").stdout.splitlines()]
+    assert told == ["al_2", "al_0123456789abcdef"]
 
 
 def test_an_outage_is_said_on_stderr() -> None:

@@ -48,3 +48,13 @@ def test_a_backfill_never_notifies() -> None:
     assert notifies(_alert())
     assert not notifies(_alert(timeliness="retrospective"))
     assert not notifies(_alert(status="closed"))
+
+
+def test_an_alert_that_somebody_took_note_of_stands_but_calls_nobody_until_it_rises() -> None:
+    """`acknowledged` is null again on the revision whose tier has risen."""
+    noted = _alert(revision=2, status="revised", acknowledged={"by": "actor_1"})
+    worklist = Worklist()
+    worklist.upsert(noted)
+    assert worklist.open_alerts() == [noted]
+    assert not notifies(noted)
+    assert notifies(_alert(revision=3, status="revised", tier="warning", acknowledged=None))
