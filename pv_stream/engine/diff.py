@@ -11,9 +11,9 @@ from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
 from pv_stream.domain.published import AlertLine, EpisodeState, Published, PublishedEpisode
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
+from pv_stream.engine.decisions import settle_decisions
 from pv_stream.engine.episode_alerts import close, tell_episodes
 from pv_stream.engine.follow_up_alerts import ask, follow_up_due_at, settle
-from pv_stream.engine.decisions import settle_decisions
 from pv_stream.engine.match import match_episodes
 from pv_stream.engine.restart_alerts import tell_restarts
 from pv_stream.engine.review_alerts import tell_reviews

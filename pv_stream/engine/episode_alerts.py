@@ -1,9 +1,9 @@
 """Episode alerts: what to tell of the episodes of a patient, their recurrences and their cases.
 
 A tier is the highest so far and falls only when a version of a fact that it rests on was replaced, or by another
-rulebook, which leaves sealed episodes (closed before it) as they are; an alert is
-withdrawn when that takes its basis away, closed when time passes its closing, superseded when its episode turned
-out to be another's. What did not change is not told again.
+rulebook, which leaves sealed episodes (closed before it) as they are. An alert is withdrawn when that takes its basis
+away, closed when time passes its closing or a clinician refutes it, superseded when its episode turned out to be
+another's. What did not change is not told again.
 """
 
 from dataclasses import dataclass, replace
