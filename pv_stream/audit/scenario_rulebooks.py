@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
 
 from pv_stream.rules.rulebook import Count, Number, Rulebook, WatchedDrug
 
@@ -39,12 +39,12 @@ def variant_of(rulebook: Rulebook, name: str, changes: Mapping[str, str]) -> Rul
 def _changed(rulebook: Rulebook, entry: str, value: str) -> Rulebook:
     match entry.split("."):
         case ["parameters", name] if name in _names_of(rulebook.parameters):
-            number = _number(entry, value, getattr(rulebook.parameters, name))
-            return replace(rulebook, parameters=replace(rulebook.parameters, **{name: number}))
+            number: dict[str, Any] = {name: _number(entry, value, getattr(rulebook.parameters, name))}
+            return replace(rulebook, parameters=replace(rulebook.parameters, **number))
         case ["defaults", "threshold_per_ul"]:
-            number = _number(entry, value, rulebook.defaults.threshold_per_ul)
-            assert isinstance(number, Count)
-            return replace(rulebook, defaults=replace(rulebook.defaults, threshold_per_ul=number))
+            threshold = _number(entry, value, rulebook.defaults.threshold_per_ul)
+            assert isinstance(threshold, Count)
+            return replace(rulebook, defaults=replace(rulebook.defaults, threshold_per_ul=threshold))
         case ["drugs", drug] if drug in rulebook.watched and value == UNWATCHED:
             return _without(rulebook, drug)
         case ["drugs", drug, name] if drug in rulebook.watched and _may_differ(name):
@@ -67,7 +67,8 @@ def _may_differ(name: str) -> bool:
 
 
 def _with_drug(rulebook: Rulebook, drug: str, name: str, number: Number | Count) -> Rulebook:
-    drugs = (replace(d, **{name: number}) if d.name == drug else d for d in rulebook.drugs)
+    changed: dict[str, Any] = {name: number}
+    drugs = (replace(d, **changed) if d.name == drug else d for d in rulebook.drugs)
     return replace(rulebook, drugs=tuple(drugs))
 
 

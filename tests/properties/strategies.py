@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from pv_stream.domain.events import ClockTicked, Event, FactArrived
+from pv_stream.domain.events import ClockTicked, Event, FactArrived, RulebookActivated
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant
 from tests.stories import tell_story
 
@@ -63,6 +63,7 @@ def logs(draw: st.DrawFn, patients_max: int = 3, acts_max: int = 6) -> list[Even
 
 
 def _instant(sent: Event) -> Instant:
+    assert not isinstance(sent, RulebookActivated)
     return sent.instant if isinstance(sent, ClockTicked) else sent.received_at
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pv_stream.domain.events import ClockTicked, Event, FactArrived
+from pv_stream.domain.events import ClockTicked, Event, FactArrived, RulebookActivated
 from pv_stream.domain.facts import Exposure
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.outputs import Alert, AlertKind, AlertStatus, Cause
@@ -37,6 +37,7 @@ def test_nothing_closes_before_its_instant_and_only_by_time(log: list[Event]) ->
     shard = new_shard()
     for record, sent in zip(raw(log), log, strict=True):
         due = {a: at for patient in _patients(log) for a, at in _closings(shard.state_of(patient)).items()}
+        assert not isinstance(sent, RulebookActivated)
         now = sent.instant if isinstance(sent, ClockTicked) else sent.received_at
         known = max(now, shard.clock or now)
         for alert in alerts(fold([record], shard)):
@@ -98,6 +99,7 @@ def test_what_fell_due_since_a_patient_was_last_heard_of_fires_before_what_the_n
         if isinstance(sent, ClockTicked):
             fold([record], shard)
             continue
+        assert not isinstance(sent, RulebookActivated)
         before = shard.state_of(sent.patient_id)
         outputs = alerts(fold([record], shard))
         after = shard.state_of(sent.patient_id)

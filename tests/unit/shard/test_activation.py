@@ -155,7 +155,7 @@ def test_an_open_episode_does_not_disappear_into_a_closed_one_that_the_new_rules
     shard = new_shard(carried=by_digest([joined]))
     rash = _patient("a", temperature("39", at(20)))
     doses = _patient("a", *(dose("imatinib", at(day)) for day in (*range(14, 50, 7), *range(120, 176, 7))))
-    log: list[Event] = sorted([*doses, *_count("a", 1690), *rash], key=lambda sent: sent.received_at)
+    log = sorted([*doses, *_count("a", 1690), *rash], key=lambda sent: sent.received_at)
     _fold(shard, *log)
     _fold(
         shard, clock(170), *_patient("a", eosinophils(1700, at(175)), temperature("39", at(175))), first=100
