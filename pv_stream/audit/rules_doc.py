@@ -16,7 +16,7 @@ from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, Rec
 from pv_stream.domain.codes import UNIT_OF, Analyte, HoldCode
 from pv_stream.rules.regiscar import TABLE, category
 from pv_stream.rules.rulebook import Count, Number, Rulebook, Treatment
-from pv_stream.rules.tiers import ROWS, WITHOUT_WATCHED_DRUG, Row
+from pv_stream.rules.tiers import REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -29,6 +29,8 @@ _SITUATION: Final[Mapping[str, str]] = {
     "organ": "an organ involved",
     "preexisting": "eosinophilia from before the drug",
     "doubled": "at least twice the count from before the drug",
+    "reported": "reported as DRESS",
+    "reported_serious": "reported as serious DRESS",
 }
 
 _RECURRENCE: Final[Mapping[RecurrenceClass, str]] = {
@@ -87,6 +89,8 @@ _FLAG: Final[Mapping[EpisodeFlag, str]] = {
     EpisodeFlag.PREEXISTING_EOSINOPHILIA: "the count was at the threshold before the drug was begun",
     EpisodeFlag.RISING_ON_BASELINE: "the count has multiplied over the one before the drug",
     EpisodeFlag.SECOND_HIT: "it became worse after a cross-reactive drug was begun during the episode",
+    EpisodeFlag.REPORTED_DRESS: "it was reported as DRESS",
+    EpisodeFlag.REPORTED_SERIOUS_DRESS: "it was reported as serious DRESS",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     kind: {word.value: says for word, says in words.items()}
@@ -176,6 +180,7 @@ def _tiers(rulebook: Rulebook) -> Iterable[str]:
     yield ""
     rows = [(row, "") for row in ROWS]
     rows.append((WITHOUT_WATCHED_DRUG, "no watched drug in its window; "))
+    rows += [(row, "whatever drugs were given; ") for row in REPORTED]
     yield from markdown_table(
         ("tier", "row", "holds with"),
         [(row.tier.name.lower(), f"`{row.name}`", first + holds_with(row, rulebook)) for row, first in rows],
