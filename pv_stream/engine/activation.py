@@ -36,9 +36,7 @@ def is_outdated(state: PatientState, rulebook: Rulebook) -> bool:
 
 def reassess(patient_id: PatientId, state: PatientState, *, as_of: Instant, rulebook: Rulebook) -> Advanced:
     """Return the state and the outputs of a patient under the rulebook that is now in force."""
-    renewed = replace(
-        state, clock=as_of, relevance=_relevance(state, rulebook), rulebook=rulebook.digest
-    )
+    renewed = replace(state, clock=as_of, relevance=_relevance(state, rulebook), rulebook=rulebook.digest)
     if not must_assess(renewed, rulebook):
         return renewed, ()
     occasion = Occasion(
