@@ -1,0 +1,78 @@
+"""Traceability that cannot rot: every statement leads to rules and tests that are there, and no rule is left out."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pv_stream.audit.traceability import Statement, read_traceability, rule_names
+from pv_stream.cli.docs import STATEMENTS, rule_documents
+from tests.builders import RULEBOOK
+from tests.scenarios.every_case import SCENARIOS
+
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
+TRACED: Final = read_traceability(DOCS / STATEMENTS)
+RULES: Final = rule_names(RULEBOOK)
+CASES: Final = {
+    scenario.path.stem: {case.name for case in scenario.cases} for scenario in SCENARIOS if scenario.cases
+}
+EACH: Final = [pytest.param(statement, id=statement.id) for statement in TRACED.statements]
+
+
+@cache
+def _tests_in(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def _exists(test: str) -> bool:
+    if test.startswith("scenario:"):
+        file, _, case = test.removeprefix("scenario:").partition(": ")
+        return file in CASES and (not case or case in CASES[file])
+    path, _, name = test.partition("::")
+    return (ROOT / path).is_file() and (not name or name in _tests_in(ROOT / path))
+
+
+@pytest.mark.parametrize("statement", EACH)
+def test_a_statement_names_only_rules_and_tests_that_are_there(statement: Statement) -> None:
+    assert [rule for rule in statement.rules if rule not in RULES] == []
+    assert [test for test in statement.tests if not _exists(test)] == []
+
+
+@pytest.mark.parametrize("statement", EACH)
+def test_a_statement_has_a_source_and_a_test(statement: Statement) -> None:
+    assert statement.cites
+    assert statement.tests
+
+
+def test_no_rule_is_without_a_statement() -> None:
+    named = {rule for statement in TRACED.statements for rule in statement.rules}
+
+    assert [rule for rule in RULES if rule not in named] == [], f"say in docs/{STATEMENTS} what they are"
+
+
+def test_no_scenario_is_without_a_statement() -> None:
+    named = {
+        test.removeprefix("scenario:").partition(": ")[0]
+        for statement in TRACED.statements
+        for test in statement.tests
+        if test.startswith("scenario:")
+    }
+
+    assert sorted(set(CASES) - named) == []
+
+
+def test_no_two_statements_share_an_id() -> None:
+    ids = [statement.id for statement in TRACED.statements]
+
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", ["rules.md", "traceability.md"])
+def test_the_documents_are_fresh(name: str) -> None:
+    written = (DOCS / name).read_text(encoding="utf-8")
+
+    assert written == rule_documents(DOCS)[DOCS / name], "run `make docs`"
