@@ -160,9 +160,7 @@ def fold_log(
             yield shard, output
 
 
-def _advance(
-    folds: Folds, shard: int, records: list[RawRecord], plan: ReplayPlan
-) -> tuple[OutRecord, ...]:
+def _advance(folds: Folds, shard: int, records: list[RawRecord], plan: ReplayPlan) -> tuple[OutRecord, ...]:
     if shard not in folds:
         folds[shard] = plan.new_fold(shard)
     run = folds[shard].process(tuple(records))
