@@ -235,6 +235,13 @@ def test_a_drug_under_which_nothing_was_seen_holds_nothing_open() -> None:
     assert only_episode(IMATINIB, *REACTION, ANTIBODY, *events).resolved_at == at(24)
 
 
+def test_an_antibody_that_acts_no_more_holds_nothing_down() -> None:
+    before = (dose("reslizumab", at(-100)), present(RESOLVED, at(24)))
+    assert only_episode(IMATINIB, *REACTION, *before).resolved_at == at(24)
+    again = (stop("imatinib", at(21)), statement("imatinib", at(60)), dose("reslizumab", at(22)))
+    assert only_episode(IMATINIB, *REACTION, *again, present(RESOLVED, at(24))).resolved_at == at(24)
+
+
 def test_what_resolved_before_the_antibody_has_resolved() -> None:
     episode = only_episode(IMATINIB, *REACTION, present(RESOLVED, at(20, 11)), ANTIBODY)
     assert (episode.resolved_at, episode.is_controlled) == (at(20, 11), False)

@@ -34,6 +34,10 @@ def _drug(tables: Tables, name: str) -> dict[str, Any]:
     return found
 
 
+def _treatment(tables: Tables, name: str) -> Any:
+    return next(treatment for treatment in tables["treatments"] if treatment["name"] == name)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -142,6 +146,28 @@ def _drug(tables: Tables, name: str) -> dict[str, Any]:
             "names 'aspirin'",
             id="unknown ingredient",
         ),
+        pytest.param(
+            lambda t: _treatment(t, "prednisone").pop("prednisone_equivalent"),
+            "'prednisone': prednisone_equivalent is for every steroid",
+            id="a steroid without its equivalent",
+        ),
+        pytest.param(
+            lambda t: _treatment(t, "reslizumab").update(
+                prednisone_equivalent={"value": 1, "source": "UNCONFIRMED"}
+            ),
+            "'reslizumab': prednisone_equivalent is for every steroid, and for no other",
+            id="an equivalent of what is no steroid",
+        ),
+        pytest.param(
+            lambda t: _treatment(t, "reslizumab").update(kind="anti_il6"),
+            "treatments",
+            id="an unknown kind of treatment",
+        ),
+        pytest.param(
+            lambda t: _treatment(t, "benralizumab")["masking_days"].update(source="hearsay"),
+            "hearsay",
+            id="a treatment's source",
+        ),
     ],
 )
 def test_a_rulebook_that_is_wrong_is_refused_with_the_entry(
@@ -222,3 +248,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff")
     with pytest.raises(RulebookError, match=r"broken\.toml"):
         rulebooks.load_file(broken)
+
+
+@pytest.mark.parametrize(("name", "treatment"), [("prednisone", "prednisone"), ("fasenra", "benralizumab")])
+def test_a_treatment_is_called_by_name_or_brand(name: str, treatment: str) -> None:
+    called = RULEBOOK.treatment_called(name)
+    assert called is not None
+    assert called.name == treatment
+    assert RULEBOOK.treatment_called(f"{name} 20") is None

@@ -152,6 +152,16 @@ def test_an_order_covers_until_it_is_stopped_ended_or_replaced_on_a_later_day() 
     assert taken(2, order, evening)[0] == 25
 
 
+def test_an_order_that_is_changed_goes_on_at_its_new_dose() -> None:
+    first, second = (
+        given("prednisone", day, mg, per_day="1", kind=ExposureKind.ORDER)
+        for day, mg in ((1, "40"), (5, "20"))
+    )
+    events = (first, stop("prednisone", at(5)), second)
+    assert len(treatments(*events).courses) == 1
+    assert [taken(day, *events)[0] for day in (4, 5, 6)] == [40, 20, 20]
+
+
 def test_doses_that_are_known_stand_for_themselves_whatever_an_order_leaves_open() -> None:
     order = given("prednisone", 1, kind=ExposureKind.ORDER)
     assert taken(1, order, given("prednisone", 1, "10", hour=9))[0] == 10
