@@ -56,7 +56,10 @@ def tell_episodes(
         if known is None:
             episodes.append(_tell_new(matched.ids[index], assessed, of_episode, occasion, outputs))
         else:
-            update = _Update(replace(told[known], sealed=False), assessed, of_episode, floor, lines)
+            old = replace(told[known], sealed=False)
+            joined = [told[other] for other, by in matched.absorbed.items() if by == matched.ids[index]]
+            takes_over = bool(lines) or (bool(joined) and any(map(_stands, (old, *joined))))
+            update = _Update(old, assessed, of_episode, floor, lines, takes_over)
             episodes[known] = _tell_known(update, occasion, outputs)
     return tuple(episodes)
 
@@ -66,7 +69,7 @@ class _Update:
     """Hold a published episode and what is assessed of it now.
 
     `floor` is the tier of an alert that it absorbed, `inherited` are those of a merged patient record that it takes
-    over.
+    over; `takes_over` says that one alert that stands goes on for several.
     """
 
     old: PublishedEpisode
@@ -74,6 +77,7 @@ class _Update:
     of_episode: EpisodeId | None
     floor: Tier | None
     inherited: tuple[AlertLine, ...]
+    takes_over: bool
 
 
 def _absorbed_tiers(
@@ -83,9 +87,13 @@ def _absorbed_tiers(
     tiers: dict[EpisodeId, Tier] = {}
     for index, survivor in matched.absorbed.items():
         line = told[index].alert
-        if line is not None and line.status in LIVE and not (occasion.replaced or occasion.is_rulebook):
+        if line is not None and _stands(told[index]) and not (occasion.replaced or occasion.is_rulebook):
             tiers[survivor] = max(line.tier, tiers.get(survivor, line.tier))
     return tiers
+
+
+def _stands(told: PublishedEpisode) -> bool:
+    return told.alert is not None and told.alert.status in LIVE
 
 
 def _inherited(
@@ -134,9 +142,9 @@ def _tell_known(update: _Update, occasion: Occasion, outputs: list[Output]) -> P
     members = tuple(dict.fromkeys((*old.members, *assessed.members)))
     new = replace(old, members=members, last=assessed, recurrence_of=update.of_episode)
     if assessed.judgement is Judgement.REFUTED:
-        if update.floor is None and not update.inherited:
+        if not update.takes_over:
             return _tell_refuted(old, new, occasion, outputs)
-        # It absorbs an alert that nobody refuted: the refutation no longer holds.
+        # Nobody refuted the alert that stands: the refutation of the other no longer holds.
         new = replace(new, last=replace(assessed, judgement=None))
     if old.alert is None or not _is_alerted(old):
         return _tell_alert(new, AlertStatus.RAISED, tier, occasion, outputs, update.inherited)

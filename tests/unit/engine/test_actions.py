@@ -15,7 +15,7 @@ from pv_stream.domain.codes import (
     Judgement,
     OverrideReason,
 )
-from pv_stream.domain.events import AlertActed
+from pv_stream.domain.events import AlertActed, FactArrived
 from pv_stream.domain.outputs import AlertKind, AlertStatus
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import Instant
@@ -25,7 +25,9 @@ from tests.acting import acted
 from tests.builders import (
     PATIENT,
     RULEBOOK,
+    absent,
     at,
+    corrected,
     dose,
     eosinophils,
     held,
@@ -343,7 +345,7 @@ def test_a_recurrence_of_a_refuted_episode_is_taken_back() -> None:
 
 
 def test_an_alert_that_nobody_refuted_stays_open_when_a_refuted_episode_takes_it_over() -> None:
-    def rash(day: int) -> Any:
+    def rash(day: int) -> FactArrived:
         return present(FindingCode.RASH, at(day, 10))
 
     shard, told = told_of(
@@ -356,6 +358,40 @@ def test_an_alert_that_nobody_refuted_stays_open_when_a_refuted_episode_takes_it
     statuses = {value["alert_id"]: value["status"] for value in values if "status" in value}
     assert sorted(statuses.values()) == ["revised", "superseded"]
     assert shard.state_of(PATIENT).published.verdicts == ()
+
+
+def test_a_verdict_reaches_an_episode_that_a_rulebook_sealed() -> None:
+    shard, told = told_of(*REACTION, clock(100))
+    state = shard.state_of(PATIENT)
+    (closed,) = state.published.episodes
+    sealed = replace(state, published=replace(state.published, episodes=(replace(closed, sealed=True),)))
+    latest = [alert for alert in told if alert["kind"] == "suspected_dress"][-1]
+    action = acted(latest, ActionKind.CONFIRM, at=at(101))
+    taken = act(sealed, action, shard_clock=None, rulebook=RULEBOOK)
+    assert not isinstance(taken, DeadLetterCode)
+    (episode,) = taken[0].published.episodes
+    assert (episode.last.established_by, episode.state) == (EstablishedBy.CONFIRMED, EpisodeState.CLOSED)
+
+
+@pytest.mark.parametrize("corrects", [False, True])
+def test_an_alert_that_stands_is_never_lost_in_a_refuted_episode(*, corrects: bool) -> None:
+    """Whether a late fact or a correction joins the two."""
+
+    def rash(day: int) -> FactArrived:
+        return present(FindingCode.RASH, at(day, 10))
+
+    doses = (dose("imatinib", at(0)), dose("imatinib", at(38)))
+    shard, told = told_of(
+        *doses, eosinophils(1600, at(14, 9)), rash(14), absent(FindingCode.RASH, at(22, 10))
+    )
+    judge(shard, told[-1], ActionKind.REFUTE, at(23))
+    then(shard, rash(31), eosinophils(1600, at(40, 9)), rash(40))
+    joining = rash(22)
+    if corrects:
+        joining = corrected(absent(FindingCode.RASH, at(22, 10)), joining.version.statement.content)
+    then(shard, joining)
+    open_ones = [e for e in shard.state_of(PATIENT).published.episodes if e.state is EpisodeState.OPEN]
+    assert len(open_ones) == 1
 
 
 def test_verdicts_are_kept_in_the_state() -> None:
