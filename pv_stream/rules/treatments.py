@@ -27,6 +27,7 @@ from pv_stream.rules.courses import Course, cut_courses
 from pv_stream.rules.rulebook import Rulebook, Treatment
 from pv_stream.rules.timeline import EXACT, Dated, Timeline, reading_of
 
+_TAKEN: Final = frozenset({ExposureKind.ADMINISTRATION, ExposureKind.STATEMENT})
 _NONE_GIVEN: Final = Decimal(0)
 _ONCE: Final = Decimal(1)
 _PERCENT: Final = Decimal(100)
@@ -316,16 +317,28 @@ def ended_at(course: TreatmentCourse, at: Instant, rulebook: Rulebook) -> Instan
     Doses without a recorded stop have ended when the next one did not come; an anti-IL-5 antibody ends when its
     effect on the count does.
     """
-    given_until = course.course.given_until
+    given_until = _given_until(course, at)
     if given_until is None:
         return None
     if course.treatment.kind is TreatmentKind.ANTI_IL5:
         effect_ends = after_days(given_until, masking_days(course.treatment, rulebook))
         return effect_ends if effect_ends < at else None
-    if course.course.stopped_at is not None:
+    if given_until == course.course.stopped_at:
         return given_until if given_until <= at else None
     interval = rulebook.parameters.treatment_interval_hours.value * MICROSECONDS_PER_HOUR
     return given_until if given_until + interval < at else None
+
+
+def _given_until(course: TreatmentCourse, at: Instant) -> Instant | None:
+    """Return until when a course was given as far as an instant shows: what was taken up again later had ended."""
+    until = course.course.given_until
+    if until is None or until <= at or course.course.first_dose is None:
+        return until
+    day = local_day(at, course.course.utc_offset_minutes)
+    taken = [amount for amount in course.amounts if amount.kind in _TAKEN and amount.at.earliest <= at]
+    if any(amount.covers(day) for amount in taken):
+        return until
+    return max((amount.at.latest for amount in taken), default=until)
 
 
 def masking_days(treatment: Treatment, rulebook: Rulebook) -> int:

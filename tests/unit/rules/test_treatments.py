@@ -207,6 +207,19 @@ def test_doses_have_ended_when_the_next_one_did_not_come_within_a_day() -> None:
     assert _ended(Instant(at(4, 9) - 1), *doses, stop("cyclosporine", at(4, 9))) is None
 
 
+def test_doses_that_were_taken_up_again_later_had_ended_in_between() -> None:
+    doses = [*daily("cyclosporine", range(5), "100"), *daily("cyclosporine", range(8, 10), "100")]
+    assert _ended(at(5, 8), *doses) is None
+    assert _ended(at(7), *doses) == at(4)
+    assert _ended(at(8), *doses) is None
+    assert _ended(at(7), *doses, stop("cyclosporine", at(9, 9))) == at(4)
+    assert _ended(at(7), *doses, given("cyclosporine", 4, kind=ExposureKind.STATEMENT)) is None
+
+
+def test_an_antibody_that_was_given_again_after_its_effect_had_ended() -> None:
+    assert _ended(at(30), given("reslizumab", 0), given("reslizumab", 31)) == at(28)
+
+
 def test_what_is_stated_to_go_on_has_not_ended() -> None:
     assert _ended(at(300), given("cyclosporine", 0, kind=ExposureKind.STATEMENT)) is None
 
