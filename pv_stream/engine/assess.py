@@ -65,7 +65,7 @@ def assess(
     for span in spans:
         draft = _judged(_draft(span, timeline, courses, drafts, rulebook), verdicts)
         if _is_kept(draft):
-            drafts.append(_with_partners(draft, courses, rulebook))
+            drafts.append(_with_partners(draft, rulebook))
     related = relate(drafts, timeline, treatments, rulebook)
     appraisals = appraise(related, timeline, courses, rulebook)
     culprits = [
@@ -121,7 +121,7 @@ def _draft(
     return Draft(
         span,
         end,
-        blame(span, suspects, rulebook),
+        blame(span, suspects, courses, rulebook),
         score,
         verdict,
         None if verdict.row is None else verdict.row.tier,
@@ -152,10 +152,10 @@ def _judged(draft: Draft, verdicts: Sequence[ClinicianVerdict]) -> Draft:
     return replace(draft, tier=ruling.tier, judgement=ruling.judgement, blamed=blamed)
 
 
-def _with_partners(draft: Draft, courses: Courses, rulebook: Rulebook) -> Draft:
+def _with_partners(draft: Draft, rulebook: Rulebook) -> Draft:
     if not draft.alerts:
         return draft
-    return replace(draft, blamed=with_partners(draft.blamed, draft.ending, courses, rulebook))
+    return replace(draft, blamed=with_partners(draft.blamed, draft.ending, rulebook))
 
 
 def _is_kept(draft: Draft) -> bool:

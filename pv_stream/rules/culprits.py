@@ -21,11 +21,15 @@ from pv_stream.rules.timeline import Dated
 
 @dataclass(frozen=True, slots=True)
 class Blamed:
-    """Hold the drugs blamed for one episode: by the facts, in their courses, by reporters, and by a clinician."""
+    """Hold the drugs blamed for one episode: by the facts, in their courses, by reporters, and by a clinician.
+
+    `courses` are all of the patient.
+    """
 
     suspects: tuple[Suspect, ...]
     reported: tuple[ReportedCulprit, ...]
     span: Span
+    courses: Courses
     by_clinician: frozenset[str] = frozenset()
 
     @property
@@ -51,22 +55,36 @@ class Blamed:
         return (*clinician, *reporters)
 
     def course_of(self, drug: str) -> Course | None:
-        """Return the course of a drug in which the facts blame it, or None."""
-        return next((suspect.course for suspect in self.suspects if suspect.course.drug == drug), None)
+        """Return the course of a blamed drug: the one in which the facts blame it, else the last begun by the onset."""
+        suspected = next((s.course for s in self.suspects if s.course.drug == drug), None)
+        if suspected is not None or drug not in self.drugs:
+            return suspected
+        onset = self.span.opening.at.latest
+        begun = [course for course in self.courses.get(drug, ()) if course.first.earliest <= onset]
+        return begun[-1] if begun else None
 
     def is_met_again_by(self, course: Course) -> bool:
-        """Tell whether a course is a later one of a blamed drug.
-
-        Of a drug that only a report blames no course is known: any that begins after the onset is a later one.
-        """
+        """Tell whether a course is a later one of a blamed drug; where none is known, any after the onset is."""
         if course.drug not in self.drugs:
             return False
         own = self.course_of(course.drug)
-        if own is not None:
-            return course.index > own.index
-        return course.first.earliest > self.span.opening.at.latest
+        return (
+            course.index > own.index
+            if own is not None
+            else course.first.earliest > self.span.opening.at.latest
+        )
 
-    def is_met_in_part_by(self, course: Course, courses: Courses) -> bool:
+    def is_met_again_in(self, later: "Blamed") -> bool:
+        """Tell whether a blamed drug is blamed again in a later course, or reported to have caused it again."""
+        named = later.by_clinician.union(reported.drug for reported in later.reported if reported.of_dress)
+        courses = [
+            *(suspect.course for suspect in later.seen),
+            *(course for drug in sorted(named) if (course := later.course_of(drug)) is not None),
+        ]
+        recurred = {reported.drug for reported in later.reported if reported.recurred}
+        return any(map(self.is_met_again_by, courses)) or not recurred.isdisjoint(self.drugs)
+
+    def is_met_in_part_by(self, course: Course) -> bool:
         """Tell whether a course gives one of two drugs alone that were blamed in one product.
 
         Which of the two caused the reaction is not known.
@@ -80,7 +98,7 @@ class Blamed:
             if suspect.course.drug != course.drug and begin_together(suspect.course, own)
         }
         return bool(partners) and not any(
-            begin_together(other, course) for drug in partners for other in courses[drug]
+            begin_together(other, course) for drug in partners for other in self.courses[drug]
         )
 
 
@@ -89,14 +107,14 @@ def begin_together(one: Course, other: Course) -> bool:
     return one.records[0] == other.records[0]
 
 
-def blame(span: Span, suspects: tuple[Suspect, ...], rulebook: Rulebook) -> Blamed:
+def blame(span: Span, suspects: tuple[Suspect, ...], courses: Courses, rulebook: Rulebook) -> Blamed:
     """Return the drugs blamed for an episode by the facts and by reports."""
-    return Blamed(suspects, _reported(span, rulebook), span)
+    return Blamed(suspects, _reported(span, rulebook), span, courses)
 
 
-def with_partners(blamed: Blamed, end: Ending, courses: Courses, rulebook: Rulebook) -> Blamed:
+def with_partners(blamed: Blamed, end: Ending, rulebook: Rulebook) -> Blamed:
     """Return what is blamed with the cross-reactive drugs that were begun while the episode was open."""
-    begun = _partners_begun(blamed, end, courses, rulebook)
+    begun = _partners_begun(blamed, end, rulebook)
     suspects = sorted((*blamed.suspects, *begun), key=lambda s: (s.order, s.course.drug))
     return replace(blamed, suspects=tuple(suspects))
 
@@ -118,14 +136,14 @@ def _is_during(reported: Dated[Report], span: Span) -> bool:
     return local_day(reported.at.latest, offset) >= first and local_day(reported.at.earliest, offset) <= last
 
 
-def _partners_begun(blamed: Blamed, end: Ending, courses: Courses, rulebook: Rulebook) -> list[Suspect]:
+def _partners_begun(blamed: Blamed, end: Ending, rulebook: Rulebook) -> list[Suspect]:
     until = end.closes_at if end.resolved_at is None else end.resolved_at
     opening = blamed.span.opening.at.latest
     begun = []
-    for drug in sorted(set(courses) - blamed.drugs):
+    for drug in sorted(set(blamed.courses) - blamed.drugs):
         if not rulebook.class_partners.get(drug, frozenset()) & blamed.drugs:
             continue
-        course = next((c for c in courses[drug] if opening < c.first.earliest < until), None)
+        course = next((c for c in blamed.courses[drug] if opening < c.first.earliest < until), None)
         if course is not None:
             position = WindowPosition(Latency.UNKNOWN, None)
             begun.append(Suspect(course, position, evidence=(), began_after_onset=True))

@@ -85,7 +85,7 @@ def relate(
             continue
         current = len(related) - 1
         predecessors = [i for i in range(current) if not related[i].is_refuted]
-        rechallenged = [i for i in predecessors if _given_again(related[i].blamed, draft.blamed)]
+        rechallenged = [i for i in predecessors if related[i].blamed.is_met_again_in(draft.blamed)]
         for index in rechallenged:
             related[index] = _established(related[index], EstablishedBy.RECHALLENGE)
         if rechallenged:
@@ -120,13 +120,6 @@ def _with_second_hit(draft: Draft, rulebook: Rulebook) -> Draft:
         return draft
     tier = draft.tier if draft.established_by is None else Tier.CRITICAL
     return replace(draft, second_hit=True, tier=tier)
-
-
-def _given_again(earlier: Blamed, later: Blamed) -> bool:
-    """Tell whether a drug blamed earlier is blamed again in a later course, or reported to have caused it again."""
-    return any(earlier.is_met_again_by(suspect.course) for suspect in later.seen) or any(
-        named.recurred and named.drug in earlier.drugs for named in later.reported
-    )
 
 
 def _classify(  # noqa: PLR0913 - who came before, and all that may explain a recurrence

@@ -34,7 +34,7 @@ def find_restarts(
     starts: dict[FactKey, list[RestartAssessment]] = {}
     for drug in sorted(courses):
         for course in courses[drug]:
-            warnings = list(_warnings(course, drafts, culprits, courses, rulebook))
+            warnings = list(_warnings(course, drafts, culprits, rulebook))
             if warnings:
                 starts.setdefault(course.records[0], []).append(max(warnings, key=_urgency))
     return tuple(sorted(map(_of_product, starts.values()), key=lambda r: (r.started_at, r.drugs)))
@@ -65,7 +65,6 @@ def _warnings(
     course: Course,
     drafts: Sequence[Draft],
     culprits: Sequence[Sequence[Culprit]],
-    courses: Courses,
     rulebook: Rulebook,
 ) -> Iterable[RestartAssessment]:
     partners = rulebook.class_partners.get(course.drug, frozenset())
@@ -75,7 +74,7 @@ def _warnings(
         judged: tuple[Relation, Tier] | None = None
         if draft.blamed.is_met_again_by(course):
             culprit = next(c for c in culprits[index] if c.drug == course.drug)
-            judged = _same_drug(draft, culprit, in_part=draft.blamed.is_met_in_part_by(course, courses))
+            judged = _same_drug(draft, culprit, in_part=draft.blamed.is_met_in_part_by(course))
         elif partners & draft.blamed.drugs:
             # A partner begun during the episode has itself become a suspect of it: the warning stands.
             judged = _partner(draft)

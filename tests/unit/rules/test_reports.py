@@ -176,6 +176,17 @@ def test_a_reported_rechallenge_that_recurred_is_one_without_any_drug_record() -
     assert _primary(first, resolved, again) is RecurrenceClass.RELAPSE_WITHOUT_DRUG
 
 
+def test_a_later_report_of_a_drug_begun_again_meanwhile_is_a_rechallenge_also_outside_its_window() -> None:
+    events = [
+        dose("imatinib", at(0)),
+        reported(at(20), "imatinib"),
+        present(FindingCode.REACTION_RESOLVED, at(30)),
+    ]
+    again = dose("imatinib", at(100))
+    assert _primary(*events, again, reported(at(300), "imatinib")) is RecurrenceClass.RECHALLENGE
+    assert _primary(*events, reported(at(300), "imatinib")) is RecurrenceClass.RELAPSE_WITHOUT_DRUG
+
+
 def _primary(*events: FactArrived) -> RecurrenceClass:
     finding = assessed(*events).episodes[-1].recurrence
     assert finding is not None
