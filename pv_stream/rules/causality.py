@@ -19,7 +19,7 @@ from pv_stream.domain.times import Instant, local_day
 from pv_stream.rules.courses import Course, window_position
 from pv_stream.rules.episodes import Courses
 from pv_stream.rules.items import EXCLUSION_TESTS, is_positive
-from pv_stream.rules.judging import NOT_KNOWN, Judged, met, unmet
+from pv_stream.rules.judging import NOT_KNOWN, Judged, at_least, met, unmet
 from pv_stream.rules.recurrence import Draft
 from pv_stream.rules.reports import names_dress
 from pv_stream.rules.rulebook import Rulebook, WatchedDrug
@@ -46,12 +46,8 @@ class History:
 
     @property
     def earlier(self) -> Sequence[Draft]:
-        """Return the earlier episodes that were alerted or established, and not refuted."""
-        return [
-            draft
-            for draft in self.episodes[:-1]
-            if draft.alerts or (draft.established_by is not None and not draft.is_refuted)
-        ]
+        """Return the earlier episodes that alert or are established; one that was refuted is neither."""
+        return [draft for draft in self.episodes[:-1] if draft.alerts or draft.established_by is not None]
 
     def restarted_at(self, course: Course) -> Instant | None:
         """Return when the next course of the same drug began, or None."""
@@ -256,8 +252,8 @@ def _seen_without_reaction(draft: Draft, rulebook: Rulebook) -> Iterable[tuple[F
             yield dated.key, dated.at.earliest, dated.utc_offset_minutes
     low = rulebook.parameters.eosinophils_low_per_ul.value
     for count in draft.span.timeline.counts:
-        highs = [reading.high for reading in count.counts]
-        if highs and not count.masked_by and all(high is not None and high < low for high in highs):
+        is_low = all(at_least(reading, low) is Truth.UNMET for reading in count.counts)
+        if count.counts and is_low and not count.masked_by:
             yield count.keys[0], count.at.earliest, count.utc_offset_minutes
 
 

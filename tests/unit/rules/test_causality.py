@@ -2,7 +2,14 @@
 
 import pytest
 
-from pv_stream.domain.codes import DrugRole, FindingCode, RechallengeOutcome, ReportedReaction, ReportOutcome
+from pv_stream.domain.codes import (
+    Comparator,
+    DrugRole,
+    FindingCode,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
+)
 from pv_stream.domain.criteria import Answer, WhoUmc
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Report, ReportedDrug
@@ -10,6 +17,7 @@ from pv_stream.domain.times import Interval
 from tests.builders import (
     absent,
     alt,
+    assessed,
     at,
     dose,
     eosinophils,
@@ -73,6 +81,24 @@ def test_silence_after_the_stop_is_no_improvement() -> None:
 def test_an_improvement_before_the_stop_is_not_due_to_it() -> None:
     improved = present(FindingCode.RASH_IMPROVED, at(22, 7))
     assert answer("dechallenge", GIVEN, *REACTION, STOPPED, improved) is UNKNOWN
+
+
+def test_a_stop_or_an_improvement_of_that_very_instant_counts() -> None:
+    improved = present(FindingCode.RASH_IMPROVED, at(22))
+    assert answer("dechallenge", GIVEN, *REACTION, stop("imatinib", at(20)), improved) is YES
+    assert answer("dechallenge", GIVEN, *REACTION, STOPPED, improved) is YES
+    gone = (absent(FindingCode.RASH, at(22)), eosinophils(400, at(22)))
+    assert answer("dechallenge", GIVEN, *REACTION, STOPPED, *gone) is YES
+
+
+def test_what_is_seen_at_the_restart_is_not_due_to_the_stop() -> None:
+    again = statement("imatinib", at(36))
+    rash = (present(FindingCode.RASH, at(30)), present(FindingCode.RASH, at(36)))
+    assert answer("dechallenge", GIVEN, *REACTION, STOPPED, again, *rash) is UNKNOWN
+    improved = present(FindingCode.RASH_IMPROVED, at(36))
+    assert answer("dechallenge", GIVEN, *REACTION, STOPPED, again, rash[0], improved) is UNKNOWN
+    gone = (absent(FindingCode.RASH, at(36)), eosinophils(400, at(36)))
+    assert answer("dechallenge", GIVEN, *REACTION, STOPPED, again, rash[0], *gone) is UNKNOWN
 
 
 def test_a_stop_before_the_onset_is_no_withdrawal() -> None:
@@ -139,6 +165,24 @@ def test_worse_again_without_an_improvement_before_is_none() -> None:
     assert answer("rechallenge", *unbroken) is UNKNOWN
 
 
+@pytest.mark.parametrize("hour", [7, 8])
+def test_what_is_seen_before_or_at_the_restart_is_not_due_to_it(hour: int) -> None:
+    assert answer("rechallenge", *IMPROVED, present(FindingCode.RASH, at(27, hour))) is UNKNOWN
+
+
+def test_a_relapse_in_the_same_course_is_no_rechallenge() -> None:
+    first = (GIVEN, *REACTION, present(RESOLVED, at(30)))
+    assert (
+        answer("rechallenge", *first, present(FindingCode.RASH, at(50)), eosinophils(1600, at(50))) is UNKNOWN
+    )
+
+
+def test_a_drug_begun_after_an_improvement_was_not_given_again() -> None:
+    improved = (GIVEN, *REACTION, STOPPED, present(FindingCode.RASH_IMPROVED, at(25)))
+    new = (statement("dapsone", at(27)), present(FindingCode.RASH, at(31)))
+    assert answer("rechallenge", *improved, *new, drug="dapsone") is UNKNOWN
+
+
 def test_silence_under_the_drug_given_again_is_not_no_reaction() -> None:
     assert answer("rechallenge", *IMPROVED) is UNKNOWN
     assert answer("rechallenge", *IMPROVED, temperature("36.6", at(45))) is UNKNOWN
@@ -152,6 +196,25 @@ def test_a_clear_skin_14_days_after_the_restart_says_no(day: int, expected: Answ
 @pytest.mark.parametrize(("count", "expected"), [(699, NO), (700, UNKNOWN)])
 def test_so_does_a_normal_count(count: int, expected: Answer) -> None:
     assert answer("rechallenge", *IMPROVED, eosinophils(count, at(41))) is expected
+
+
+@pytest.mark.parametrize(
+    ("comparator", "value", "expected"),
+    [
+        (Comparator.LESS, 700, NO),
+        (Comparator.LESS_OR_EQUAL, 700, UNKNOWN),
+        (Comparator.GREATER, 100, UNKNOWN),
+    ],
+)
+def test_a_count_sent_as_a_bound_is_normal_only_where_it_must_be(
+    comparator: Comparator, value: int, expected: Answer
+) -> None:
+    count = eosinophils(value, at(41), comparator=comparator)
+    assert answer("rechallenge", *IMPROVED, count) is expected
+
+
+def test_a_feature_that_is_absent_is_no_clear_skin() -> None:
+    assert answer("rechallenge", *IMPROVED, absent(FindingCode.SCALING, at(41))) is UNKNOWN
 
 
 def test_a_normal_count_under_masking_says_nothing() -> None:
@@ -189,6 +252,23 @@ def test_a_reported_rechallenge_counts(outcome: RechallengeOutcome, expected: An
 def test_a_report_about_a_drug_not_administered_says_nothing() -> None:
     report = _report(RechallengeOutcome.RECURRED, DrugRole.NOT_ADMINISTERED)
     assert answer("rechallenge", GIVEN, *REACTION, report) is UNKNOWN
+
+
+def test_what_a_report_says_of_other_drugs_is_not_said_of_this_one() -> None:
+    drugs = tuple(
+        ReportedDrug(name, DrugRole.SUSPECT, RechallengeOutcome.RECURRED)
+        for name in ("prednisone", "dapsone")
+    )
+    content = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, drugs)
+    assert answer("rechallenge", GIVEN, *REACTION, event(content, at(20), key="report")) is UNKNOWN
+
+
+def test_a_report_from_the_closing_on_says_nothing_of_the_closed_episode() -> None:
+    drugs = (ReportedDrug("imatinib", DrugRole.SUSPECT, RechallengeOutcome.RECURRED),)
+    content = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, drugs)
+    first, _ = assessed(*FIRST, event(content, at(44), key="report")).episodes
+    answered = {one.item for one in first.criteria.causality[0].naranjo.answered}
+    assert "rechallenge" not in answered
 
 
 def test_a_report_of_another_reaction_says_nothing_of_this_one() -> None:

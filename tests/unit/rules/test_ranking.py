@@ -110,6 +110,15 @@ def test_a_rechallenge_decides_among_equals() -> None:
     )
 
 
+def test_a_skin_reaction_that_alerted_nobody_is_an_earlier_reaction_once_a_rechallenge_establishes_it() -> (
+    None
+):
+    candidate = (FIRST[0], *FIRST[2:])
+    assert R.EARLIER_REACTION in reasons(*candidate, statement("imatinib", at(100)), *SECOND)
+    other = (*candidate, statement("allopurinol", at(100)), *SECOND)
+    assert R.EARLIER_REACTION not in reasons(*other, drug="allopurinol")
+
+
 def test_latency_goes_before_the_story() -> None:
     events = (*FIRST, statement("allopurinol", at(100)), order("imatinib", at(100)), *SECOND)
     assert ranks(*events) == {"allopurinol": 1, "imatinib": 2}
