@@ -75,14 +75,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     by: Annotated[
         str | None, typer.Option(help="Who acts; the log gets a pseudonym of it. [your login name]")
     ] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            readable=False,
-            help="The log of events that gave the alert; the action is appended to it. Without it: Kafka.",
-        ),
-    ] = None,
+    log: LogOption = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A replay of that log: finds the alert faster.")
     ] = None,
