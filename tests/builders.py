@@ -323,6 +323,11 @@ def _replaced(
     )
 
 
+def with_patient(original: FactArrived, patient: str) -> FactArrived:
+    """Return an event about another patient record."""
+    return replace(original, patient_id=PatientId(patient))
+
+
 def resent(original: FactArrived, *, received_at: Instant) -> FactArrived:
     """Return the same content in another message."""
     version = original.version

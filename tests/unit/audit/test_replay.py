@@ -14,7 +14,7 @@ from pv_stream.domain.codes import HoldCode, Status
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.times import parse_instant
 from pv_stream.errors import DataError, UsageError
-from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold, clock_record
+from pv_stream.shard.fold import RawRecord, ShardFold, clock_record
 from tests.builders import (
     at,
     corrected,
@@ -64,7 +64,7 @@ def test_a_replay_writes_the_bytes_of_the_fold_in_order(tmp_path: Path) -> None:
 
     fold = ShardFold(shard=0, shard_count=1, rulebook=RULEBOOK)
     run = fold.process([RawRecord(i, PATIENT.encode(), line) for i, line in enumerate(lines)])
-    for stream in OutputStream:
+    for stream in FILE_OF:
         told = b"".join(output.value + b"\n" for output in run.outputs if output.stream is stream)
         assert (tmp_path / "out" / FILE_OF[stream]).read_bytes() == told
 

@@ -1,0 +1,206 @@
+"""Merges of patient records: who holds the facts, who answers for the alerts, and what is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pv_stream.domain.assessment import Tier
+from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
+from pv_stream.domain.events import AlertActed, FactArrived
+from pv_stream.domain.ids import ActionId, AlertId, PatientId
+from pv_stream.shard.fold import Limits
+from tests.builders import at, dose, eosinophils, held, measured, present, temperature, with_patient
+from tests.merging import PatientEvent, Topic, absorbed, merge, separated
+from tests.shards import new_shard
+
+A, B, C = "patient-a", "patient-b", "patient-c"
+REACTION = (dose("imatinib", at(0)), dose("imatinib", at(7)), eosinophils(1690, at(15)))
+WHEN = at(16)
+
+
+def of(patient: str, *events: FactArrived) -> list[PatientEvent]:
+    return [with_patient(sent, patient) for sent in events]
+
+
+def settled(*events: PatientEvent, shards: int = 1) -> Topic:
+    topic = Topic(shards)
+    for sent in events:
+        topic.send(sent)
+        topic.settle()
+    return topic
+
+
+def crossing(*events: PatientEvent) -> Topic:
+    """Send everything before anything that shards write to each other is delivered."""
+    topic = Topic(1)
+    topic.send(*events)
+    topic.settle()
+    return topic
+
+
+def alerts(topic: Topic, patient: str, kind: str = "suspected_dress") -> list[dict[str, Any]]:
+    return [told for told in topic.told if told.get("kind") == kind and told["patient_id"] == patient]
+
+
+def codes(topic: Topic) -> list[tuple[str, str]]:
+    return [(told["code"], told["patient_id"]) for told in topic.told if "code" in told]
+
+
+def test_until_the_survivor_has_confirmed_the_alert_of_the_prior_stays_open() -> None:
+    topic = Topic(1)
+    topic.send(*of(A, *REACTION), *merge(A, B, WHEN))
+    assert [alert["status"] for alert in alerts(topic, A)] == ["raised"]
+    topic.deliver((0, 0))
+    assert [alert["status"] for alert in alerts(topic, B)] == ["raised"]
+    assert [alert["status"] for alert in alerts(topic, A)] == ["raised"]
+    topic.deliver((0, 0))
+    assert [alert["status"] for alert in alerts(topic, A)] == ["raised", "transferred"]
+    assert topic.waiting == []
+
+
+def test_a_survivor_that_is_full_confirms_nothing_and_the_prior_keeps_alert_and_facts() -> None:
+    topic = Topic(1)
+    topic.shards[0] = new_shard(limits=Limits(state_bytes_max=8_000))
+    filler = [measured(Analyte.AST, 20, at(0, 8, minute)) for minute in range(30)]
+    topic.send(*of(B, *filler), *of(A, *REACTION), *merge(A, B, WHEN))
+    topic.settle()
+    assert ("patient_state_full", B) in codes(topic)
+    assert alerts(topic, A)[-1]["status"] == "raised"
+    assert len(topic.state_of(A).facts) == len(REACTION)
+    assert alerts(topic, B, "system")[-1]["status"] == "raised"
+
+
+def test_a_stub_closes_nothing_by_time() -> None:
+    topic = Topic(1)
+    topic.send(*of(A, *REACTION), *merge(A, B, WHEN))
+    assert topic.state_of(A).due is None
+
+
+def test_the_alert_of_the_survivor_names_what_it_continues() -> None:
+    topic = settled(*of(A, *REACTION), *merge(A, B, WHEN))
+    prior, survivor = alerts(topic, A)[-1], alerts(topic, B)[-1]
+    assert survivor["continues"] == [prior["alert_id"]]
+    assert survivor["episode_id"] == prior["episode_id"]
+    assert (survivor["alert_id"] == prior["alert_id"], survivor["cause"]) == (False, "merge")
+    assert prior["transferred_to"] == B
+
+
+def test_a_merge_keeps_the_higher_tier() -> None:
+    higher = [*REACTION, temperature("39", at(15)), present(FindingCode.RASH, at(15))]
+    topic = settled(*of(B, *REACTION), *of(A, *higher), *merge(A, B, WHEN))
+    assert [alert["tier"] for alert in alerts(topic, B)] == ["info", "warning"]
+
+
+def test_a_value_that_waits_for_review_waits_under_the_survivor() -> None:
+    waiting = (dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(5)))
+    topic = settled(*of(A, *waiting), *merge(A, B, WHEN))
+    assert [alert["status"] for alert in alerts(topic, A, "data_review")] == ["raised", "transferred"]
+    (review,) = alerts(topic, B, "data_review")
+    assert (review["status"], len(review["continues"])) == ("raised", 1)
+
+
+def test_an_action_on_the_alert_of_the_prior_reaches_the_one_that_continues_it() -> None:
+    topic = settled(*of(A, *REACTION), *merge(A, B, WHEN))
+    seen = alerts(topic, A)[0]
+    topic.send(
+        AlertActed(
+            patient_id=PatientId(A),
+            action_id=ActionId("act-1"),
+            alert_id=AlertId(seen["alert_id"]),
+            action=ActionKind.ACKNOWLEDGE,
+            reason=None,
+            drugs=(),
+            actor="pharmacist",
+            seen_tier=Tier.INFO,
+            seen_revision=seen["revision"],
+            received_at=at(17),
+        )
+    )
+    topic.settle()
+    assert alerts(topic, B)[-1]["acknowledged"]["by"] == "pharmacist"
+    assert codes(topic) == []
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_chain_ends_in_its_last_survivor_whichever_merge_came_first(shards: int) -> None:
+    orders = ((merge(A, B, WHEN), merge(B, C, WHEN)), (merge(B, C, WHEN), merge(A, B, WHEN)))
+    for first, second in orders:
+        topic = settled(*of(A, *REACTION), *first, *second, shards=shards)
+        assert alerts(topic, C)[-1]["status"] == "raised"
+        assert alerts(topic, A)[-1]["status"] == "transferred"
+        assert topic.state_of(C).lineage.absorbed_ids == {A, B}
+
+
+def test_the_same_merge_again_changes_nothing() -> None:
+    topic = settled(*of(A, *REACTION), *merge(A, B, WHEN))
+    before, state = len(topic.told), topic.state_of(B)
+    topic.send(*merge(A, B, at(17)))
+    assert (len(topic.told), topic.waiting, topic.state_of(B)) == (before, [], state)
+
+
+def test_a_record_is_not_merged_into_itself_back_or_into_another() -> None:
+    assert codes(settled(*merge(A, A, WHEN))) == [("merge_cycle", A)]
+    assert codes(settled(*merge(A, B, WHEN), *merge(B, A, WHEN))) == [("merge_cycle", B)]
+    chain = (*merge(A, B, WHEN), *merge(B, C, WHEN))
+    assert codes(settled(*chain, *merge(C, A, WHEN))) == [("merge_cycle", C)]
+    assert codes(settled(*merge(A, B, WHEN), *merge(A, C, WHEN))) == [("merge_conflict", A)]
+
+
+def test_an_announced_merge_is_enough_to_refuse_the_one_the_other_way_round() -> None:
+    topic = crossing(*merge(A, B, WHEN), absorbed(B, A, WHEN))
+    assert codes(topic) == [("merge_cycle", B)]
+    assert topic.state_of(A).lineage.into == B
+
+
+@pytest.mark.parametrize(
+    "order", [((A, B), (B, C), (C, A)), ((C, A), (A, B), (B, C)), ((B, C), (C, A), (A, B))]
+)
+def test_merges_that_cross_to_a_circle_leave_the_smallest_id_as_survivor(
+    order: tuple[tuple[str, str], ...],
+) -> None:
+    facts = [*of(C, REACTION[0]), *of(B, REACTION[1]), *of(A, REACTION[2])]
+    topic = crossing(*facts, *(absorbed(prior, into, WHEN) for prior, into in order))
+    assert codes(topic) == [("merge_cycle", A)]
+    assert len(topic.state_of(A).facts) == len(REACTION)
+    assert (topic.state_of(B).lineage.into, topic.state_of(C).lineage.into) == (C, A)
+    assert alerts(topic, A)[-1]["status"] in {"raised", "revised"}
+
+
+def test_where_both_records_speak_of_one_fact_an_unmerge_gives_each_its_own_version_back() -> None:
+    ours = eosinophils(1690, at(15))
+    theirs = replace(ours, version=replace(eosinophils(1200, at(15)).version, key=ours.version.key))
+    topic = settled(*of(B, ours), *of(A, theirs), *merge(A, B, WHEN))
+    assert topic.state_of(B).facts[ours.version.key].is_conflicting
+    topic.send(separated(A, B, at(17)))
+    topic.settle()
+    for patient, sent in ((A, theirs), (B, ours)):
+        ((statement, _),) = topic.state_of(patient).facts[ours.version.key].statements
+        assert statement == sent.version.statement
+        assert topic.state_of(patient).lineage.is_empty
+
+
+def test_a_survivor_lets_go_only_when_the_prior_has_its_facts_back() -> None:
+    topic = settled(*of(A, *REACTION), *merge(A, B, WHEN))
+    topic.send(separated(A, B, at(17)))
+    assert alerts(topic, B)[-1]["status"] == "raised"
+    topic.deliver((0, 0))
+    assert (alerts(topic, A)[-1]["status"], alerts(topic, B)[-1]["status"]) == ("raised", "raised")
+    topic.settle()
+    assert alerts(topic, B)[-1]["status"] == "withdrawn"
+
+
+def test_a_record_that_comes_while_facts_go_back_follows_them() -> None:
+    topic = settled(*of(A, *REACTION[:2]), *merge(A, B, WHEN))
+    topic.send(*of(A, REACTION[2]), separated(A, B, at(17)))
+    topic.settle()
+    assert len(topic.state_of(A).facts) == len(REACTION)
+    assert topic.state_of(B).facts == {}
+
+
+def test_what_was_never_merged_cannot_be_separated_and_once_is_enough() -> None:
+    assert codes(settled(separated(A, B, WHEN))) == [("not_merged", B)]
+    topic = settled(*of(A, *REACTION), *merge(A, B, WHEN))
+    topic.send(separated(A, B, at(17)), separated(A, B, at(17)))
+    topic.settle()
+    assert codes(topic) == []
