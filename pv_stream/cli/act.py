@@ -54,6 +54,20 @@ _REFUSED: Final = {
 }
 
 
+LogOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        readable=False,
+        help="The log of events that gave the alert; the action is appended to it. Without it: Kafka.",
+    ),
+]
+NoteOption = Annotated[
+    str | None,
+    typer.Option(help="Free text for yourself: kept in a file that you alone can read, never in the log."),
+]
+
+
 def command(  # noqa: PLR0913 - one parameter for each option of the command
     alert: Annotated[str, typer.Argument(help="The alert's id, or a beginning of it that no other shares.")],
     deed: Annotated[
@@ -66,12 +80,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     culprit: Annotated[
         list[str] | None, typer.Option(help="A suspect drug that a confirm names; may be repeated.")
     ] = None,
-    note: Annotated[
-        str | None,
-        typer.Option(
-            help="Free text for yourself: kept in a file that you alone can read, never in the log."
-        ),
-    ] = None,
+    note: NoteOption = None,
     by: Annotated[
         str | None, typer.Option(help="Who acts; the log gets a pseudonym of it. [your login name]")
     ] = None,
