@@ -5,10 +5,10 @@ import pytest
 from pv_stream.audit.scenario import Case, Scenario
 from pv_stream.audit.scenario_check import check_case, say_differences
 from tests.builders import RULEBOOK
-from tests.scenarios.every_case import CASES, SCENARIOS
+from tests.scenarios.every_case import CASES, SCENARIOS, name_of
 
 
-@pytest.mark.parametrize(("scenario", "case"), CASES)
+@pytest.mark.parametrize(("scenario", "case"), [pytest.param(*pair, id=name_of(*pair)) for pair in CASES])
 def test_a_scenario_gives_the_expected_alerts_and_nothing_else(scenario: Scenario, case: Case) -> None:
     verdict = check_case(scenario, case, RULEBOOK)
 
