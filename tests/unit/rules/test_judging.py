@@ -69,6 +69,8 @@ def test_one_that_is_met_suffices_and_all_must_be_unmet(
 def test_of_many_values_the_first_stands_for_all_that_are_unmet() -> None:
     assert any_value_of([unmet(A), unmet(B)]) == unmet(A)
     assert any_value_of([unmet(A), met(B)]) == met(B)
+    assert any_value_of([unmet(A), NOT_KNOWN]) == NOT_KNOWN
+    assert any_value_of([NOT_KNOWN, unmet(A)]) == NOT_KNOWN
     assert any_value_of([]) == NOT_KNOWN
 
 
