@@ -8,6 +8,7 @@ domain event; decoding that gives the event back.
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -73,6 +74,10 @@ _STATUS_NAMES: Final = {status: status.name.lower() for status in Status}
 _STATUS_OF: Final = {name: status for status, name in _STATUS_NAMES.items()}
 
 
+#: One message says a time several times, and messages of one minute say the same.
+_instant: Final = lru_cache(maxsize=1024)(parse_instant)
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Say why bytes are not an event."""
@@ -109,7 +114,7 @@ def _why(value: bytes) -> DeadLetterCode:
 
 def _to_domain(model: Any) -> Event:
     if isinstance(model, ClockEvent):
-        return ClockTicked(parse_instant(model.instant))
+        return ClockTicked(_instant(model.instant))
     if isinstance(model, ActivationEvent):
         return RulebookActivated(model.engine_version, model.rulebook_digest)
     if isinstance(model, AlertActionEvent):
@@ -138,11 +143,11 @@ def _fact_arrived(model: Any) -> FactArrived:
             order=VersionOrder(
                 source_version=model.source_version,
                 status=status,
-                issued_at=0 if model.issued_at is None else parse_instant(model.issued_at),
+                issued_at=0 if model.issued_at is None else _instant(model.issued_at),
             ),
             statement=Statement(content, _interval(model.effective), model.utc_offset_minutes),
             provenance=Provenance(
-                received_at=parse_instant(model.received_at),
+                received_at=_instant(model.received_at),
                 message_digest=model.source.message_digest,
                 path=model.source.path,
                 format=model.source.format,
@@ -162,7 +167,7 @@ def _alert_acted(model: AlertActionEvent) -> AlertActed:
         actor=model.actor,
         seen_tier=Tier[model.seen_tier.upper()],
         seen_revision=model.seen_revision,
-        received_at=parse_instant(model.received_at),
+        received_at=_instant(model.received_at),
     )
 
 
@@ -255,7 +260,7 @@ def _as_sent(model: AsSentModel | None) -> AsSent | None:
 
 
 def _interval(model: IntervalModel) -> Interval:
-    return Interval(parse_instant(model.earliest), parse_instant(model.latest))
+    return Interval(_instant(model.earliest), _instant(model.latest))
 
 
 def encode_event(event: Event) -> bytes:
