@@ -125,6 +125,14 @@ def test_signs_under_the_drug_given_again_are_no_persistence() -> None:
     assert truth_of("persistence_after_stop", *again, resolved) is UNKNOWN
 
 
+def test_what_is_seen_at_the_very_restart_is_no_answer() -> None:
+    scaling, stopped = present(FindingCode.SCALING, at(35)), stop("imatinib", at(30))
+    sign = (statement("imatinib", at(44)), present(FindingCode.SCALING, at(44)))
+    assert truth_of("persistence_after_stop", scaling, stopped, *sign) is UNKNOWN
+    resolved = (statement("imatinib", at(41)), present(FindingCode.REACTION_RESOLVED, at(41)))
+    assert truth_of("persistence_after_stop", scaling, stopped, *resolved) is UNKNOWN
+
+
 # 3 Fever ----------------------------------------------------------------------------------------------------------
 
 
