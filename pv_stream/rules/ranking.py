@@ -62,7 +62,10 @@ def _culprit(
     suspect: Suspect, position: int, case: SuspectCase, causality: Causality, history: History
 ) -> Culprit:
     course, last, rulebook = suspect.course, history.current.span.last, history.rulebook
-    exposure = exposure_state(course, last.at.earliest, last.utc_offset_minutes, rulebook)
+    # Given again since, as in a desensitisation, it is not stopped.
+    begun = [c for c in history.courses[course.drug] if c.first.earliest <= last.at.earliest]
+    latest = max((course, *begun), key=lambda c: c.index)
+    exposure = exposure_state(latest, last.at.earliest, last.utc_offset_minutes, rulebook)
     product = next(iter(history.products(course)), ())
     return Culprit(
         drug=course.drug,

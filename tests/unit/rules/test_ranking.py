@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from pv_stream.domain.assessment import ExposureState
 from pv_stream.domain.codes import ExposureKind, FindingCode, Route
 from pv_stream.domain.criteria import SuspectReason
 from pv_stream.domain.events import FactArrived
@@ -53,6 +54,15 @@ def test_latency_and_exposure_are_reasons(given: FactArrived, expected: tuple[Su
 def test_a_re_exposure_is_a_reason_even_where_nothing_happened_before() -> None:
     before = (dose("imatinib", at(-40)), stop("imatinib", at(-39)))
     assert reasons(*before, statement("imatinib", at(0)), COUNT) == (R.REEXPOSURE, R.EXPOSURE_ONGOING)
+
+
+def test_a_drug_that_was_stopped_and_given_again_during_the_episode_is_ongoing() -> None:
+    """Case Rep Oncol 2021;14:1548: imatinib was stopped, desensitised and continued."""
+    events = (dose("imatinib", at(0)), COUNT, stop("imatinib", at(21)), temperature("39", at(22)))
+    again = (statement("imatinib", at(23)), temperature("39", at(24)))
+    assert last_culprit(*events, drug="imatinib").exposure is ExposureState.STOPPED
+    assert last_culprit(*events, *again, drug="imatinib").exposure is ExposureState.ONGOING
+    assert last_culprit(*events, *again, drug="imatinib").latency_days == 20
 
 
 def test_a_drug_begun_after_the_onset_says_so() -> None:
