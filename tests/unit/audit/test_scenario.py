@@ -251,6 +251,8 @@ def test_every_action_gives_records_that_the_decoder_takes() -> None:
         "confirms": "{at: day 2, confirms: h, value: 9 /uL}",
         "discards": "{at: day 2, discards: h}",
         "activates": "{at: day 2, activates: other}",
+        "merges": "{at: day 2, merges: other, into: third}",
+        "separates": "{at: day 2, separates: other, from: third}",
         "clock": "{clock: day 2}",
         "raw": "{at: day 2, raw: x}",
         "temperature": "{at: day 2, temperature: 38.5 °C}",
