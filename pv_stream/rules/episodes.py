@@ -101,25 +101,52 @@ def find_spans(
     rulebook: Rulebook,
     alerts: Callable[[Span], bool],
 ) -> list[Span]:
-    """Cut a timeline into the spans of its episodes, in order of time."""
-    spans: list[Span] = []
+    """Cut a timeline into the spans of its episodes, in order of time.
+
+    A flare is an episode of its own only where it alerts by itself: what is less belongs to the one before it.
+    """
+    pieces: list[_Piece] = []
     current: list[Evidence] = []
     start: Instant | None = None
+    is_flare = False
     for evidence in positive_evidence(timeline, rulebook):
         if current:
             if _is_falling_after_resolution(evidence, current, timeline, courses, rulebook):
                 continue
-            is_flare = _is_flare(evidence, current, timeline, treatments, rulebook) and alerts(
-                _span(current, timeline, start, evidence.at.earliest)
+            anew = _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts)
+            span = _span(current, timeline, start, evidence.at.earliest)
+            flares = (
+                not anew and _is_flare(evidence, current, timeline, treatments, rulebook) and alerts(span)
             )
-            if is_flare or _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts):
-                spans.append(_span(current, timeline, start, evidence.at.earliest))
+            if anew or flares:
+                _add(pieces, _Piece(current, start), is_own=not is_flare or alerts(span))
                 start = Instant(current[-1].at.earliest + 1)
-                current = []
+                current, is_flare = [], flares
         current.append(evidence)
     if current:
-        spans.append(_span(current, timeline, start, None))
-    return spans
+        is_own = not is_flare or alerts(_span(current, timeline, start, None))
+        _add(pieces, _Piece(current, start), is_own=is_own)
+    ends = [*(piece.evidence[0].at.earliest for piece in pieces[1:]), None]
+    return [
+        _span(piece.evidence, timeline, piece.start, end) for piece, end in zip(pieces, ends, strict=False)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Hold the evidence of a span in the making, and where its part of the timeline begins at the earliest."""
+
+    evidence: list[Evidence]
+    start: Instant | None
+
+
+def _add(pieces: list[_Piece], piece: _Piece, *, is_own: bool) -> None:
+    """Add a piece, or its evidence to the one before it."""
+    if is_own:
+        pieces.append(piece)
+    else:
+        before = pieces.pop()
+        pieces.append(_Piece([*before.evidence, *piece.evidence], before.start))
 
 
 def positive_evidence(timeline: Timeline, rulebook: Rulebook) -> list[Evidence]:
