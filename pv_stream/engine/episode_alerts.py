@@ -315,7 +315,7 @@ def _withdraw(  # noqa: PLR0913 - what is withdrawn, to what, and what it would 
     if lines:
         line = _next_line(old, AlertStatus.WITHDRAWN, max(line.tier for line in lines), occasion, inherited)
         new = replace(new, alert=line)
-        reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.WITHDRAWN
+        reason = reasons.WITHDRAWN_BY.get(occasion.cause, reasons.WITHDRAWN)
         outputs.append(telling.episode_alert(occasion, new, line, reason))
         new = _withdraw_recurrence(new, occasion, outputs)
     return _tell_case(new, occasion, outputs)

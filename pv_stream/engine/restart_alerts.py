@@ -88,7 +88,7 @@ def _tell_known_restart(
 
 def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
     line = old.alert.revised(AlertStatus.WITHDRAWN, old.alert.tier)
-    reason = reasons.NOT_BY_THIS_RULEBOOK if occasion.is_rulebook else reasons.NO_RESTART
+    reason = reasons.WITHDRAWN_BY.get(occasion.cause, reasons.NO_RESTART)
     outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reason))
     return replace(old, alert=line)
 

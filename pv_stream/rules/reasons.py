@@ -17,6 +17,7 @@ from pv_stream.domain.assessment import (
     ReviewAssessment,
 )
 from pv_stream.domain.codes import DeadLetterCode, HoldCode
+from pv_stream.domain.outputs import Cause
 
 _RECURRENCE: Final = {
     RecurrenceClass.RECHALLENGE: "recurrence by rechallenge",
@@ -150,7 +151,12 @@ WITHDRAWN: Final = (
     "What this alert rested on was corrected or taken back, or late facts show that it was not so."
 )
 SUPERSEDED: Final = "A late fact joined this episode with another, which goes on."
+NOT_IN_THIS_RECORD: Final = (
+    "Patient records were merged or separated: what this record has now shows that it was not so."
+)
 NOT_BY_THIS_RULEBOOK: Final = "Under the rulebook that is now in force this is no alert."
+#: Why an alert is withdrawn, by causes that are no fact of the patient.
+WITHDRAWN_BY: Final = {Cause.RULEBOOK: NOT_BY_THIS_RULEBOOK, Cause.MERGE: NOT_IN_THIS_RECORD}
 JOINED_BY_THIS_RULEBOOK: Final = (
     "Under the rulebook that is now in force this episode and another are one, which goes on."
 )

@@ -3,17 +3,22 @@
 from pathlib import Path
 
 from pv_stream.audit.clock import ClockMode
+from pv_stream.audit.explain import alerts_of_log, explain
 from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import replay
 from pv_stream.codec.events import encode_event
 from pv_stream.shard.fold import OutputStream
 from tests.builders import at, dose, eosinophils, with_patient
-from tests.merging import Topic, merge, separated
+from tests.merging import PatientEvent, Topic, merge, separated
 from tests.unit.audit.logs import envelope, header, plan_of, values, write_lines
 
 A, B = "patient-a", "patient-b"
 REACTION = (dose("imatinib", at(0)), dose("imatinib", at(7)), eosinophils(1690, at(15)))
-FEED = (*(with_patient(sent, A) for sent in REACTION), *merge(A, B, at(16)), separated(A, B, at(18)))
+FEED: tuple[PatientEvent, ...] = (
+    *(with_patient(sent, A) for sent in REACTION),
+    *merge(A, B, at(16)),
+    separated(A, B, at(18)),
+)
 
 
 def _recorded(shards: int) -> Topic:
@@ -64,3 +69,13 @@ def test_a_file_of_events_in_which_a_transfer_stands_is_a_recorded_log(tmp_path:
     assert manifest["transfers"]["mode"] == "log"
     alerts = [out.value for out in topic.outputs[0] if out.stream is OutputStream.ALERTS]
     assert (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines() == alerts
+
+
+def test_an_alert_of_the_survivor_is_explained_by_the_facts_of_the_prior(tmp_path: Path) -> None:
+    plan = plan_of(write_lines(tmp_path / "log", [encode_event(sent) for sent in FEED[:5]]))
+    alerts = {patient: alert_id for alert_id, patient in alerts_of_log(plan).items()}
+    explanation = explain(plan, alerts[B], B)
+    assert explanation.alert["continues"] == [alerts[A]]
+    (count,) = next(item.facts for item in explanation.items if item.item == "eosinophils")
+    assert count.used == "1690 /µL"
+    assert [value["status"] for value in explain(plan, alerts[A], A).revisions] == ["raised", "transferred"]

@@ -63,7 +63,7 @@ class _Run:
 
 def test_a_transfer_goes_to_the_shard_of_its_patient_in_the_same_transaction() -> None:
     sink, producer = TransactionalSink(shard=SHARD, settings=Settings()), _Producer()
-    sink._producer = producer  # type: ignore[assignment]
+    sink._producer = producer
     asyncio.run(sink.commit(_Run(), Checkpoint(18, PARTITIONS, 1)))
     assert producer.steps == ["begin", "commit"]
     assert producer.written["pv.dress.alerts.v1", SHARD] == [b"al_1"]
