@@ -31,7 +31,8 @@ class Command:
 
 COMMANDS: Final = {
     "demo": Command(
-        "pv_stream.cli.demo", "Show published cases and a synthetic ward through the engine, without a broker."
+        "pv_stream.cli.demo",
+        "Show published cases and a synthetic ward through the engine, without a broker.",
     ),
     "ingest": Command(
         "pv_stream.cli.ingest", "Turn HL7v2, FHIR R4 or canonical files into canonical events."
