@@ -53,7 +53,9 @@ class AlertLine:
     tier: Tier
     continues: tuple[AlertId, ...] = ()
 
-    def revised(self, status: AlertStatus, tier: Tier, inherited: "tuple[AlertLine, ...]" = ()) -> "AlertLine":
+    def revised(
+        self, status: AlertStatus, tier: Tier, inherited: "tuple[AlertLine, ...]" = ()
+    ) -> "AlertLine":
         """Return the line of the next revision; it continues the inherited ones from now on."""
         continued = (alert_id for line in inherited for alert_id in (line.alert_id, *line.continues))
         every = tuple(dict.fromkeys((*self.continues, *continued)))
