@@ -73,7 +73,9 @@ class Ledger:
         if alert["status"] == "closed" and alert["kind"] == "suspected_dress":
             by_time = alert["closing"] in {"resolved", "lost_to_observation"}
             assert by_time or alert["closing"] == "refuted"
-            assert (alert["cause"] == "clock") == by_time or alert["continues"], "only time or a person closes"
+            assert (alert["cause"] == "clock") == by_time or alert["continues"], (
+                "only time or a person closes"
+            )
         if alert["status"] == "transferred":
             on = [other for other in self.alerts.values() if alert["alert_id"] in other["continues"]]
             assert on, "an alert ends only when another continues it"

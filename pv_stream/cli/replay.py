@@ -70,7 +70,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     if as_json:
         typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
     _summarise(manifest, out)
-    _point_on(out, ["--log", str(source), "--out", str(out), *_options(manifest, rulebook, carry or [], shards)])
+    _point_on(
+        out, ["--log", str(source), "--out", str(out), *_options(manifest, rulebook, carry or [], shards)]
+    )
     if _nothing_was_read(manifest):
         stderr().print(
             f"No line of {escape(str(source))} is a canonical event. If it is a feed, `{program()} ingest` it first."

@@ -7,7 +7,7 @@ with the rash improved, in days from the start of the treatment. Whether an epis
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from pv_stream.domain.assessment import NOT_TREATED, Treated, TreatmentGiven
@@ -17,7 +17,7 @@ from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant, local_day
 from pv_stream.rules.episodes import Span
 from pv_stream.rules.items import is_below
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.timeline import SKIN, Dated, Timeline, reading_of
+from pv_stream.rules.timeline import EXACT, SKIN, Dated, Timeline, reading_of
 from pv_stream.rules.treatments import TreatmentCourse, TreatmentCourses, ended_at
 
 _HUNDREDTH: Final = Decimal("0.01")
@@ -74,7 +74,7 @@ def _given(
         started=course.started,
         ended=ended,
         days=None if ended is None else local_day(ended, offset) - started_on + 1,
-        dose_mg_per_kg=max(doses).quantize(_HUNDREDTH) if doses else None,
+        dose_mg_per_kg=max(doses).quantize(_HUNDREDTH, ROUND_HALF_EVEN, EXACT) if doses else None,
         prior_steroid=prior_steroid,
         days_to_clinical_resolution=(
             None

@@ -48,9 +48,7 @@ class Worklist:
 
 def notifies(alert: Alert) -> bool:
     """Tell whether a record may call somebody: not one from a backfill, nor one that somebody has taken note of."""
-    return (
-        alert["status"] in _OPEN and alert["timeliness"] != "retrospective" and not is_acknowledged(alert)
-    )
+    return alert["status"] in _OPEN and alert["timeliness"] != "retrospective" and not is_acknowledged(alert)
 
 
 def is_acknowledged(alert: Alert) -> bool:

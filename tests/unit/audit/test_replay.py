@@ -80,7 +80,7 @@ def test_the_manifest_says_what_was_read_with_what_and_what_came(tmp_path: Path)
     assert manifest["what_if"] is False
     assert manifest["rulebooks"] == [{"version": RULEBOOK.version, "digest": RULEBOOK.digest}]
     assert manifest["counts"]["alerts"]["by_kind_and_tier"] == {
-        "culprit_restart": {"warning": 1},
+        "culprit_restart": {"critical": 1, "warning": 1},
         "suspected_dress": {"critical": 1},
     }
     assert manifest["counts"]["recurrences"]["by_class"] == {"rechallenge": 1}
@@ -205,7 +205,9 @@ def test_outputs_of_an_archive_stand_by_shard_whatever_the_order_of_the_file(tmp
     manifest = replay(plan_of(write_lines(tmp_path / "archive", lines)), tmp_path / "out")
 
     told = [value["patient_id"] for value in values(tmp_path / "out" / "alerts.jsonl")]
-    assert told == [patients[0]] * 2 + [patients[1]] * 2
+    half = len(told) // 2
+    assert half > 1
+    assert told == [patients[0]] * half + [patients[1]] * half
     assert manifest["input"]["shards"] == 2
 
 

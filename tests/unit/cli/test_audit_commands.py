@@ -121,17 +121,18 @@ def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -
     replayed = pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
     assert replayed.returncode == 0
     alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
-    alert_id = next(alert["alert_id"] for alert in alerts if alert["kind"] == "suspected_dress")
+    *_, alert_id = (alert["alert_id"] for alert in alerts if alert["kind"] == "suspected_dress")
 
     said = pv_stream("explain", alert_id[:12], "--log", str(log), "--out", "out", cwd=tmp_path, COLUMNS="100")
 
     assert said.returncode == 0, said.stderr
     for words in (
-        "CRITICAL - suspected DRESS - raised",
+        "CRITICAL - suspected DRESS - revised",
         str(PATIENT),
         "rechallenge",
-        "imatinib (RxNorm 282388)",
-        "RegiSCAR 0 (no case)",
+        "(RxNorm 282388)",
+        "RegiSCAR 1 (no case)",
+        "controlled under treatment, not resolved",
         "J-SCAR/DIHS: 1 met, 0 unmet, 6 unknown; category not determined",
         "Bocquet 1996: unknown",
         "Causality of imatinib: Naranjo 8 (probable), WHO-UMC probable",

@@ -85,7 +85,9 @@ def test_stopping_ends_with_one_line_that_says_how(
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        pytest.param(ActivationRefused("the log asks for rulebook x"), 6, id="a rulebook that is not carried"),
+        pytest.param(
+            ActivationRefused("the log asks for rulebook x"), 6, id="a rulebook that is not carried"
+        ),
         pytest.param(EnvironmentBroken("fenced"), 5, id="broken"),
         pytest.param(RuntimeError("a fault"), 70, id="a fault of ours"),
     ],
