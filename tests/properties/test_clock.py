@@ -12,6 +12,7 @@ from pv_stream.domain.outputs import Alert, AlertKind, AlertStatus, Cause
 from pv_stream.domain.published import EpisodeState, PatientState
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant, exactly, parse_instant
 from pv_stream.engine.advance import advance
+from pv_stream.engine.follow_up_alerts import follow_up_due_at
 from pv_stream.shard.fold import ShardFold
 from tests.builders import RULEBOOK
 from tests.properties.strategies import logs, shuffled_stories, unhurried
@@ -29,6 +30,12 @@ def _closings(state: PatientState) -> dict[str, Instant]:
         for episode in state.published.episodes
         if episode.state is EpisodeState.OPEN and episode.alert is not None
     }
+
+
+def _follow_ups(state: PatientState) -> list[Instant]:
+    """Return when each follow-up that was not asked for yet falls due."""
+    asked = (follow_up_due_at(episode) for episode in state.published.episodes)
+    return [at for at in asked if at is not None]
 
 
 @unhurried
@@ -79,12 +86,15 @@ def test_a_clock_record_fires_all_that_is_due_in_order_of_instant_and_patient(lo
         outputs = alerts(fold([record], shard))
         assert list(dict.fromkeys(alert["patient_id"] for alert in outputs)) == order
         for patient in _patients(log):
-            assert all(at > sent.instant for at in _closings(shard.state_of(patient)).values())
+            state = shard.state_of(patient)
+            assert all(at > sent.instant for at in (*_closings(state).values(), *_follow_ups(state)))
 
 
 def _due_in_order(shard: ShardFold, log: list[Event], now: Instant) -> list[PatientId]:
+    states = {patient: shard.state_of(patient) for patient in _patients(log)}
     firsts = {
-        patient: min(_closings(shard.state_of(patient)).values(), default=None) for patient in _patients(log)
+        patient: min((*_closings(state).values(), *_follow_ups(state)), default=None)
+        for patient, state in states.items()
     }
     return [p for _, p in sorted((at, p) for p, at in firsts.items() if at is not None and at <= now)]
 
@@ -111,7 +121,8 @@ def test_what_fell_due_since_a_patient_was_last_heard_of_fires_before_what_the_n
             key=lambda closing: closing[0],
         )
         fired = [a for a in outputs if a["cause"] == Cause.CLOCK]
-        assert sorted((parse_instant(a["as_of"]), a["alert_id"]) for a in fired) == due
+        closed = [a for a in fired if a["kind"] == AlertKind.SUSPECTED_DRESS]
+        assert sorted((parse_instant(a["as_of"]), a["alert_id"]) for a in closed) == due
         assert [a["as_of"] for a in fired] == sorted(a["as_of"] for a in fired)
         assert outputs[: len(fired)] == fired
 

@@ -130,7 +130,7 @@ def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -
         "CRITICAL - suspected DRESS - revised",
         str(PATIENT),
         "rechallenge",
-        "(RxNorm 282388)",
+        "282388)",
         "RegiSCAR 1 (no case)",
         "controlled under treatment, not resolved",
         "J-SCAR/DIHS: 1 met, 0 unmet, 6 unknown; category not determined",
