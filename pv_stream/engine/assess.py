@@ -22,7 +22,7 @@ from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.appraisal import appraise
-from pv_stream.rules.baselines import eosinophil_baseline, with_liver_baselines
+from pv_stream.rules.baselines import eosinophil_baseline, with_organ_baselines
 from pv_stream.rules.clinical_resolution import find_treated
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.culprits import blame, with_named, with_partners
@@ -35,7 +35,7 @@ from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.suspects import Suspect, find_suspects
-from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_reported
+from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_relapse, judge_reported
 from pv_stream.rules.timeline import EosinophilCount, Reading, Timeline, build_timeline
 from pv_stream.rules.treatments import TreatmentCourses, build_treatments
 from pv_stream.rules.unwatched import exposure_flags
@@ -53,7 +53,7 @@ def assess(
     rulebook = watching(_named(timeline, verdicts, rulebook), rulebook)
     courses = build_courses(timeline.exposures, rulebook)
     treatments = build_treatments(timeline, rulebook)
-    timeline = with_masking(with_liver_baselines(timeline, courses, rulebook), courses, treatments, rulebook)
+    timeline = with_masking(with_organ_baselines(timeline, courses, rulebook), courses, treatments, rulebook)
     spans = find_spans(
         timeline,
         courses,
@@ -64,6 +64,8 @@ def assess(
     drafts: list[Draft] = []
     for span in spans:
         draft = _judged(_draft(span, timeline, courses, drafts, rulebook), verdicts)
+        if draft.tier is None and not draft.suspects:
+            draft = _as_relapse(draft, relate(drafts, timeline, treatments, rulebook), rulebook)
         if _is_kept(draft):
             drafts.append(_with_partners(draft, rulebook))
     related = relate(drafts, timeline, treatments, rulebook)
@@ -126,6 +128,14 @@ def _draft(
         verdict,
         None if verdict.row is None else verdict.row.tier,
     )
+
+
+def _as_relapse(draft: Draft, earlier: Sequence[Draft], rulebook: Rulebook) -> Draft:
+    """Return a draft that no drug explains as a relapse, where an established episode came before."""
+    if draft.is_refuted or not any(before.established_by is not None for before in earlier):
+        return draft
+    verdict = judge_relapse(draft.span.evidence, draft.score, rulebook)
+    return replace(draft, verdict=verdict, tier=None if verdict.row is None else verdict.row.tier)
 
 
 def _baselines(

@@ -1,7 +1,7 @@
 """Baselines: what was abnormal before a drug was begun, and so says less about the drug.
 
 A high eosinophil count before the course (imatinib treats hypereosinophilic syndrome; parasites, atopy) keeps counts
-alone at info until they double. A liver value that was raised before the course must double to be a sign. What was
+alone at info until they double. An organ value that was raised before the course must double to be a sign. What was
 measured in an earlier episode or in the window of a watched drug may itself be the reaction: it is no baseline.
 """
 
@@ -14,8 +14,6 @@ from pv_stream.rules.courses import Course, window_position
 from pv_stream.rules.episodes import Courses, Span
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.timeline import EXACT, EosinophilCount, Sign, SignKind, Timeline
-
-LIVER = "liver"
 
 
 def eosinophil_baseline(
@@ -46,19 +44,19 @@ def has_multiplied(counts: Iterable[EosinophilCount], baseline: Decimal, ruleboo
     return any(count.alert is not None and count.alert.low >= least for count in counts)
 
 
-def with_liver_baselines(timeline: Timeline, courses: Courses, rulebook: Rulebook) -> Timeline:
-    """Return the timeline in which a raised ALT is a sign only where it is not what it was before the drug.
+def with_organ_baselines(timeline: Timeline, courses: Courses, rulebook: Rulebook) -> Timeline:
+    """Return the timeline in which a raised organ value is a sign only where it is not what it was before the drug.
 
     A value in the windows of several courses is a sign when it is one for any of them.
     """
-    values = [sign for sign in timeline.signs if _is_liver_value(sign)]
+    values = [sign for sign in timeline.signs if _is_organ_value(sign)]
     raised_before = _raised_before(values, courses, rulebook)
     if not raised_before:
         return timeline
     factor = rulebook.parameters.organ_baseline_factor.value
     signs = tuple(
         replace(sign, positive=False)
-        if _is_liver_value(sign)
+        if _is_organ_value(sign)
         and sign.positive
         and _is_as_before(sign, raised_before, courses, factor, rulebook)
         else sign
@@ -67,42 +65,40 @@ def with_liver_baselines(timeline: Timeline, courses: Courses, rulebook: Ruleboo
     return replace(timeline, signs=signs)
 
 
-def _is_liver_value(sign: Sign) -> bool:
-    return sign.kind is SignKind.ORGAN and sign.organ == LIVER and sign.value is not None
+def _is_organ_value(sign: Sign) -> bool:
+    return sign.kind is SignKind.ORGAN and sign.value is not None
 
 
-_CourseId = tuple[str, int]
+#: A value's name, with the drug and the number of a course.
+_Baseline = tuple[str, str, int]
 
 
 def _raised_before(
     values: Sequence[Sign], courses: Courses, rulebook: Rulebook
-) -> Mapping[_CourseId, Decimal]:
-    """Return the raised values that were the last before their courses."""
+) -> Mapping[_Baseline, Decimal]:
+    """Return the raised values that were the last of their kind before their courses."""
     days = rulebook.parameters.organ_baseline_days.value
-    raised: dict[_CourseId, Decimal] = {}
-    for drug in courses:
-        for course in courses[drug]:
-            for sign in reversed(values):
-                if not _is_before(sign.at, sign.utc_offset_minutes, course, days):
-                    continue
-                if _is_in_window(sign.at, sign.utc_offset_minutes, courses, rulebook):
-                    continue
-                if sign.positive and sign.value is not None:
-                    raised[drug, course.index] = sign.value
-                break
-    return raised
+    last: dict[_Baseline, Sign] = {}
+    for sign in values:
+        if _is_in_window(sign.at, sign.utc_offset_minutes, courses, rulebook):
+            continue
+        for drug in courses:
+            for course in courses[drug]:
+                if _is_before(sign.at, sign.utc_offset_minutes, course, days):
+                    last[sign.label, drug, course.index] = sign
+    return {key: sign.value for key, sign in last.items() if sign.positive and sign.value is not None}
 
 
 def _is_as_before(
     sign: Sign,
-    raised_before: Mapping[_CourseId, Decimal],
+    raised_before: Mapping[_Baseline, Decimal],
     courses: Courses,
     factor: Decimal,
     rulebook: Rulebook,
 ) -> bool:
     assert sign.value is not None
     windows = [
-        (drug, course.index)
+        (sign.label, drug, course.index)
         for drug in courses
         for course in courses[drug]
         if window_position(course, sign.at, sign.utc_offset_minutes, rulebook) is not None

@@ -107,11 +107,13 @@ def find_spans(
     """
     pieces: list[_Piece] = []
     current: list[Evidence] = []
+    fallen: list[Evidence] = []
     start: Instant | None = None
     is_flare = False
     for evidence in positive_evidence(timeline, rulebook):
         if current:
-            if _is_falling_after_resolution(evidence, current, timeline, courses, rulebook):
+            if _is_falling_after_resolution(evidence, current, fallen, timeline, courses, rulebook):
+                fallen.append(evidence)
                 continue
             anew = _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts)
             span = _span(current, timeline, start, evidence.at.earliest)
@@ -121,7 +123,7 @@ def find_spans(
             if anew or flares:
                 _add(pieces, _Piece(current, start), is_own=not is_flare or alerts(span))
                 start = Instant(current[-1].at.earliest + 1)
-                current, is_flare = [], flares
+                current, fallen, is_flare = [], [], flares
         current.append(evidence)
     if current:
         is_own = not is_flare or alerts(_span(current, timeline, start, None))
@@ -194,13 +196,18 @@ def between(timeline: Timeline, start: Instant | None, end: Instant | None) -> T
     )
 
 
-def _is_falling_after_resolution(
-    evidence: Evidence, current: list[Evidence], timeline: Timeline, courses: Courses, rulebook: Rulebook
+def _is_falling_after_resolution(  # noqa: PLR0913 - the walk's state, as below
+    evidence: Evidence,
+    current: list[Evidence],
+    fallen: list[Evidence],
+    timeline: Timeline,
+    courses: Courses,
+    rulebook: Rulebook,
 ) -> bool:
     """Tell whether a value after a documented resolution is only on its way down: not worsening, not persistence.
 
-    Only for `disease_free_days`, and never a fever, which is new each time. What was normal meanwhile has risen
-    again, and what is seen under a drug begun since is news.
+    Only for `disease_free_days`, and never a fever, which is new each time. What was normal or lower meanwhile has
+    risen again, and what is seen under a drug begun since is news. `fallen` is what fell already.
     """
     last = current[-1]
     resolved_at = _documented_resolution(timeline, last.at.earliest, evidence.at.earliest)
@@ -210,7 +217,8 @@ def _is_falling_after_resolution(
     if _days_between(resolved_at, last.utc_offset_minutes, evidence) >= free_days:
         return False
     value = _value(evidence)
-    before = next((_value(e) for e in reversed(current) if _measure(e) == _measure(evidence)), None)
+    said = reversed([*current, *fallen])
+    before = next((_value(e) for e in said if _measure(e) == _measure(evidence)), None)
     if value is None or before is None or value > before:
         return False
     return not (

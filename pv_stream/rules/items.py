@@ -31,6 +31,7 @@ _FEATURES: Final = (
     FindingCode.PURPURA,
     FindingCode.SCALING,
 )
+_ERUPTIONS: Final = (FindingCode.RASH, FindingCode.MACULOPAPULAR_RASH)
 EXCLUSION_TESTS: Final = (
     FindingCode.ANA,
     FindingCode.BLOOD_CULTURE,
@@ -128,8 +129,9 @@ def _nodes(findings: _Findings, parameters: Parameters) -> Documented:
     for key, verdict in verdicts:
         if verdict == YES:
             return known(YES, key)
-    if any(verdict is None for _, verdict in verdicts):
-        return unknown(regiscar.NODES, verdicts[0][0])
+    if any(verdict is None for _, verdict in verdicts) or len(verdicts) > 1:
+        # Several findings of one site each may be several sites.
+        return unknown(regiscar.NODES, *(key for key, _ in verdicts[:1]))
     settled = [*(key for key, _ in verdicts), *(key for key, _ in documented.absent)]
     return known(NO, settled[0]) if settled else unknown(regiscar.NODES)
 
@@ -147,19 +149,20 @@ def _qualifies(finding: Finding, parameters: Parameters) -> str | None:
 
 def _rash_extent(findings: _Findings, parameters: Parameters) -> Documented:
     """Settle the extent only where it was stated: a rash called generalised is not "more than 50 %"."""
-    rash = findings.get(FindingCode.RASH, _NOTHING)
+    absent = findings.get(FindingCode.RASH, _NOTHING).absent
+    present = [found for code in _ERUPTIONS for found in findings.get(code, _NOTHING).present]
     stated = [
         (key, finding.body_surface_percent)
-        for key, finding in rash.present
+        for key, finding in present
         if finding.body_surface_percent is not None
     ]
     for key, percent in stated:
         if percent > parameters.rash_extent_percent.value:
             return known(YES, key)
-    if stated and len(stated) == len(rash.present):
+    if stated and len(stated) == len(present):
         return known(NO, stated[0][0])
-    if rash.absent and not rash.present:
-        return known(NO, rash.absent[0][0])
+    if absent and not present:
+        return known(NO, absent[0][0])
     return unknown(regiscar.RASH_EXTENT)
 
 

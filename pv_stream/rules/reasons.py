@@ -47,7 +47,7 @@ _FLAGS: Final = {
 }
 _CLOSING: Final = {
     Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
-    Closing.LOST_TO_OBSERVATION: "No data on this patient any more: lost to observation, which is not resolved.",
+    Closing.LOST_TO_OBSERVATION: "No measurement or finding any more: lost to observation, which is not resolved.",
     Closing.REFUTED: "A clinician decided that this is not DRESS.",
 }
 _HELD: Final = {

@@ -60,6 +60,11 @@ class Draft:
         return self.tier is not None and not self.is_refuted
 
     @property
+    def is_as_before(self) -> bool:
+        """Tell whether the episode is no more than the eosinophilia that the patient had before the drug."""
+        return self.verdict.preexisting and self.tier is Tier.INFO
+
+    @property
     def suspects(self) -> tuple[Suspect, ...]:
         """Return the drugs that the facts blame."""
         return self.blamed.suspects
@@ -81,10 +86,10 @@ def relate(
     related: list[Draft] = []
     for draft in drafts:
         related.append(_established_alone(draft, rulebook))
-        if not draft.alerts:
+        if not draft.alerts or draft.is_as_before:
             continue
         current = len(related) - 1
-        predecessors = [i for i in range(current) if not related[i].is_refuted]
+        predecessors = [i for i in range(current) if not (related[i].is_refuted or related[i].is_as_before)]
         rechallenged = [i for i in predecessors if related[i].blamed.is_met_again_in(draft.blamed)]
         for index in rechallenged:
             related[index] = _established(related[index], EstablishedBy.RECHALLENGE)

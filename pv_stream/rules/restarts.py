@@ -115,11 +115,14 @@ def _partner(draft: Draft) -> tuple[Relation, Tier] | None:
 
 
 def _has_reacted(course: Course, prior: Draft, drafts: Sequence[Draft], rulebook: Rulebook) -> bool:
-    """Tell whether another episode began in the window of the course; one that goes on is not a reaction to it."""
+    """Tell whether another episode began in the window of the course; one that goes on is not a reaction to it.
+
+    A skin reaction that alerts nobody does not stand in for the warning.
+    """
     return any(
         evidence.at.earliest >= course.first.earliest
         and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
         for draft in drafts
-        if draft is not prior and draft.span.opening.at.earliest >= course.first.earliest
+        if draft is not prior and draft.alerts and draft.span.opening.at.earliest >= course.first.earliest
         for evidence in draft.span.evidence
     )

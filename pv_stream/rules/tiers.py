@@ -12,6 +12,7 @@ from typing import Final
 from pv_stream.domain.assessment import Score, Tier
 from pv_stream.domain.facts import Report
 from pv_stream.rules.baselines import has_multiplied
+from pv_stream.rules.episodes import Evidence
 from pv_stream.rules.items import is_positive
 from pv_stream.rules.rulebook import Parameters, Rulebook
 from pv_stream.rules.suspects import Suspect
@@ -102,7 +103,7 @@ Baselines = Mapping[str, Decimal]
 def judge(suspects: tuple[Suspect, ...], score: Score, baselines: Baselines, rulebook: Rulebook) -> Verdict:
     """Return the highest row that any suspect reaches; among equals the most suspect drug.
 
-    Without a suspect only the row for no watched drug can hold.
+    Without a suspect only the row for no watched drug can hold; but see `judge_relapse`.
     """
     if not suspects:
         enough = WITHOUT_WATCHED_DRUG.holds(Situation(score.total.current), rulebook.parameters)
@@ -110,7 +111,9 @@ def judge(suspects: tuple[Suspect, ...], score: Score, baselines: Baselines, rul
     best: tuple[int, Row, Suspect, Situation] | None = None
     skin = False
     for suspect in suspects:
-        situation = situation_of(suspect, score, baselines.get(suspect.course.drug), rulebook)
+        threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
+        baseline = baselines.get(suspect.course.drug)
+        situation = situation_of(suspect.evidence, threshold, score, baseline, rulebook)
         skin = skin or situation.skin
         for index, row in enumerate(ROWS):
             if row.holds(situation, rulebook.parameters):
@@ -122,11 +125,23 @@ def judge(suspects: tuple[Suspect, ...], score: Score, baselines: Baselines, rul
     return Verdict(best[1], best[2], skin, best[3].preexisting)
 
 
-def situation_of(suspect: Suspect, score: Score, baseline: Decimal | None, rulebook: Rulebook) -> Situation:
-    """Return what is known within the window of one suspect; `baseline` is the count before its course."""
-    threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
-    counts = [e.source for e in suspect.evidence if isinstance(e.source, EosinophilCount)]
-    signs = [e.source for e in suspect.evidence if isinstance(e.source, Sign)]
+def judge_relapse(evidence: Sequence[Evidence], score: Score, rulebook: Rulebook) -> Verdict:
+    """Return the row of a reaction without a suspect in a patient who had an established one.
+
+    It needs no drug to be a recurrence, but a row of warning or above: a count alone is not a reaction.
+    """
+    threshold = rulebook.defaults.threshold_per_ul.value
+    situation = situation_of(evidence, threshold, score, None, rulebook)
+    rows = (row for row in ROWS if row.tier >= Tier.WARNING and row.holds(situation, rulebook.parameters))
+    return Verdict(next(rows, None), None, has_skin=False)
+
+
+def situation_of(
+    evidence: Sequence[Evidence], threshold: int, score: Score, baseline: Decimal | None, rulebook: Rulebook
+) -> Situation:
+    """Return what evidence says, such as that in the window of one suspect; `baseline` is the count before it."""
+    counts = [e.source for e in evidence if isinstance(e.source, EosinophilCount)]
+    signs = [e.source for e in evidence if isinstance(e.source, Sign)]
     kinds = {sign.kind for sign in signs}
     preexisting = baseline is not None and baseline >= threshold
     return Situation(
