@@ -253,6 +253,7 @@ class SeparatedEvent(_MergeEvent):
 
     type: Literal["identity.separated"]
     prior: Identifier
+    path: list[Identifier] = Field(default=[], max_length=256)
 
 
 class MergedPairModel(_Model):

@@ -51,7 +51,8 @@ def read_identity(model: Any, facts: tuple[FactArrived, ...], action: AlertActed
         case AbsorbsEvent():
             return Absorbs(patient_id, PatientId(model.prior), _provenance(model))
         case SeparatedEvent():
-            return Separated(patient_id, PatientId(model.prior), _provenance(model))
+            path = tuple(map(PatientId, model.path))
+            return Separated(patient_id, PatientId(model.prior), _provenance(model), path)
         case ReceivedEvent():
             return Received(patient_id, PatientId(model.taker), model.kind, parse_instant(model.received_at))
         case _:
@@ -97,7 +98,8 @@ def identity_value(event: IdentityEvent, facts: Sequence[object], action: object
         case Absorbs():
             return value | {"type": "identity.absorbs", "prior": event.prior} | _source(event.provenance)
         case Separated():
-            return value | {"type": "identity.separated", "prior": event.prior} | _source(event.provenance)
+            said = {"type": "identity.separated", "prior": event.prior, "path": event.path}
+            return value | said | _source(event.provenance)
         case Received():
             return value | {"type": "identity.received", "taker": event.taker, "kind": event.kind}
         case Transferred():

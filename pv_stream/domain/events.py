@@ -79,11 +79,15 @@ class Absorbs:
 
 @dataclass(frozen=True, slots=True)
 class Separated:
-    """Say to a survivor that a merge was a mistake: it gives back what came from the prior."""
+    """Say to a survivor that a merge was a mistake: it gives back what came from the prior.
+
+    `path` are the records that passed it on, since they had themselves been merged into another.
+    """
 
     patient_id: PatientId
     prior: PatientId
     provenance: Provenance
+    path: tuple[PatientId, ...] = ()
 
     @property
     def received_at(self) -> Instant:

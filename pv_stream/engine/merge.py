@@ -302,7 +302,10 @@ def _separated(state: PatientState, event: Separated, scene: _Scene) -> Step:
     """Give back what came from a prior; it is let go of when the prior has confirmed, never before."""
     lineage, prior = state.lineage, event.prior
     if lineage.into is not None:
-        return Step(state, events=(replace(event, patient_id=lineage.into),))
+        if event.patient_id in event.path:
+            return Step(state, refused=DeadLetterCode.MERGE_CYCLE)
+        path = (*event.path, event.patient_id)
+        return Step(state, events=(replace(event, patient_id=lineage.into, path=path),))
     if prior in lineage.leaving:
         return Step(state)
     if prior not in lineage.absorbed_ids:

@@ -101,11 +101,22 @@ def _masking_steroids(
     days = max(masking_days(course.treatment, rulebook) for course in near)
     last = today + (at.latest - at.earliest) // MICROSECONDS_PER_DAY
     masking: set[str] = set()
-    for day in range(today - days, last + 1):
+    for day in _days_of_change(near, today - days, last):
         dose = taken_on(day, near, in_mg_per_kg, until=at.latest)
         if dose is None or dose >= least:
             masking.update(c.treatment.name for c in near if any(a.covers(day) for a in c.amounts))
     return masking
+
+
+def _days_of_change(steroids: Iterable[TreatmentCourse], first: int, last: int) -> Iterable[int]:
+    """Return the first day and each on which what is taken may change: in between every day is like the one before."""
+    changes = {first}
+    for course in steroids:
+        for amount in course.amounts:
+            changes.add(amount.first_day)
+            if amount.last_day is not None:
+                changes.add(amount.last_day + 1)
+    return sorted(day for day in changes if first <= day <= last)
 
 
 def _near(

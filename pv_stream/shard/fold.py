@@ -105,7 +105,7 @@ class Limits:
 
     record_bytes_max: int = RECORD_BYTES_MAX
     state_bytes_max: int = 262_144
-    state_bytes_reserved: int = 1_024
+    state_bytes_reserved: int = 4_096
     reassessed_per_record: int = 8
     reassessed_per_control_record: int = 500
     patients_remembered: int = 2_048
@@ -130,6 +130,7 @@ class _Overlay:
     sizes: dict[PatientId, int] = field(default_factory=dict)
     due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
     due_taken: list[tuple[Instant, PatientId]] = field(default_factory=list)
+    activated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ class ShardFold:
         ]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
-        if overlay.rulebook is not overlay.recorded and (states or overlay.rulebook is not self._in_force):
+        if overlay.rulebook is not overlay.recorded and (states or overlay.activated):
             overlay.recorded = overlay.rulebook
             states.append((RULEBOOK_KEY, rulebook_record(overlay.rulebook)))
         return Run(tuple(outputs), tuple(states), overlay)
@@ -350,7 +351,7 @@ class ShardFold:
 
     def _activate(self, event: RulebookActivated, overlay: _Overlay) -> Sequence[_Told]:
         """Put a rulebook in force. Who is assessed again under it, and when, is `_reassess_some`."""
-        rulebook = self._rules.activated(event, overlay.rulebook)
+        rulebook, overlay.activated = self._rules.activated(event, overlay.rulebook), True
         if rulebook.digest != overlay.rulebook.digest:
             overlay.rulebook = rulebook
             states = {**self._states, **overlay.states}

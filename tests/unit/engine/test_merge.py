@@ -7,10 +7,13 @@ import pytest
 
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
-from pv_stream.domain.events import AlertActed, FactArrived
+from pv_stream.domain.events import AlertActed, FactArrived, Separated
 from pv_stream.domain.ids import ActionId, AlertId, PatientId
+from pv_stream.domain.lineage import Lineage
+from pv_stream.domain.published import PatientState
+from pv_stream.engine.merge import follow
 from pv_stream.shard.fold import Limits
-from tests.builders import at, dose, eosinophils, held, measured, present, temperature, with_patient
+from tests.builders import RULEBOOK, at, dose, eosinophils, held, measured, present, temperature, with_patient
 from tests.merging import PatientEvent, Topic, absorbed, merge, separated
 from tests.shards import new_shard
 
@@ -61,7 +64,7 @@ def test_until_the_survivor_has_confirmed_the_alert_of_the_prior_stays_open() ->
 
 def test_a_survivor_that_is_full_confirms_nothing_and_the_prior_keeps_alert_and_facts() -> None:
     topic = Topic(1)
-    topic.shards[0] = new_shard(limits=Limits(state_bytes_max=8_000))
+    topic.shards[0] = new_shard(limits=Limits(state_bytes_max=8_000, state_bytes_reserved=1_000))
     filler = [measured(Analyte.AST, 20, at(0, 8, minute)) for minute in range(30)]
     topic.send(*of(B, *filler), *of(A, *REACTION), *merge(A, B, WHEN))
     topic.settle()
@@ -204,3 +207,13 @@ def test_what_was_never_merged_cannot_be_separated_and_once_is_enough() -> None:
     topic.send(separated(A, B, at(17)), separated(A, B, at(17)))
     topic.settle()
     assert codes(topic) == []
+
+
+def test_an_unmerge_that_comes_round_in_a_circle_of_stubs_is_refused() -> None:
+    stub = PatientState(lineage=Lineage(into=PatientId(B)))
+    first = follow(stub, separated(C, A, WHEN), shard_clock=None, rulebook=RULEBOOK)
+    (passed_on,) = first.events
+    assert isinstance(passed_on, Separated)
+    assert (passed_on.patient_id, passed_on.path) == (B, (A,))
+    round_again = replace(passed_on, patient_id=PatientId(A), path=(PatientId(A), PatientId(B)))
+    assert follow(stub, round_again, shard_clock=None, rulebook=RULEBOOK).refused == "merge_cycle"

@@ -96,6 +96,12 @@ def test_of_two_activations_only_the_later_is_told_to_those_who_still_wait() -> 
     assert shard.state_of(PatientId("a")).rulebook == HIGHER.digest
 
 
+def test_what_is_activated_is_kept_even_where_nothing_is_held_and_nothing_changes() -> None:
+    run = _shard().process(raw([activation(RULEBOOK)]))
+    ((key, _),) = run.states
+    assert (key, run.outputs) == (RULEBOOK_KEY, ())
+
+
 def test_a_rulebook_that_is_in_force_already_changes_nothing() -> None:
     shard = _shard()
     _fold(shard, *_count("a", 1690))
