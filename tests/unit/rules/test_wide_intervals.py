@@ -9,6 +9,7 @@ from pv_stream.domain.codes import ExposureKind
 from pv_stream.domain.facts import Dose, Exposure
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, Interval
 from pv_stream.rules import masking
+from pv_stream.rules.treatments import taken_on
 from tests.builders import assessed, at, eosinophils, event, statement, temperature
 
 AGES = Interval(
@@ -21,7 +22,6 @@ def test_what_masks_a_count_of_any_century_is_asked_on_the_days_of_change_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    taken_on = masking.taken_on
 
     def counted(day: int, *words: Any, **more: Any) -> Any:
         asked.append(day)
