@@ -1,11 +1,12 @@
 """The report of a run: how many messages ended how, and why. Counts and codes only."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from pv_stream.domain import facts
 from pv_stream.domain.events import AlertActed, ClockTicked, Event, FactArrived, RulebookActivated
-from pv_stream.domain.facts import Exposure, Finding, Held, Measurement
 from pv_stream.ingest.outcomes import MessageOutcome, Outcome
 
 
@@ -56,24 +57,29 @@ class Report:
         }
 
 
+_KIND_OF: Final[Mapping[type[facts.Content], str]] = {
+    facts.Measurement: "observation",
+    facts.Exposure: "exposure",
+    facts.Finding: "finding",
+    facts.Report: "adverse_event_report",
+    facts.Held: "observation.held",
+    facts.Retracted: "retraction",
+}
+
+
 def kind_of(event: Event) -> str:
     """Return the type of an event as the canonical form names it."""
-    if isinstance(event, ClockTicked):
-        return "clock"
-    if isinstance(event, AlertActed):
-        return "alert.action"
-    if isinstance(event, RulebookActivated):
-        return "control.activate"
-    if not isinstance(event, FactArrived):
-        return f"identity.{type(event).__name__.lower()}"
-    content = event.version.statement.content
-    if isinstance(content, Measurement):
-        return "observation"
-    if isinstance(content, Exposure):
-        return "exposure"
-    if isinstance(content, Finding):
-        return "finding"
-    return "observation.held" if isinstance(content, Held) else "retraction"
+    match event:
+        case ClockTicked():
+            return "clock"
+        case AlertActed():
+            return "alert.action"
+        case RulebookActivated():
+            return "control.activate"
+        case FactArrived():
+            return _KIND_OF[type(event.version.statement.content)]
+        case _:
+            return f"identity.{type(event).__name__.lower()}"
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
