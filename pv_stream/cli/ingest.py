@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
 from pv_stream.codec.events import encode_event
@@ -82,6 +83,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         Path | None, typer.Option(metavar="DIR", help="Owner-only folder for refused and held messages.")
     ] = None,
     *,
+    by_file: Annotated[
+        bool, typer.Option("--by-file", help="Say for each file what became of its segments or resources.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when anything was rejected.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
 ) -> None:
@@ -102,10 +106,10 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     rulebook = load_default()
     intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
     store = RejectStore(rejects or settings.state_dir / _REJECTS_NAME)
-    feed = Feed(intake, store, settings.record_bytes_max, form)
+    feed = Feed(intake, store, settings.record_bytes_max, form, by_file=by_file)
     with progress("Ingesting", sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
-    _say(feed.report, key, store, destination, as_json=as_json)
+    _say(feed, key, store, destination, as_json=as_json)
     if strict and (feed.report.rejected or feed.report.entries_rejected):
         raise typer.Exit(1)
 
@@ -229,15 +233,19 @@ def _publish(events: Iterator[Event], settings: Settings, report: Report) -> Non
     )
 
 
-def _say(
-    report: Report, key: KeyChoice, store: RejectStore, destination: Destination, *, as_json: bool
-) -> None:
+def _say(feed: Feed, key: KeyChoice, store: RejectStore, destination: Destination, *, as_json: bool) -> None:
+    report = feed.report
     following = _next_step(report, destination)
     if as_json:
         value = report.value() | {"pseudonym_key_id": key.pseudonyms.key_id, "next": following}
+        if feed.by_file:
+            value["files"] = [{"path": str(path), **each.value()} for path, each in feed.files]
         typer.echo(json.dumps(value, indent=2, sort_keys=True))
     say = stderr()
     if not as_json:
+        for path, each in feed.files:
+            say.print(Text(str(path), style="bold"), soft_wrap=True)
+            say.print(_file_table(each))
         say.print(_table(report))
     refused = report.rejected | report.entries_rejected
     for code in sorted(refused):
@@ -273,6 +281,23 @@ def _table(report: Report) -> Table:
         table.add_row("entries rejected", f"{sum(refused.values()):,}", _listed(refused))
     table.add_row("events written", f"{value['events']['written']:,}", _listed(value["events"]["by_type"]))
     table.add_row("left aside", f"{sum(value['ignored'].values()):,}", _listed(value["ignored"]))
+    return table
+
+
+def _file_table(report: Report) -> Table:
+    """Say what became of one file, part by part."""
+    value = report.value()
+    messages = {name: count for name, count in value["messages"].items() if name != "read" and count}
+    table = Table(show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("messages", _listed(messages))
+    table.add_row("events", _listed(value["events"]["by_type"]) or "none")
+    for name in ("held", "rejected", "entries_rejected", "ignored"):
+        if value[name]:
+            table.add_row(name.replace("_", " "), _listed(value[name]))
+    for part, fates in value["coverage"].items():
+        table.add_row(f"  {part}", _listed(fates))
     return table
 
 

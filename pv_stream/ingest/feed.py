@@ -26,13 +26,15 @@ _UNKNOWN: Final = "unknown"
 
 @dataclass(slots=True)
 class Feed:
-    """Read files with one intake into one report."""
+    """Read files with one intake into one report, and with `by_file` into one report for each file as well."""
 
     intake: Intake
     store: RejectStore
     record_bytes_max: int
     chosen: Format = Format.AUTO
+    by_file: bool = False
     report: Report = field(default_factory=Report)
+    files: list[tuple[Path, Report]] = field(default_factory=list)
 
     def read(
         self, paths: list[Path], on_progress: Callable[[int], None] = lambda _done: None
@@ -46,6 +48,8 @@ class Feed:
         done = 0
         for number, path in enumerate(paths, start=1):
             self.report.inputs += 1
+            if self.by_file:
+                self.files.append((path, Report(inputs=1)))
             for form, record in self._records(path):
                 yield from self._read_record(form, Position(number, record))
                 done += record.size
@@ -61,7 +65,8 @@ class Feed:
     def _read_record(self, form: Format | None, position: Position) -> list[Event]:
         record = position.record
         outcome = self._outcome(form, record)
-        self.report.add(_UNKNOWN if form is None else form.value, outcome)
+        for report in (self.report, self.files[-1][1]) if self.by_file else (self.report,):
+            report.add(_UNKNOWN if form is None else form.value, outcome)
         if outcome.rejects or outcome.holds:
             digest = digest_of(record.content)
             for reject in outcome.rejects:

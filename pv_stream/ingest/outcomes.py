@@ -49,6 +49,16 @@ class IgnoreReason(StrEnum):
     TRANSFER_RECORD = "transfer_record"
 
 
+class Fate(StrEnum):
+    """Say what became of one part of a message: a segment, a resource, an element."""
+
+    FACT = "fact"
+    HELD = "held"
+    CONTEXT = "context"
+    IGNORED = "ignored"
+    REJECTED = "rejected"
+
+
 class MessageOutcome(StrEnum):
     """Say how a whole message ended."""
 
@@ -76,12 +86,17 @@ class Reject:
 
 @dataclass(slots=True)
 class Outcome:
-    """Collect what one message gave."""
+    """Collect what one message gave.
+
+    `parts` counts, by the standard's own names (OBX, Observation), what became of each part: nothing is left out in
+    silence.
+    """
 
     events: list[Event] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[IgnoreReason] = field(default_factory=Counter)
+    parts: Counter[tuple[str, Fate]] = field(default_factory=Counter)
 
     @property
     def message(self) -> MessageOutcome:
@@ -89,6 +104,10 @@ class Outcome:
         if self.rejects and not self.events:
             return MessageOutcome.REJECTED
         return MessageOutcome.HELD if self.holds else MessageOutcome.ACCEPTED
+
+    def note(self, part: str, fate: Fate) -> None:
+        """Count what became of one part."""
+        self.parts[part, fate] += 1
 
 
 def rejected(code: RejectCode) -> Outcome:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from pv_stream.domain import facts
 from pv_stream.domain.events import AlertActed, ClockTicked, Event, FactArrived, RulebookActivated
-from pv_stream.ingest.outcomes import MessageOutcome, Outcome
+from pv_stream.ingest.outcomes import Fate, MessageOutcome, Outcome
 
 
 @dataclass(slots=True)
 class Report:
-    """Count what a run did.
+    """Count what a run did, or one file of it.
 
     `rejected` counts messages by why they were refused; `entries_rejected` what was refused inside the others.
     """
@@ -25,6 +25,7 @@ class Report:
     rejected: Counter[str] = field(default_factory=Counter)
     entries_rejected: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
+    parts: Counter[tuple[str, Fate]] = field(default_factory=Counter)
 
     def add(self, form: str, outcome: Outcome) -> None:
         """Count one message."""
@@ -38,6 +39,15 @@ class Report:
         else:
             self.entries_rejected.update(codes)
         self.ignored.update({reason.value: count for reason, count in outcome.ignored.items()})
+        self.parts.update(outcome.parts)
+
+    def coverage(self) -> dict[str, dict[str, int]]:
+        """Return what became of the parts of the messages: part -> fate -> count, in a fixed order."""
+        names = sorted({part for part, _ in self.parts})
+        return {
+            name: {fate.value: self.parts[name, fate] for fate in Fate if self.parts[name, fate]}
+            for name in names
+        }
 
     def value(self) -> dict[str, Any]:
         """Return the report as JSON's own types, in a fixed order."""
@@ -54,6 +64,7 @@ class Report:
             "rejected": _sorted(self.rejected),
             "entries_rejected": _sorted(self.entries_rejected),
             "ignored": _sorted(self.ignored),
+            "coverage": self.coverage(),
         }
 
 
