@@ -18,10 +18,10 @@ from pv_stream.codec.canonical import decimal_text
 from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
 from pv_stream.rules.rulebook import Count, Number, Parameters, Rulebook, Treatment, WatchedDrug
-from pv_stream.rules.tiers import REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row, Situation
+from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row, Situation
 
 UNCONFIRMED: Final = "UNCONFIRMED"
-_ROWS: Final = (*ROWS, WITHOUT_WATCHED_DRUG, *REPORTED)
+_ROWS: Final = (*ROWS, WITHOUT_WATCHED_DRUG, GIVEN_AGAIN, *REPORTED)
 _NAMED_MAX: Final = 8
 
 

@@ -16,7 +16,7 @@ from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, Rec
 from pv_stream.domain.codes import UNIT_OF, Analyte, HoldCode
 from pv_stream.rules.regiscar import TABLE, category
 from pv_stream.rules.rulebook import Count, Number, Rulebook, Treatment
-from pv_stream.rules.tiers import REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row
+from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -180,6 +180,7 @@ def _tiers(rulebook: Rulebook) -> Iterable[str]:
     yield ""
     rows = [(row, "") for row in ROWS]
     rows.append((WITHOUT_WATCHED_DRUG, "no watched drug in its window; "))
+    rows.append((GIVEN_AGAIN, "a drug of an established episode given again; "))
     rows += [(row, "whatever drugs were given; ") for row in REPORTED]
     yield from markdown_table(
         ("tier", "row", "holds with"),

@@ -21,7 +21,7 @@ from pv_stream.domain.codes import HoldCode
 from pv_stream.errors import DataError
 from pv_stream.rules.regiscar import TABLE
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.tiers import REPORTED, ROWS, WITHOUT_WATCHED_DRUG
+from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG
 
 _WORDS: Final[Mapping[str, type[StrEnum]]] = {
     "class": RecurrenceClass,
@@ -87,7 +87,7 @@ def read_traceability(path: Path) -> Traceability:
 def rule_names(rulebook: Rulebook) -> Sequence[str]:
     """Return the names of all rules that a statement can be about, each kind in its own order."""
     return (
-        *(f"row:{row.name}" for row in (*ROWS, WITHOUT_WATCHED_DRUG, *REPORTED)),
+        *(f"row:{row.name}" for row in (*ROWS, WITHOUT_WATCHED_DRUG, GIVEN_AGAIN, *REPORTED)),
         *(f"item:{item.name}" for item in TABLE),
         *criteria_names(),
         *(f"{kind}:{word.value}" for kind, words in _WORDS.items() for word in words),

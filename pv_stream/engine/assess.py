@@ -35,7 +35,14 @@ from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.suspects import Suspect, find_suspects
-from pv_stream.rules.tiers import RISING_ON_BASELINE, Baselines, judge, judge_relapse, judge_reported
+from pv_stream.rules.tiers import (
+    RISING_ON_BASELINE,
+    Baselines,
+    judge,
+    judge_rechallenge,
+    judge_relapse,
+    judge_reported,
+)
 from pv_stream.rules.timeline import EosinophilCount, Reading, Timeline, build_timeline
 from pv_stream.rules.treatments import TreatmentCourses, build_treatments
 from pv_stream.rules.unwatched import exposure_flags
@@ -64,8 +71,8 @@ def assess(
     drafts: list[Draft] = []
     for span in spans:
         draft = _judged(_draft(span, timeline, courses, drafts, rulebook), verdicts)
-        if draft.tier is None and not draft.suspects:
-            draft = _as_relapse(draft, relate(drafts, timeline, treatments, rulebook), rulebook)
+        if draft.tier is None and not draft.is_refuted:
+            draft = _as_recurrence(draft, relate(drafts, timeline, treatments, rulebook), rulebook)
         if _is_kept(draft):
             drafts.append(_with_partners(draft, rulebook))
     related = relate(drafts, timeline, treatments, rulebook)
@@ -130,11 +137,23 @@ def _draft(
     )
 
 
-def _as_relapse(draft: Draft, earlier: Sequence[Draft], rulebook: Rulebook) -> Draft:
-    """Return a draft that no drug explains as a relapse, where an established episode came before."""
-    if draft.is_refuted or not any(before.established_by is not None for before in earlier):
+def _as_recurrence(draft: Draft, earlier: Sequence[Draft], rulebook: Rulebook) -> Draft:
+    """Return a draft that is on no row by itself on the one that it has after an established episode.
+
+    Less is enough under the same drug given again, and no drug is needed for a relapse.
+    """
+    established = [before for before in earlier if before.established_by is not None]
+    if not established:
         return draft
-    verdict = judge_relapse(draft.span.evidence, draft.score, rulebook)
+    if draft.suspects:
+        again = [
+            suspect
+            for suspect in draft.blamed.seen
+            if any(before.blamed.is_met_again_by(suspect.course) for before in established)
+        ]
+        verdict = judge_rechallenge(draft.verdict, again, draft.score, rulebook)
+    else:
+        verdict = judge_relapse(draft.span.evidence, draft.score, rulebook)
     return replace(draft, verdict=verdict, tier=None if verdict.row is None else verdict.row.tier)
 
 

@@ -1,7 +1,7 @@
 """Tiers: the table of suspicion, row by row, and which row an episode stands on.
 
 Each row is a name, a tier and a condition on a `Situation`; the first row that holds wins, so rows stand from the
-highest tier down. Rows that need an earlier episode (recurrence, restart) are in their own modules.
+highest tier down. What an earlier episode makes of a tier (recurrence, restart) is in modules of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -79,6 +79,9 @@ WITHOUT_WATCHED_DRUG: Final = Row(
     lambda s, p: s.score >= p.critical_score_min.value,
 )
 
+#: Where the drug of an established episode is given again; like every recurrence, the alert is then critical.
+GIVEN_AGAIN: Final = Row("sign_on_rechallenge", Tier.WARNING, lambda s, _: s.sign)
+
 #: A reaction reported as DRESS, whatever drugs were given and whatever else is known.
 REPORTED: Final = (
     Row("reported_serious_dress", Tier.CRITICAL, lambda s, _: s.reported_serious),
@@ -134,6 +137,22 @@ def judge_relapse(evidence: Sequence[Evidence], score: Score, rulebook: Rulebook
     situation = situation_of(evidence, threshold, score, None, rulebook)
     rows = (row for row in ROWS if row.tier >= Tier.WARNING and row.holds(situation, rulebook.parameters))
     return Verdict(next(rows, None), None, has_skin=False)
+
+
+def judge_rechallenge(
+    verdict: Verdict, suspects: Sequence[Suspect], score: Score, rulebook: Rulebook
+) -> Verdict:
+    """Return the verdict on what the facts show under the drugs of an established episode, given again.
+
+    A sign that alerts nobody in a first reaction is a recurrence there.
+    """
+    for suspect in suspects:
+        threshold = rulebook.threshold_per_ul(rulebook.watched[suspect.course.drug])
+        if GIVEN_AGAIN.holds(
+            situation_of(suspect.evidence, threshold, score, None, rulebook), rulebook.parameters
+        ):
+            return replace(verdict, row=GIVEN_AGAIN, suspect=suspect)
+    return verdict
 
 
 def situation_of(

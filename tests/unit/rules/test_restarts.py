@@ -93,7 +93,7 @@ def test_equals_of_the_first_rank_are_both_critical() -> None:
     assert _judged(both, ESTABLISHED, order("allopurinol", at(60))) == (SAME, Tier.CRITICAL)
 
 
-def test_one_warning_for_each_course_of_the_most_urgent_episode() -> None:
+def test_one_warning_for_each_course_of_the_last_of_equally_urgent_episodes() -> None:
     later = [
         *_given("phenytoin", 100),
         present(FindingCode.RASH, at(120)),
@@ -102,7 +102,7 @@ def test_one_warning_for_each_course_of_the_most_urgent_episode() -> None:
     restarts = _restarts(_given("phenytoin"), ESTABLISHED, later, order("phenytoin", at(200)))
     assert [(r.started_at, r.tier, r.prior) for r in restarts] == [
         (at(100), Tier.CRITICAL, 0),
-        (at(200), Tier.CRITICAL, 0),
+        (at(200), Tier.CRITICAL, 1),
     ]
 
 
