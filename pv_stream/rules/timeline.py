@@ -438,16 +438,19 @@ def _count_of(
     )
     readings = [reading_of(d.content) for d in measured]
     derived = [differential.count for differential in differentials]
+    possible = _possible(readings, [reading_of(d.content) for d in own])
     said = (*measured, *percents, *(own or borrowed))
-    conflicting = any(d.is_conflicting for d in said) or _conflict([*readings, *derived], parameters)
+    all_readings = [*readings, *derived, *possible]
+    conflicting = any(d.is_conflicting for d in said) or _conflict(readings + derived, parameters)
+    conflicting = conflicting or bool(possible)
     preferred = readings or derived
     return EosinophilCount(
         at=first.at,
         utc_offset_minutes=first.utc_offset_minutes,
         keys=tuple(sorted({d.key for d in said})),
-        counts=tuple([*readings, *derived] if conflicting else sorted(preferred, key=_height)[-1:]),
+        counts=tuple(all_readings if conflicting else sorted(preferred, key=_height)[-1:]),
         current=_highest(preferred),
-        alert=_highest([*readings, *derived] if conflicting else preferred),
+        alert=_highest(all_readings if conflicting else preferred),
         percents=tuple(reading_of(d.content) for d in percents),
         differentials=differentials,
         is_conflicting=conflicting,
@@ -462,6 +465,13 @@ def _nearest(
     span = parameters.leukocytes_other_specimen_hours.value * MICROSECONDS_PER_HOUR
     near = [d for d in leukocytes if abs(d.at.earliest - to.at.earliest) <= span]
     return [min(near, key=lambda d: (abs(d.at.earliest - to.at.earliest), d.at, d.key))] if near else []
+
+
+def _possible(eosinophils: list[Reading], leukocytes: list[Reading]) -> list[Reading]:
+    """Return up to what there can be where more eosinophils were measured than leukocytes: one of the two is wrong."""
+    most = max((reading.low for reading in eosinophils), default=Decimal(0))
+    bounds = [white.high for white in leukocytes if white.high is not None and most > white.high]
+    return [Reading(Decimal(0), bound) for bound in bounds]
 
 
 def _share(percent: Reading, leukocytes: Reading) -> Reading:
@@ -486,7 +496,5 @@ def _conflict(counts: list[Reading], parameters: Parameters) -> bool:
     highest = _highest(counts)
     if highest is None or highest.low < parameters.eosinophils_low_per_ul.value:
         return False
-    factor = parameters.conflict_factor.value
-    return any(
-        reading.high is not None and highest.low > EXACT.multiply(reading.high, factor) for reading in counts
-    )
+    bounds = (EXACT.multiply(r.high, parameters.conflict_factor.value) for r in counts if r.high is not None)
+    return any(highest.low > bound for bound in bounds)

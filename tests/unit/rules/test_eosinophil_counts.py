@@ -235,6 +235,16 @@ def test_the_bundle_101_of_fhir_is_one_point() -> None:
     assert not _count(*events).is_conflicting
 
 
+def test_more_eosinophils_than_leukocytes_of_one_specimen_are_conflicting() -> None:
+    """Each is believable in a message of its own; together one is wrong, and any count up to all is possible."""
+    events = _specimen(count="1500", white="1499")
+    count = _count(*events)
+    assert count.is_conflicting
+    assert count.current == count.alert
+    assert _levels(*events) == ((LOW, MIDDLE, HIGH), HIGH)
+    assert not _count(*_specimen(count="1500", white="1500")).is_conflicting
+
+
 def test_the_nist_message_is_not_conflicting_and_its_copy_with_8000_leukocytes_is() -> None:
     """2.1 10*3/uL measured; 2 % of 105,600 is 2,112, and 2 % of 8,000 is 160."""
     nist = _count(*_specimen(count="2100", share="2", white="105600"))
