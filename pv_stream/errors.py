@@ -3,6 +3,7 @@
     PvStreamError            every error that we raise on purpose; has an exit code
     ├── UsageError           2  the command was called in a way that cannot work
     ├── ConnectionFailed     3  Kafka, or another service, cannot be reached
+    │   └── Unavailable         it could not be reached in time, and nothing of what was asked was done
     ├── DataError            4  a file or a topic cannot be read as a whole
     ├── ActivationRefused    4  the log asks for a rulebook or an engine that is not here (a live worker ends with 6)
     ├── EnvironmentBroken    5  the process cannot go on safely: fence, gap, memory, digest
@@ -30,6 +31,10 @@ class ConnectionFailed(PvStreamError):
     """Say which service could not be reached, where, and what to do."""
 
     exit_code = 3
+
+
+class Unavailable(ConnectionFailed):
+    """Say that something was certainly not done, because a service was away for too long: ask again later."""
 
 
 class DataError(PvStreamError):

@@ -64,30 +64,42 @@ class Feed:
 
     def _read_record(self, form: Format | None, position: Position) -> list[Event]:
         record = position.record
-        outcome = self._outcome(form, record)
+        outcome = read_record(form, record, self.intake, self.record_bytes_max)
         for report in (self.report, self.files[-1][1]) if self.by_file else (self.report,):
-            report.add(_UNKNOWN if form is None else form.value, outcome)
-        if outcome.rejects or outcome.holds:
-            digest = digest_of(record.content)
-            for reject in outcome.rejects:
-                self.store.keep_reject(position, digest, reject)
-            for hold in outcome.holds:
-                self.store.keep_hold(position, digest, hold)
+            report.add(name_of(form), outcome)
+        keep(self.store, position, outcome)
         return outcome.events
 
-    def _outcome(self, form: Format | None, record: Record) -> Outcome:
-        if record.size == 0:
-            return rejected(RejectCode.EMPTY)
-        if record.size > self.record_bytes_max:
-            return rejected(RejectCode.TOO_LARGE)
-        reader = _READERS.get(form)
-        if reader is None:
-            return rejected(RejectCode.UNKNOWN_FORMAT)
-        try:
-            return reader(record.content, self.intake)
-        except Exception:  # noqa: BLE001 - a fault of ours in one message must not take the others with it; it is
-            # counted, its bytes are kept, and the tests demand that no input ever leads here.
-            return rejected(RejectCode.INTERNAL_ERROR)
+
+def name_of(form: Format | None) -> str:
+    """Return how a report names a format."""
+    return _UNKNOWN if form is None else form.value
+
+
+def read_record(form: Format | None, record: Record, intake: Intake, record_bytes_max: int) -> Outcome:
+    """Read one message. Never raises."""
+    if record.size == 0:
+        return rejected(RejectCode.EMPTY)
+    if record.size > record_bytes_max:
+        return rejected(RejectCode.TOO_LARGE)
+    reader = _READERS.get(form)
+    if reader is None:
+        return rejected(RejectCode.UNKNOWN_FORMAT)
+    try:
+        return reader(record.content, intake)
+    except Exception:  # noqa: BLE001 - a fault of ours in one message must not take the others with it; it is
+        # counted, its bytes are kept, and the tests demand that no input ever leads here.
+        return rejected(RejectCode.INTERNAL_ERROR)
+
+
+def keep(store: RejectStore, position: Position, outcome: Outcome) -> None:
+    """Keep a message that was refused, or that carries a held value. Raises DataError when it cannot be kept."""
+    if outcome.rejects or outcome.holds:
+        digest = digest_of(position.record.content)
+        for reject in outcome.rejects:
+            store.keep_reject(position, digest, reject)
+        for hold in outcome.holds:
+            store.keep_hold(position, digest, hold)
 
 
 def check_readable(path: Path) -> None:

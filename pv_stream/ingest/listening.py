@@ -1,0 +1,82 @@
+"""What the listeners share: bytes of one message in, its outcome and the events for the input log out.
+
+A listener stamps what it hears with its own clock: that is when it was received. A message that is refused or holds
+a value that is not believed is kept in the reject store before anybody is answered. Nothing here writes to Kafka:
+`EventWriter` says what a listener asks of whoever does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActivated, Transferred
+from pv_stream.domain.times import Instant
+from pv_stream.ingest.feed import keep, name_of, read_record
+from pv_stream.ingest.intake import Intake
+from pv_stream.ingest.outcomes import Outcome, RejectCode, rejected
+from pv_stream.ingest.rejects import Position, RejectStore
+from pv_stream.ingest.report import Report
+from pv_stream.ingest.sources import Format
+
+#: (key, value) of one event of the input log; the key is the patient's.
+KeyedEvent = tuple[bytes, bytes]
+#: The owner of a shard writes its clock and its transfers, and `rules activate` its rulebook: never who sends messages.
+_NEVER_SENT: Final = (ClockTicked, RulebookActivated, Transferred, Received)
+
+
+class EventWriter(Protocol):
+    """Whoever makes events durable."""
+
+    async def write(self, events: Sequence[KeyedEvent]) -> None:
+        """Return when all events of one message are durable, together.
+
+        Raises Unavailable when nothing was written and the sender should try again later, EnvironmentBroken when
+        it is not known and the listener must end without an answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Hold what became of one message and what of it goes to the input log."""
+
+    outcome: Outcome
+    events: tuple[KeyedEvent, ...]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Read what a listener hears, count it, and keep what is refused.
+
+    `clock` gives the present: `received_at` of every message, and the bound of what a sender may claim.
+    """
+
+    intake: Intake
+    store: RejectStore
+    record_bytes_max: int
+    clock: Callable[[], Instant]
+    report: Report = field(default_factory=Report)
+
+    def read(self, form: Format | None, position: Position) -> Reading:
+        """Read one message. Raises DataError when it must be kept and cannot: then nothing was done.
+
+        `position.record.size` may say that the message was longer than what was kept of it.
+        """
+        now = self.clock()
+        intake = replace(self.intake, now=now, received_at=now)
+        outcome = read_record(form, position.record, intake, self.record_bytes_max)
+        events = keyed(outcome.events)
+        if any(len(value) > self.record_bytes_max for _, value in events):
+            outcome, events = rejected(RejectCode.TOO_LARGE), ()
+        keep(self.store, position, outcome)
+        self.report.add(name_of(form), outcome)
+        return Reading(outcome, events)
+
+
+def keyed(events: Sequence[Event]) -> tuple[KeyedEvent, ...]:
+    """Return the records of the input log for the events of one message."""
+    return tuple(
+        (event.patient_id.encode(), encode_event(event))
+        for event in events
+        if not isinstance(event, _NEVER_SENT)
+    )
