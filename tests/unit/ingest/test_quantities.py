@@ -186,5 +186,5 @@ def test_every_analyte_of_the_rulebook_has_a_code_but_those_that_only_canonical_
     rulebook: Rulebook,
 ) -> None:
     coded = {code.analyte for code in loinc_table().analytes.values()}
-    assert set(rulebook.plausibility) - coded == {Analyte.BODY_WEIGHT, Analyte.ATYPICAL_LYMPHOCYTES_PERCENT}
+    assert set(rulebook.plausibility) - coded == {Analyte.ATYPICAL_LYMPHOCYTES_PERCENT}
     assert coded < set(rulebook.plausibility)
