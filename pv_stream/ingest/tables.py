@@ -1,4 +1,4 @@
-"""The data files of ingest, read once: codes, units, specimens and routes.
+"""The data files of ingest, read once: codes, units, specimens, drugs and routes.
 
 The tables are part of the package. A fault in one is a bug of ours, so it raises when the table is first read.
 """
@@ -51,11 +51,29 @@ class BloodTable:
 
 
 @dataclass(frozen=True, slots=True)
-class DrugCodeTable:
-    """Hold the names of drug code systems and the codes of routes."""
+class ListedDrug:
+    """Hold the ingredients behind a name or code, and the route where every product under it has that one."""
+
+    ingredients: tuple[str, ...]
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class DrugTable:
+    """Hold the names of drug code systems, the drugs by system and code, and the drugs by folded name."""
 
     system_of: dict[str, str]
-    route_of: dict[str, Route]
+    by_code: dict[str, dict[str, ListedDrug]]
+    by_name: dict[str, ListedDrug]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Hold routes by code and by folded text, and by the three digits of safety reports."""
+
+    by_code: dict[str, Route]
+    by_name: dict[str, Route]
+    by_report_code: dict[str, Route]
 
 
 @cache
@@ -92,15 +110,50 @@ def blood_table() -> BloodTable:
 
 
 @cache
-def drug_code_table() -> DrugCodeTable:
-    """Return the drug code systems and routes."""
+def drug_table() -> DrugTable:
+    """Return the listed drugs by RxNorm, ATC and UNII code and by name."""
     tables = _read("drugs.toml")
     system_of = {name: system for system, names in tables["systems"].items() for name in names}
-    routes: dict[str, Route] = {}
+    table = DrugTable(system_of, {"rxnorm": {}, "atc": {}, "unii": {}}, {})
+    for entry in (*tables["drugs"], *_read("rxnorm_products.toml")["products"]):
+        drug = _listed_drug(entry)
+        for system, by_code in table.by_code.items():
+            for code in entry.get(system, ()):
+                _add(by_code, code, drug, f"{system} code")
+        for name in entry.get("names", ()):
+            _add(table.by_name, name, drug, "drug")
+    return table
+
+
+@cache
+def ndc_table() -> dict[str, ListedDrug]:
+    """Return the listed products by the nine digits of labeller and product."""
+    products: dict[str, ListedDrug] = {}
+    for entry in _read("ndc.toml")["products"]:
+        drug = _listed_drug(entry)
+        for code in entry["ndc"]:
+            _add(products, code, drug, "NDC")
+    return products
+
+
+def _listed_drug(entry: dict[str, Any]) -> ListedDrug:
+    return ListedDrug(tuple(entry["ingredients"]), Route(entry.get("route", Route.UNKNOWN)))
+
+
+@cache
+def route_table() -> RouteTable:
+    """Return the routes."""
+    tables = _read("routes.toml")
+    table = RouteTable({}, {}, {})
     for entry in tables["routes"]:
+        for code in entry.get("codes", ()):
+            _add(table.by_code, code, Route(entry["route"]), "route")
+        for name in entry.get("names", ()):
+            _add(table.by_name, name, Route(entry["route"]), "route")
+    for entry in tables["report_routes"]:
         for code in entry["codes"]:
-            _add(routes, code, Route(entry["route"]), "route")
-    return DrugCodeTable(system_of, routes)
+            _add(table.by_report_code, code, Route(entry["route"]), "route of a report")
+    return table
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import pytest
 
 from pv_stream.domain.codes import Route
 from pv_stream.domain.facts import AsSent
-from pv_stream.ingest.drugs import Coding, DrugList, route_of
+from pv_stream.ingest.drugs import Coding, DrugList, report_route_of, route_of
+from pv_stream.ingest.tables import drug_table, ndc_table, route_table
+from pv_stream.rules.rulebook import Rulebook
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ATC = "http://www.whocc.no/atc"
@@ -25,6 +27,20 @@ NDC = "http://hl7.org/fhir/sid/ndc"
         (Coding("", "", "piperacillin/tazobactam"), ("piperacillin",)),
         (Coding(RXNORM, "1746889"), ("reslizumab",)),
         (Coding("", "", "Ciclosporin"), ("cyclosporine",)),
+        (Coding("RXNORM", "71227"), ("phenytoin",)),  # the precise ingredient phenytoin sodium
+        (Coding(RXNORM, "403878"), ("imatinib",)),  # imatinib 400 MG Oral Tablet
+        (Coding(RXNORM, "1664314"), ("empagliflozin", "metformin")),
+        (Coding("", "", "EMPAGLIFLOZIN / METFORMIN"), ("empagliflozin", "metformin")),
+        (Coding(ATC, "J01EE01"), ("sulfamethoxazole", "trimethoprim")),
+        (Coding(ATC, "J01CR05"), ("piperacillin",)),
+        (Coding(ATC, "N03AB05"), ("phenytoin",)),  # fosphenytoin
+        (Coding("http://fdasis.nlm.nih.gov", "8A1O1M485B"), ("imatinib",)),
+        (Coding(NDC, "0078-0401-34"), ("imatinib",)),
+        (Coding(NDC, "0078-0401"), ("imatinib",)),
+        (Coding(NDC, "00078040134"), ("imatinib",)),
+        (Coding(NDC, "00078-0401-34", "Gleevec 100 mg tablet"), ("imatinib",)),
+        (Coding("", "", "polymyxin"), ()),
+        (Coding("", "", "Sulfatrim"), ("sulfamethoxazole", "trimethoprim")),
     ],
 )
 def test_a_listed_drug_is_recognised(drugs: DrugList, coding: Coding, ingredients: tuple[str, ...]) -> None:
@@ -41,7 +57,11 @@ def test_a_listed_drug_is_recognised(drugs: DrugList, coding: Coding, ingredient
         Coding("", "", "imati"),
         Coding("L", "282388"),  # the number of imatinib in a system that is not RxNorm
         Coding(NDC, "282388"),
-        Coding(RXNORM, "403878"),
+        Coding(RXNORM, "197361"),  # amlodipine 5 MG Oral Tablet
+        Coding(NDC, "0078040134"),  # ten digits may be split in three ways
+        Coding(NDC, "0078-0401-34", "Ampicillin 250 MG TAB"),  # a number given out again
+        Coding(ATC, "L01EA"),
+        Coding("http://fdasis.nlm.nih.gov", "imatinib"),
         Coding("", "", ""),
     ],
 )
@@ -91,6 +111,52 @@ def test_only_what_has_the_shape_of_a_code_is_repeated(
     assert drugs.recognise([coding]).as_sent == as_sent
 
 
+@pytest.mark.parametrize(
+    ("coding", "route"),
+    [
+        (Coding(RXNORM, "403878"), Route.ORAL),
+        (Coding(RXNORM, "282388"), Route.UNKNOWN),
+        (Coding(ATC, "D07AA02"), Route.TOPICAL),
+        (Coding(ATC, "H02AB09"), Route.UNKNOWN),
+        (Coding("", "", "Restasis"), Route.TOPICAL),
+        (Coding("", "", "Vancocin"), Route.UNKNOWN),  # sold by mouth here, for the vein elsewhere
+        (Coding("", "", "no such drug"), Route.UNKNOWN),
+    ],
+)
+def test_a_product_says_its_route_only_where_it_has_but_one(
+    drugs: DrugList, coding: Coding, route: Route
+) -> None:
+    drug = drugs.recognise([coding])
+    assert drug.route is route
+    assert route_of([], drug.route) is route
+    assert route_of(["IV"], drug.route) is Route.INTRAVENOUS
+
+
+def test_parts_of_two_routes_have_none(drugs: DrugList) -> None:
+    codings = [Coding(RXNORM, "403878"), Coding("", "", "Restasis")]
+    assert drugs.recognise(codings).route is Route.UNKNOWN
+
+
+def test_every_listed_drug_is_one_that_the_rulebook_names(rulebook: Rulebook) -> None:
+    table = drug_table()
+    listed = [*table.by_name.values(), *ndc_table().values()]
+    listed += [drug for by_code in table.by_code.values() for drug in by_code.values()]
+    for name in {name for drug in listed for name in drug.ingredients}:
+        assert rulebook.drug_called(name) or rulebook.treatment_called(name), name
+
+
+def test_the_tables_say_nothing_against_the_rulebook(rulebook: Rulebook) -> None:
+    by_code = drug_table().by_code
+    for drug in (*rulebook.drugs, *rulebook.treatments):
+        for code in (drug.rxnorm, *getattr(drug, "atc", ())):
+            for system in ("rxnorm", "atc"):
+                listed = by_code[system].get(code or "")
+                assert listed is None or listed.ingredients == (drug.name,), code
+        for name in drug.names:
+            listed = drug_table().by_name.get(name)
+            assert listed is None or listed.ingredients == (drug.name,), name
+
+
 def test_routes() -> None:
     assert route_of(["PO"]) is Route.ORAL
     assert route_of(["", "47625008"]) is Route.INTRAVENOUS
@@ -98,3 +164,28 @@ def test_routes() -> None:
     assert route_of(["IM"]) is Route.OTHER
     assert route_of(["by mouth"]) is Route.UNKNOWN
     assert route_of([]) is Route.UNKNOWN
+    assert route_of(["ORAL"]) is Route.ORAL
+    assert route_of(["oral solution"]) is Route.UNKNOWN
+    assert route_of(["048"]) is Route.UNKNOWN  # three digits mean a route in a safety report alone
+
+
+@pytest.mark.parametrize(
+    ("code", "route"),
+    [
+        ("048", Route.ORAL),
+        ("042", Route.INTRAVENOUS),
+        ("061", Route.TOPICAL),
+        ("051", Route.OTHER),
+        ("065", Route.UNKNOWN),
+        ("068", Route.UNKNOWN),
+        ("20053000", Route.ORAL),
+        ("Oral", Route.ORAL),
+        ("", Route.UNKNOWN),
+    ],
+)
+def test_routes_of_reports(code: str, route: Route) -> None:
+    assert report_route_of(code) is route
+
+
+def test_every_route_of_reports_but_the_unknown_one_is_listed() -> None:
+    assert set(route_table().by_report_code) == {f"{code:03}" for code in range(1, 68)} - {"065"}
