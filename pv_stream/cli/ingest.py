@@ -34,7 +34,7 @@ from pv_stream.settings import Settings, load_settings
 
 KAFKA: Final = "kafka"
 NOW: Final = "now"
-_REJECTS_NAME: Final = "rejects"
+REJECTS_NAME: Final = "rejects"
 _LOOPBACK: Final = re.compile(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 #: What a person can do about a code; others speak for themselves in docs/ingest.md.
 _NEVER_FED: Final[dict[type[Event], IgnoreReason]] = {
@@ -95,17 +95,17 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     """
     destination = _destination(to, paths, as_json=as_json)
     settings = load_settings()
-    now = _now()
+    now = present()
     for path in paths:
         check_readable(path)
     received = _received_at(received_at, now)
-    offset = _utc_offset(utc_offset)
+    offset = utc_offset_minutes(utc_offset)
     key = choose_key(settings, may_make=not destination.is_kafka or is_loopback(settings.bootstrap_servers))
     if destination.is_kafka:
-        _check_key_for_kafka(key, settings)
+        check_key_for_kafka(key, settings)
     rulebook = load_default()
     intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
-    store = RejectStore(rejects or settings.state_dir / _REJECTS_NAME)
+    store = RejectStore(rejects or settings.state_dir / REJECTS_NAME)
     feed = Feed(intake, store, settings.record_bytes_max, form, by_file=by_file)
     with progress("Ingesting", sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
@@ -136,7 +136,8 @@ def _is_same_file(path: Path, other: Path) -> bool:
         return False
 
 
-def _now() -> Instant:
+def present() -> Instant:
+    """Return the present, to the second."""
     return Instant(int(time.time()) * MICROSECONDS_PER_SECOND)
 
 
@@ -152,7 +153,8 @@ def _received_at(text: str | None, now: Instant) -> Instant | None:
         raise UsageError(message) from None
 
 
-def _utc_offset(text: str | None) -> int | None:
+def utc_offset_minutes(text: str | None) -> int | None:
+    """Return the offset that `--utc-offset` states, in minutes; raise UsageError when it states none."""
     if text is None:
         return None
     minutes = parse_utc_offset(text)
@@ -162,7 +164,8 @@ def _utc_offset(text: str | None) -> int | None:
     return minutes
 
 
-def _check_key_for_kafka(key: KeyChoice, settings: Settings) -> None:
+def check_key_for_kafka(key: KeyChoice, settings: Settings) -> None:
+    """Raise UsageError when the demo's key would make pseudonyms for a broker on another host."""
     if key.pseudonyms.is_demo and not is_loopback(settings.bootstrap_servers):
         message = (
             "the demo's pseudonym key is published and protects nobody, so it is refused for a broker on another "

@@ -80,7 +80,7 @@ class RejectStore:
 
     def _entries(self) -> set[str]:
         if self._known is None:
-            self._make_folder()
+            self.make_folder()
             self._known = set()
             with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
                 for line in index:
@@ -88,8 +88,11 @@ class RejectStore:
                         self._known.add(json.loads(line)["entry"])
         return self._known
 
-    def _make_folder(self) -> None:
-        """Make the folder for its owner alone; one that is there already is used only when it is so."""
+    def make_folder(self) -> None:
+        """Make the folder for its owner alone; one that is there already is used only when it is so.
+
+        Raises UsageError when others can read it, OSError when it cannot be made.
+        """
         try:
             self.folder.mkdir(mode=_DIRECTORY_MODE, parents=True)
         except FileExistsError:
