@@ -43,13 +43,15 @@ class Explanation:
     """Hold one revision of an alert with all that stands behind it; `revisions` lists its whole life.
 
     `criteria` are those beside RegiSCAR, as they stood then; `earlier` is the case of the earlier episode that a
-    restart or a recurrence points back to.
+    restart or a recurrence points back to. `treated` holds the treatments of the episode and when it clinically
+    resolved under them, None where none is recorded.
     """
 
     alert: Mapping[str, Any]
     revisions: tuple[Mapping[str, Any], ...]
     items: tuple[ItemView, ...]
     criteria: CriteriaView | None
+    treated: Mapping[str, Any] | None
     evidence: tuple[FactView, ...]
     recurrences: tuple[Mapping[str, Any], ...]
     earlier: Mapping[str, Any] | None
@@ -103,11 +105,13 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         raise UsageError(msg)
     alert, after = numbered[max(numbered) if revision is None else revision]
     chart = chart_of(story.arrived[:after], plan.rulebook_of(alert))
+    case = _case(alert["episode_id"], story, after)
     return Explanation(
         alert=alert,
         revisions=tuple(value for value, _ in story.revisions),
         items=_items(alert, chart, plan),
-        criteria=_criteria(alert, story, after, chart),
+        criteria=_criteria(alert, case, chart),
+        treated=_treated(case),
         evidence=_evidence(alert, chart),
         recurrences=tuple(value for value in story.recurrences if value["as_of"] <= alert["as_of"]),
         earlier=_earlier(alert, story, after),
@@ -189,9 +193,14 @@ def _case(episode_id: str, story: _Story, count: int) -> Mapping[str, Any] | Non
     return max(told, key=lambda case: int(case["revision"]), default=None)
 
 
-def _criteria(alert: Mapping[str, Any], story: _Story, count: int, chart: Chart) -> CriteriaView | None:
-    case = None if alert["criteria"] is None else _case(alert["episode_id"], story, count)
-    return None if case is None else criteria_view(case["criteria"], chart)
+def _criteria(alert: Mapping[str, Any], case: Mapping[str, Any] | None, chart: Chart) -> CriteriaView | None:
+    return None if alert["criteria"] is None or case is None else criteria_view(case["criteria"], chart)
+
+
+def _treated(case: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if case is None or not case["treatments"]:
+        return None
+    return {name: case[name] for name in ("treatments", "clinical_resolution_at")}
 
 
 # Views ------------------------------------------------------------------------------------------------------------

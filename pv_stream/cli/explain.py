@@ -80,6 +80,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     _print_score(console, explanation)
     if explanation.criteria is not None:
         print_criteria(console, explanation.criteria)
+    _print_treated(console, explanation)
     _print_evidence(console, explanation)
     _print_history(console, explanation)
     console.print("\n[bold]Next steps[/]")
@@ -246,6 +247,28 @@ def _points(points: int) -> str:
 
 def _fact_line(view: FactView) -> str:
     return escape(f"{view.what} {view.used}, {moment(view.when)}")
+
+
+def _print_treated(console: Console, explanation: Explanation) -> None:
+    treated = explanation.treated
+    if treated is None:
+        return
+    at = treated["clinical_resolution_at"]
+    told = "not documented" if at is None else moment(at)
+    console.print(f"\n[bold]Treatments[/]; clinical resolution (no fever, sustained, and the rash better): {told}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("drug", "started", "ended", "highest dose", "days to resolution"):
+        table.add_column(heading, header_style="dim")
+    for given in treated["treatments"]:
+        dose, days = given["dose_mg_per_kg"], given["days_to_clinical_resolution"]
+        table.add_row(
+            given["drug"],
+            moment(given["started"]),
+            "may go on" if given["ended"] is None else moment(given["ended"]),
+            "not known" if dose is None else f"{dose} mg/kg",
+            "not known" if days is None else f"{days}",
+        )
+    console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _print_evidence(console: Console, explanation: Explanation) -> None:

@@ -89,6 +89,17 @@ def test_causality_shows_all_ten_questions_the_unanswered_too(log: Path) -> None
     assert sum(question.points for question in causality.questions) == causality.naranjo
 
 
+def test_the_treatments_of_the_episode_are_told_and_a_reaction_without_one_has_none(log: Path) -> None:
+    plan = plan_of(log)
+    explanation = explain(plan, _imatinib_alert(log), PATIENT)
+    assert explanation.treated is not None
+    drugs = [given["drug"] for given in explanation.treated["treatments"]]
+    assert drugs == ["reslizumab"]
+    assert explanation.treated["clinical_resolution_at"] is None
+    first = explain(plan, _imatinib_alert(log), PATIENT, revision=1)
+    assert first.treated is None
+
+
 def test_an_alert_without_a_score_has_no_criteria(log: Path) -> None:
     assert explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT).criteria is None
 
