@@ -12,7 +12,6 @@ It does not know what a message is, nor who sent it. What is written twice by tw
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -136,9 +135,7 @@ class DurableWriter:
         if waiting and not runner.done():
             await asyncio.wait({runner, *waiting}, timeout=_CLOSE_SECONDS_MAX)
         runner.cancel()
-        with suppress(asyncio.CancelledError, EnvironmentBroken):
-            await runner
-        self._fail_all()
+        await asyncio.wait({runner})
         await self._log.close()
 
     async def write(self, events: Sequence[Event]) -> None:
@@ -196,8 +193,11 @@ class DurableWriter:
                 self._take()
                 if self._in_hand:
                     await self._write_group()
+        except EnvironmentBroken as error:
+            self._fail_all(str(error))
+            raise
         finally:
-            self._fail_all()
+            self._fail_all("the writer of the input log ended")
 
     def _take(self) -> None:
         """Take what waits, in its order, up to the bounds of one transaction."""
@@ -282,16 +282,12 @@ class DurableWriter:
             waiting.done.set_exception(Unavailable(message))
             self._queue.pop(waiting, None)
 
-    def _fail_all(self) -> None:
+    def _fail_all(self, reason: str) -> None:
         """Tell whoever still waits: nothing is written of what was in no transaction, the rest is unknown."""
         for waiting in (*self._in_hand, *self._queue):
             if not waiting.done.done():
-                ended = "the writer of the input log ended before the message was written"
-                unknown = (
-                    "the writer of the input log ended before it was known whether the message was written"
-                )
-                error = EnvironmentBroken(unknown) if waiting.in_hand else Unavailable(ended)
-                waiting.done.set_exception(error)
+                kind = EnvironmentBroken if waiting.in_hand else Unavailable
+                waiting.done.set_exception(kind(reason))
         self._in_hand = []
         self._queue = {}
 

@@ -80,6 +80,8 @@ class EventLog:
 
     async def open(self) -> None:
         """Start a producer, which ends the last transaction of this id and fences its producer."""
+        self.abandon()
+        asyncio.get_running_loop().set_exception_handler(_pass_over_client_errors)
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.bootstrap_servers,
             client_id=self.transactional_id,
@@ -241,6 +243,12 @@ def _attempt_failed(error: Exception) -> AttemptFailed:
 
 def _no_answer() -> NoReturn:
     raise TimeoutError
+
+
+def _pass_over_client_errors(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of errors in futures that aiokafka makes for itself and forgets."""
+    if not isinstance(context.get("exception"), _CLIENT_ERRORS):
+        loop.default_exception_handler(context)
 
 
 def _look_at(done: "asyncio.Future[Any]") -> None:
