@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     )
 
     pseudonym_key: SecretStr | None = Field(None, description="key of the pseudonyms made at ingest")
+    http_tokens: SecretStr | None = Field(
+        None, description="bearer tokens that `ingest-http` takes, one to a line or with spaces between"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -1,7 +1,5 @@
 """What the listening commands share: a desk that reads, TLS, lines for the operator, and how a listener ends."""
 
-import asyncio
-import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +11,9 @@ import typer
 from pv_stream.errors import UsageError
 
 if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
     from pv_stream.ingest.listening import Desk
     from pv_stream.ingest.report import Report
     from pv_stream.settings import Settings
@@ -72,11 +73,15 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
     return Desk(intake, store, settings.record_bytes_max, present)
 
 
-def tls_context(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
+def tls_context(
+    certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> "ssl.SSLContext | None":
     """Return TLS 1.2 or newer, None without a certificate; with `client_ca` clients must have one of its.
 
     Raise UsageError when a file is missing or cannot be used.
     """
+    import ssl  # noqa: PLC0415 - see above
+
     if certificate is None:
         if key is not None or client_ca is not None:
             message = "--tls-key and --client-ca need --tls-cert"
@@ -106,6 +111,8 @@ async def serve_while_writing(
     writer: "DurableWriter", serving: "asyncio.Task[None]", stop: Callable[[], None], *, seconds_max: float
 ) -> None:
     """Wait until a listener has stopped; a writer that cannot go on stops it, and its error is raised."""
+    import asyncio  # noqa: PLC0415 - see above
+
     ended = asyncio.create_task(writer.ended())
     await asyncio.wait({ended, serving}, return_when=asyncio.FIRST_COMPLETED)
     if ended.done():

@@ -54,11 +54,14 @@ COMMANDS: Final = {
     "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
     "run": Command("pv_stream.cli.run", "Run a live worker.", "kafka"),
     "worklist": Command("pv_stream.cli.worklist", "Print the alerts that stand in the live topic.", "kafka"),
+    "ingest-http": Command(
+        "pv_stream.cli.ingest_http", "Take messages in over HTTP; answer after they are written.", "http,kafka"
+    ),
     "archive": Command("pv_stream.cli.archive", "Copy a topic to a file that replay reads.", "kafka"),
 }
 
-#: Modules that come with the extra `kafka`.
-KAFKA_MODULES: Final = frozenset({"aiokafka", "faust", "kafka", "mode"})
+#: Modules that come with the extras `kafka` and `http`.
+EXTRA_MODULES: Final = frozenset({"aiokafka", "faust", "h11", "kafka", "mode", "starlette", "uvicorn"})
 
 EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data."
 
@@ -94,7 +97,7 @@ def _load(name: str, command: Command) -> Any:
     try:
         module = import_module(command.module)
     except ModuleNotFoundError as error:
-        if command.extra is not None and (error.name or "").partition(".")[0] in KAFKA_MODULES:
+        if command.extra is not None and (error.name or "").partition(".")[0] in EXTRA_MODULES:
             msg = f"`{name}` needs the extra {command.extra!r}: pip install 'pv-stream[{command.extra}]'"
             raise UsageError(msg) from None
         raise

@@ -1,0 +1,169 @@
+"""Serving HTTP/1.1: uvicorn, with the deadlines that it lacks, bounded connections, and a stop that keeps its word.
+
+uvicorn waits for ever for the head of a request and for a client that does not read its answer. Its own log is
+silent here: a path or a header may name a patient.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pv_stream.errors import UsageError
+
+#: The head of a request must have come within this time, and an answer must have been read.
+HEAD_SECONDS_MAX: Final = 10.0
+ANSWER_SECONDS_MAX: Final = 30.0
+HEAD_BYTES_MAX: Final = 16 * 1024
+IDLE_SECONDS_MAX: Final = 15
+CONNECTIONS_MAX: Final = 256
+_BACKLOG: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Say how to serve: with which certificates, and how long a stop may take."""
+
+    tls: ssl.SSLContext | None = None
+    stop_seconds_max: float = 30.0
+    head_seconds_max: float = HEAD_SECONDS_MAX
+    connections_max: int = CONNECTIONS_MAX
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection with deadlines: for each head of a request, and for each answer to be read."""
+
+    head_seconds_max = HEAD_SECONDS_MAX
+    connections_max = CONNECTIONS_MAX
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._answer_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Wait for a head, or end at once when there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > self.connections_max:
+            transport.abort()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadlines."""
+        self._head_arrived()
+        self._answer_was_read()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the deadline of a head stands until it is whole, whatever comes meanwhile."""
+        super().data_received(data)
+        # uvicorn has no cycle before the first request.
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._head_arrived()
+        elif not self.transport.is_closing():
+            self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; in the middle of an answer only the end of the connection is left."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read its answer, for a time."""
+        super().pause_writing()
+        self._answer_deadline = self.loop.call_later(ANSWER_SECONDS_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self._answer_was_read()
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        if self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(self.head_seconds_max, self.transport.abort)
+
+    def _head_arrived(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _answer_was_read(self) -> None:
+        if self._answer_deadline is not None:
+            self._answer_deadline.cancel()
+            self._answer_deadline = None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; signals are ours, and a signal ends no process behind its back."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """Take no more connections, answer what is in work, then return from `serve`; twice: do not wait."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; raise UsageError when it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "no such address"
+        message = f"cannot listen on {host} port {port}: {reason}. Name others with --host and --port."
+        raise UsageError(message) from None
+
+
+def make_server(app: ASGIApp, options: ServerOptions) -> Server:
+    """Return a server for an app, with no log, no header that names it, and no trust in forwarding headers."""
+    logging.getLogger("uvicorn").disabled = True
+    for name in ("uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).disabled = True
+    limits = {"head_seconds_max": options.head_seconds_max, "connections_max": options.connections_max}
+    config = uvicorn.Config(
+        app,
+        http=type("OurProtocol", (BoundedProtocol,), limits),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        timeout_keep_alive=IDLE_SECONDS_MAX,
+        timeout_graceful_shutdown=max(1, int(options.stop_seconds_max)),
+        ssl_context_factory=None if options.tls is None else _always(options.tls),
+    )
+    return Server(config)
+
+
+def _always(tls: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    return lambda _config, _default: tls
+
+
+async def serve_until_told(server: Server, listening: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is in work; a second signal ends at once."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve(sockets=[listening])
