@@ -21,6 +21,7 @@ from pv_stream.domain.codes import (
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
+    ReviewReason,
     Route,
     Status,
 )
@@ -37,6 +38,7 @@ from pv_stream.domain.facts import (
     Report,
     ReportedDrug,
     Retracted,
+    Review,
     Statement,
     VersionOrder,
 )
@@ -299,9 +301,22 @@ def retracted(original: FactArrived, *, received_at: Instant | None = None) -> F
     return _replaced(original, Retracted(), Status.RETRACTED, received_at)
 
 
-def reviewed(original: FactArrived, content: Content) -> FactArrived:
+def reviewed(
+    original: FactArrived,
+    content: Content,
+    *,
+    received_at: Instant | None = None,
+    actor: str = "actor_1",
+    even_if_implausible: bool = False,
+) -> FactArrived:
     """Return a person's decision on a held value: a confirmed content, or `Retracted()` when it was discarded."""
-    return _replaced(original, content, Status.REVIEWED, None)
+    decided = _replaced(original, content, Status.REVIEWED, received_at).version
+    is_discarded = isinstance(content, Retracted)
+    reason = ReviewReason.CANNOT_BE_VERIFIED if is_discarded else ReviewReason.CHECKED_IN_SOURCE
+    review = Review(actor, reason, even_if_implausible)
+    order_of = replace(decided.order, issued_at=decided.provenance.received_at)
+    provenance = replace(decided.provenance, review=review)
+    return replace(original, version=replace(decided, order=order_of, provenance=provenance))
 
 
 def _replaced(

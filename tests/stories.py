@@ -48,7 +48,7 @@ from pv_stream.domain.times import (
     Interval,
     exactly,
 )
-from tests.builders import at, event, resent, sha256
+from tests.builders import at, event, resent, reviewed, sha256
 
 T = TypeVar("T")
 
@@ -423,16 +423,35 @@ class Story:
         received_at = self._received(exactly(when))
         if self.narrator.number(0, 1):
             code = self.narrator.pick(list(HoldCode))
-            content: Content = Held(code, sha256(key), self.narrator.pick((None, Analyte.EOSINOPHILS)))
+            said = self.narrator.pick((None, Measurement(Analyte.EOSINOPHILS, Decimal(1690), None, "tube-1")))
+            content: Content = Held(code, sha256(key), Analyte.EOSINOPHILS, "tube-1", said)
         else:
             analyte, value = self.narrator.pick(IMPLAUSIBLE)
             content = Measurement(analyte, Decimal(value))
         self.send(content, when, key)
-        if self.narrator.number(0, 1):
-            confirmed: Content = Measurement(Analyte.EOSINOPHILS, Decimal(1690))
-            settled = self.narrator.pick((confirmed, Retracted()))
-            later = self._after(received_at)
-            self.events.append(self._event(settled, exactly(when), key, Status.REVIEWED, later))
+        sent = self._event(content, exactly(when), key, Status.FINAL, received_at)
+        for _ in range(self.narrator.pick((0, 1, 1, 2))):
+            self.settle(sent)
+        if self.narrator.number(0, 3) == 0:
+            newer = self._after(received_at)
+            self.events.append(self._event(content, exactly(when), key, Status.FINAL, newer, version=1))
+
+    def settle(self, sent: FactArrived) -> None:
+        """A person confirms or discards a held value; perhaps one that cannot be, and perhaps knowing that."""
+        contents: tuple[Content, ...] = (
+            Measurement(Analyte.EOSINOPHILS, Decimal(1690)),
+            Measurement(Analyte.EOSINOPHILS, Decimal("0.9")),
+            Exposure(ExposureKind.ADMINISTRATION, ("imatinib",)),
+            Retracted(),
+        )
+        decided = reviewed(
+            sent,
+            self.narrator.pick(contents),
+            received_at=self._after(sent.received_at),
+            actor=self.narrator.pick(("actor_1", "actor_2")),
+            even_if_implausible=self.narrator.number(0, 1) == 1,
+        )
+        self.events.append(decided)
 
     def future(self) -> None:
         """A value that is dated after it was received: by less than a day it is believed, by more it is held."""

@@ -30,6 +30,7 @@ from pv_stream.domain.codes import (
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
+    ReviewReason,
     Route,
     Status,
 )
@@ -54,6 +55,7 @@ from pv_stream.domain.facts import (
     Report,
     ReportedDrug,
     Retracted,
+    Review,
     Statement,
     VersionOrder,
 )
@@ -263,10 +265,13 @@ class _Builder:
         provenance = self._provenance(str(number), given.received)
         if given.action == "repeats":
             return replace(original, provenance=provenance)
+        if given.action in {"confirms", "discards"}:
+            return self._decision(given, original, provenance)
+        source_version = int(self._number(given, "source_version") or original.order.source_version)
         status, content = self._follow_up_content(given, original.statement.content)
         version = replace(
             original,
-            order=VersionOrder(original.order.source_version, status, given.received),
+            order=VersionOrder(source_version, status, given.received),
             statement=replace(original.statement, content=content),
             provenance=provenance,
         )
@@ -274,14 +279,43 @@ class _Builder:
             self.named[given.subject] = version
         return version
 
+    def _decision(self, given: Given, original: FactVersion, provenance: Provenance) -> FactVersion:
+        """Return what a person decided about a held value, ranked as the decoder ranks it."""
+        held, options = original.statement.content, given.options
+        if not isinstance(held, Held):
+            raise self.mistake(given, f"{given.action!r} does not fit what {given.subject!r} is")
+        is_exceptional = options.get("even_if_implausible", "no")
+        if is_exceptional not in {"yes", "no"}:
+            raise self.mistake(given, "even_if_implausible is yes or no")
+        confirms = given.action == "confirms"
+        usual = ReviewReason.CHECKED_IN_SOURCE if confirms else ReviewReason.CANNOT_BE_VERIFIED
+        reason = self._word(given, ReviewReason, options.get("reason", usual.value))
+        review = Review(options.get("by", ACTOR_DEFAULT), reason, is_exceptional == "yes")
+        effective = original.statement.effective
+        if "time" in options:
+            effective = exactly(self._instant(given, "time"))
+        content = self._confirmed(given, held) if confirms else Retracted()
+        return replace(
+            original,
+            order=VersionOrder(original.order.source_version, Status.REVIEWED, given.received),
+            statement=replace(original.statement, content=content, effective=effective),
+            provenance=replace(provenance, review=review),
+        )
+
+    def _confirmed(self, given: Given, held: Held) -> Content:
+        if "value" not in given.options and held.said is not None:
+            return held.said
+        if held.analyte is None:
+            raise self.mistake(given, f"{given.subject!r} holds no value: confirm its time")
+        value = self._measurement(given, held.analyte, self._option(given, "value"))
+        return replace(value, specimen=held.specimen)
+
     def _follow_up_content(self, given: Given, original: Content) -> tuple[Status, Content]:
         match given.action, original:
             case "retracts", _:
                 return Status.RETRACTED, Retracted()
-            case "discards", Held():
-                return Status.REVIEWED, Retracted()
-            case "confirms", Held(analyte=analyte) if analyte is not None:
-                return Status.REVIEWED, self._measurement(given, analyte, self._option(given, "value"))
+            case "corrects", Held(analyte=analyte) if analyte is not None:
+                return Status.CORRECTED, self._measurement(given, analyte, self._option(given, "value"))
             case "corrects", Measurement():
                 corrected = self._measurement(given, original.analyte, self._option(given, "value"))
                 return Status.CORRECTED, replace(corrected, specimen=original.specimen)
@@ -315,9 +349,7 @@ class _Builder:
         if given.action in _ANALYTE_WORDS:
             return self._measurement(given, _ANALYTE_WORDS[given.action], given.subject)
         if given.action == "holds":
-            code = self._word(given, HoldCode, self._option(given, "code"))
-            digest = f"sha256:{hashlib.sha256(given.subject.encode()).hexdigest()}"
-            return Held(code, digest, self._word(given, Analyte, given.subject))
+            return self._held(given)
         if given.action == "reports":
             return self._report(given, given.subject, None)
         return self._finding(given)
@@ -347,6 +379,19 @@ class _Builder:
             for name in _names(options[role.value])
         ]
         return tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role)))
+
+    def _held(self, given: Given) -> Held:
+        """Return a held value or, of a `kind`, a held drug; what it said stays with it when only its time is wrong."""
+        code = self._word(given, HoldCode, self._option(given, "code"))
+        digest = f"sha256:{hashlib.sha256(given.subject.encode()).hexdigest()}"
+        if "kind" in given.options:
+            kind = self._word(given, ExposureKind, given.options["kind"])
+            return Held(code, digest, said=Exposure(kind, ingredients_of(given)))
+        analyte = self._word(given, Analyte, given.subject)
+        value = given.options.get("value")
+        return Held(
+            code, digest, analyte, said=None if value is None else self._measurement(given, analyte, value)
+        )
 
     def _exposure(self, given: Given) -> Exposure:
         return Exposure(

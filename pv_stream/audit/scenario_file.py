@@ -35,6 +35,7 @@ from pv_stream.errors import DataError
 _LAB_OPTIONS: Final = frozenset({"specimen", "status", "sent_as"})
 _DRUG_OPTIONS: Final = frozenset({"route", "until", "unlisted", "dose_mg", "dose_mg_per_kg", "per_day"})
 _REPORT_OPTIONS: Final = frozenset({"serious", "outcome", "rechallenge", *(role.value for role in DrugRole)})
+_REVIEW_OPTIONS: Final = frozenset({"by", "reason"})
 
 #: What may happen, and the options of each. `at`, `received` and `id` go with all but `clock` and `raw`.
 ACTIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -48,12 +49,12 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     **{analyte.value: _LAB_OPTIONS for analyte in Analyte},
     "temperature": _LAB_OPTIONS,
     "reports": _REPORT_OPTIONS,
-    "corrects": _REPORT_OPTIONS | {"value", "finding_is", "reaction"},
+    "corrects": _REPORT_OPTIONS | {"value", "finding_is", "reaction", "source_version"},
     "retracts": frozenset(),
     "repeats": frozenset(),
-    "holds": frozenset({"code"}),
-    "confirms": frozenset({"value"}),
-    "discards": frozenset(),
+    "holds": frozenset({"code", "value", "kind"}),
+    "confirms": _REVIEW_OPTIONS | {"value", "time", "even_if_implausible"},
+    "discards": _REVIEW_OPTIONS,
     **ACT_OPTIONS,
     "activates": frozenset(),
     "merges": frozenset({"into"}),

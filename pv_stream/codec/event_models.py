@@ -4,9 +4,9 @@ schemas/clinical-event.v1.json is generated from them; `codec.events` turns them
 fields take vetted tokens only, so that no name or free text can enter the log through them.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from pv_stream.domain.codes import (
     ActionKind,
@@ -21,6 +21,7 @@ from pv_stream.domain.codes import (
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
+    ReviewReason,
     Route,
     TransferKind,
 )
@@ -51,7 +52,7 @@ class IntervalModel(_Model):
 class SourceModel(_Model):
     """Where the statement came from: the digest of the message and the path inside it."""
 
-    format: Literal["hl7v2", "fhir_r4", "canonical"]
+    format: Literal["hl7v2", "fhir_r4", "e2b_r2", "e2b_r3", "canonical"]
     message_digest: Digest
     path: SourcePath
 
@@ -124,27 +125,59 @@ class ReportModel(_Model):
     drugs: list[ReportedDrugModel] = Field(max_length=64)
 
 
+class SaidModel(_Model):
+    """One statement of any kind: exactly one of the fields."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    observation: ObservationModel | None = None
+    finding: FindingModel | None = None
+    exposure: ExposureModel | None = None
+    report: ReportModel | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if len(self.model_fields_set) != 1 or all(said is None for _, said in self):
+            msg = "a statement is of exactly one kind"
+            raise ValueError(msg)
+        return self
+
+
 class HeldModel(_Model):
-    """Why a value is held: a code and the digest of what was sent."""
+    """Why a value is held: a code and the digest of what was sent.
+
+    `said` is what was read when nothing but its time is not believed; with `specimen` it serves who settles it.
+    """
 
     code: Annotated[HoldCode, Field(strict=False)]
     value_digest: Digest
     analyte: Annotated[Analyte | None, Field(strict=False)] = None
+    specimen: Identifier | None = None
+    said: SaidModel | None = None
 
 
-class _FactEvent(_Model):
+class ResolutionModel(SaidModel):
+    """What a person confirmed; `held` when it was not plausible itself, as one shard hands it to another."""
+
+    held: HeldModel | None = None
+
+
+class _AnyFactEvent(_Model):
     schema_version: Literal[1]
     patient_id: Identifier
     fact_key: Identifier
-    status: Literal["preliminary", "final", "corrected", "retracted", "reviewed"]
     source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    issued_at: InstantText | None = None
     effective: IntervalModel
     utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = (
         None
     )
     received_at: InstantText
     source: SourceModel
+
+
+class _FactEvent(_AnyFactEvent):
+    status: Literal["preliminary", "final", "corrected", "retracted"]
+    issued_at: InstantText | None = None
 
 
 class ObservationEvent(_FactEvent):
@@ -182,11 +215,19 @@ class HeldEvent(_FactEvent):
     held: HeldModel
 
 
-class HoldResolvedEvent(_FactEvent):
-    """A person's decision on a held value: the confirmed observation, or discarded when it is null."""
+class HoldResolvedEvent(_AnyFactEvent):
+    """A person's decision on a held value: what was confirmed, or discarded when `resolution` is null.
+
+    It stands until a higher `source_version`; of two decisions the one received later counts. `actor` is a pseudonym,
+    `source` the message of the held value. A value outside the plausible range is used only when it was confirmed
+    `even_if_implausible`.
+    """
 
     type: Literal["hold.resolved"]
-    resolution: ObservationModel | None
+    resolution: ResolutionModel | None
+    actor: Identifier
+    reason: Annotated[ReviewReason, Field(strict=False)]
+    even_if_implausible: bool = False
 
 
 class RetractionEvent(_FactEvent):

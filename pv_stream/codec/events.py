@@ -34,6 +34,7 @@ from pv_stream.codec.event_models import (
     ObservationModel,
     ReportModel,
     RetractionEvent,
+    SaidModel,
     TransferredEvent,
 )
 from pv_stream.codec.identity import identity_value, is_identity_model, read_identity
@@ -61,6 +62,7 @@ from pv_stream.domain.facts import (
     Report,
     ReportedDrug,
     Retracted,
+    Review,
     Statement,
     VersionOrder,
 )
@@ -72,6 +74,14 @@ RECORD_BYTES_MAX: Final = 1_048_576
 
 _STATUS_NAMES: Final = {status: status.name.lower() for status in Status}
 _STATUS_OF: Final = {name: status for status, name in _STATUS_NAMES.items()}
+_TYPE_OF: Final[dict[type[Content], str]] = {
+    Measurement: "observation",
+    Finding: "finding",
+    Exposure: "exposure",
+    Report: "adverse_event_report",
+    Held: "observation.held",
+    Retracted: "retraction",
+}
 
 
 #: One message says a time several times, and messages of one minute say the same.
@@ -132,25 +142,27 @@ def _identity(model: Any) -> IdentityEvent:
 
 
 def _fact_arrived(model: Any) -> FactArrived:
-    content = _content(model)
-    status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
+    content, received_at, review = _content(model), _instant(model.received_at), None
     if isinstance(model, HoldResolvedEvent):
-        status = Status.REVIEWED
+        # Of two decisions about one version the later counts.
+        order = VersionOrder(model.source_version, Status.REVIEWED, received_at)
+        review = Review(model.actor, model.reason, model.even_if_implausible)
+    else:
+        status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
+        issued_at = 0 if model.issued_at is None else _instant(model.issued_at)
+        order = VersionOrder(model.source_version, status, issued_at)
     return FactArrived(
         patient_id=PatientId(model.patient_id),
         version=FactVersion(
             key=FactKey(model.fact_key),
-            order=VersionOrder(
-                source_version=model.source_version,
-                status=status,
-                issued_at=0 if model.issued_at is None else _instant(model.issued_at),
-            ),
+            order=order,
             statement=Statement(content, _interval(model.effective), model.utc_offset_minutes),
             provenance=Provenance(
-                received_at=_instant(model.received_at),
+                received_at=received_at,
                 message_digest=model.source.message_digest,
                 path=model.source.path,
                 format=model.source.format,
+                review=review,
             ),
         ),
     )
@@ -173,14 +185,14 @@ def _alert_acted(model: AlertActionEvent) -> AlertActed:
 
 def _content(model: Any) -> Content:
     match model:
-        case RetractionEvent():
+        case RetractionEvent() | HoldResolvedEvent(resolution=None):
             return Retracted()
+        case HoldResolvedEvent(resolution=resolution):
+            return _held(resolution.held) if resolution.held is not None else _said(resolution)
         case _ if model.status == "retracted":
             return Retracted()
         case ObservationEvent():
             return _measurement(model.observation)
-        case HoldResolvedEvent():
-            return Retracted() if model.resolution is None else _measurement(model.resolution)
         case FindingEvent():
             return _finding(model.finding)
         case ExposureEvent():
@@ -188,8 +200,23 @@ def _content(model: Any) -> Content:
         case AdverseEventReportEvent():
             return _report(model.report)
         case _:
-            held: HeldModel = model.held
-            return Held(held.code, held.value_digest, held.analyte)
+            return _held(model.held)
+
+
+def _held(model: HeldModel) -> Held:
+    said = None if model.said is None else _said(model.said)
+    return Held(model.code, model.value_digest, model.analyte, model.specimen, said)
+
+
+def _said(model: SaidModel) -> Measurement | Finding | Exposure | Report:
+    if model.observation is not None:
+        return _measurement(model.observation)
+    if model.finding is not None:
+        return _finding(model.finding)
+    if model.exposure is not None:
+        return _exposure(model.exposure)
+    assert model.report is not None
+    return _report(model.report)
 
 
 def _measurement(model: ObservationModel) -> Measurement:
@@ -293,15 +320,11 @@ def _value(event: Event) -> dict[str, object]:
 def _fact_value(event: FactArrived) -> dict[str, object]:
     version = event.version
     statement, provenance = version.statement, version.provenance
-    kind, body = _body(statement.content, version.order.status)
     return {
         "schema_version": 1,
-        "type": kind,
         "patient_id": event.patient_id,
         "fact_key": version.key,
-        "status": _STATUS_NAMES[version.order.status],
         "source_version": version.order.source_version,
-        "issued_at": format_instant(Instant(version.order.issued_at)) if version.order.issued_at else None,
         "effective": _interval_value(statement.effective),
         "utc_offset_minutes": statement.utc_offset_minutes,
         "received_at": format_instant(provenance.received_at),
@@ -310,7 +333,30 @@ def _fact_value(event: FactArrived) -> dict[str, object]:
             "message_digest": provenance.message_digest,
             "path": provenance.path,
         },
-        **body,
+        **(_sent(version) if provenance.review is None else _resolved(statement.content, provenance.review)),
+    }
+
+
+def _sent(version: FactVersion) -> dict[str, object]:
+    """Return what a source's own version says."""
+    content, issued_at = version.statement.content, version.order.issued_at
+    said = {} if isinstance(content, Retracted) else _body(content)
+    return {
+        "type": _TYPE_OF[type(content)],
+        "status": _STATUS_NAMES[version.order.status],
+        "issued_at": format_instant(Instant(issued_at)) if issued_at else None,
+        **said,
+    }
+
+
+def _resolved(content: Content, review: Review) -> dict[str, object]:
+    """Return what a person decided about a held value."""
+    return {
+        "type": "hold.resolved",
+        "resolution": None if isinstance(content, Retracted) else _body(content),
+        "actor": review.actor,
+        "reason": review.reason,
+        "even_if_implausible": review.even_if_implausible,
     }
 
 
@@ -331,19 +377,13 @@ def _action_value(event: AlertActed) -> dict[str, object]:
     }
 
 
-def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
-    reviewed = status is Status.REVIEWED
+def _body(content: Measurement | Finding | Exposure | Report | Held) -> dict[str, object]:
+    """Return the one field that says a content."""
     match content:
-        case Retracted():
-            return ("hold.resolved", {"resolution": None}) if reviewed else ("retraction", {})
         case Measurement():
-            return (
-                ("hold.resolved", {"resolution": _measurement_value(content)})
-                if reviewed
-                else ("observation", {"observation": _measurement_value(content)})
-            )
+            return {"observation": _measurement_value(content)}
         case Finding():
-            return "finding", {
+            return {
                 "finding": {
                     "code": content.code,
                     "presence": content.presence,
@@ -353,7 +393,7 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
                 }
             }
         case Exposure():
-            return "exposure", {
+            return {
                 "exposure": {
                     "kind": content.kind,
                     "ingredients": content.ingredients,
@@ -366,9 +406,19 @@ def _body(content: Content, status: Status) -> tuple[str, dict[str, object]]:
                 }
             }
         case Report():
-            return "adverse_event_report", {"report": content}
+            return {"report": content}
         case Held():
-            return "observation.held", {"held": content}
+            return {"held": _held_value(content)}
+
+
+def _held_value(content: Held) -> dict[str, object]:
+    return {
+        "code": content.code,
+        "value_digest": content.value_digest,
+        "analyte": content.analyte,
+        "specimen": content.specimen,
+        "said": None if content.said is None else _body(content.said),
+    }
 
 
 def _measurement_value(content: Measurement) -> dict[str, object]:

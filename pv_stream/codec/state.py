@@ -24,6 +24,7 @@ from pv_stream.domain.codes import (
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
+    ReviewReason,
     Route,
     Status,
 )
@@ -40,6 +41,7 @@ from pv_stream.domain.facts import (
     Report,
     ReportedDrug,
     Retracted,
+    Review,
     Statement,
     VersionOrder,
 )
@@ -188,12 +190,7 @@ def _fact_row(fact: Fact) -> list[object]:
                 _content_row(statement.content),
                 *_interval_row(statement.effective),
                 statement.utc_offset_minutes,
-                [
-                    provenance.received_at,
-                    provenance.message_digest,
-                    provenance.path,
-                    provenance.format,
-                ],
+                _provenance_row(provenance),
             ]
             for statement, provenance in fact.statements
         ],
@@ -211,11 +208,33 @@ def _fact(row: list[Any]) -> Fact:
                     Interval(Instant(earliest), Instant(latest)),
                     offset,
                 ),
-                Provenance(Instant(provenance[0]), *provenance[1:]),
+                _provenance(provenance),
             )
             for content, earliest, latest, offset, provenance in statements
         ),
     )
+
+
+def _provenance_row(provenance: Provenance) -> list[object]:
+    """Return where a content comes from; only one that a person decided says more."""
+    row: list[object] = [
+        provenance.received_at,
+        provenance.message_digest,
+        provenance.path,
+        provenance.format,
+    ]
+    if provenance.review is not None:
+        review = provenance.review
+        row.append([review.actor, review.reason, review.even_if_implausible])
+    return row
+
+
+def _provenance(row: list[Any]) -> Provenance:
+    received_at, message_digest, path, source_format, *reviews = row
+    review = None
+    for actor, reason, even_if_implausible in reviews:
+        review = Review(actor, ReviewReason(reason), even_if_implausible)
+    return Provenance(Instant(received_at), message_digest, path, source_format, review)
 
 
 def _content_row(content: Content) -> list[object]:
@@ -255,7 +274,8 @@ def _content_row(content: Content) -> list[object]:
             drugs = [[drug.ingredient, drug.role, drug.rechallenge] for drug in content.drugs]
             return ["a", content.reaction, content.serious, content.outcome, drugs]
         case Held():
-            return ["h", content.code, content.value_digest, content.analyte]
+            said = None if content.said is None else _content_row(content.said)
+            return ["h", content.code, content.value_digest, content.analyte, content.specimen, said]
         case Retracted():
             return ["r"]
 
@@ -297,13 +317,28 @@ def _content(row: list[Any]) -> Content:
                 ReportOutcome(outcome),
                 tuple(ReportedDrug(name, DrugRole(role), RechallengeOutcome(r)) for name, role, r in drugs),
             )
-        case ["h", code, digest, analyte]:
-            return Held(HoldCode(code), digest, None if analyte is None else Analyte(analyte))
+        case ["h", code, digest, analyte, *more]:
+            specimen, said = more or (None, None)
+            return Held(
+                HoldCode(code),
+                digest,
+                None if analyte is None else Analyte(analyte),
+                specimen,
+                None if said is None else _said(said),
+            )
         case ["r"]:
             return Retracted()
         case _:
             msg = "a state holds a fact of a kind that this version does not know"
             raise ValueError(msg)
+
+
+def _said(row: list[Any]) -> Measurement | Finding | Exposure | Report:
+    content = _content(row)
+    if isinstance(content, Held | Retracted):
+        msg = "a held value cannot have said that"
+        raise ValueError(msg)  # noqa: TRY004 - what is wrong is the state, not a type
+    return content
 
 
 def _interval_row(interval: Interval) -> list[int]:

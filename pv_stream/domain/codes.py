@@ -180,6 +180,18 @@ class HoldCode(StrEnum):
     UNKNOWN_SPECIMEN = "unknown_specimen"
 
 
+class ReviewReason(StrEnum):
+    """Name why a person settled a held value: the pick list. Free text never enters a topic."""
+
+    CHECKED_IN_SOURCE = "checked_in_source"
+    CONFIRMED_BY_SENDER = "confirmed_by_sender"
+    CONFIRMED_BY_REPEAT = "confirmed_by_repeat"
+    ENTERED_IN_ERROR = "entered_in_error"
+    SPECIMEN_UNUSABLE = "specimen_unusable"
+    NOT_THIS_PATIENT = "not_this_patient"
+    CANNOT_BE_VERIFIED = "cannot_be_verified"
+
+
 class ActionKind(StrEnum):
     """Name what a person does about an alert."""
 

@@ -20,6 +20,7 @@ from pv_stream.domain.codes import (
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
+    ReviewReason,
     Route,
     Status,
 )
@@ -116,11 +117,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Hold the place of an observation that was read but is not believed: nothing for rules to use."""
+    """Hold the place of an observation that was read but is not believed: nothing for rules to use.
+
+    `specimen` and `said` serve the person who settles it, never a rule; `said` is what was read when nothing but its
+    time is not believed.
+    """
 
     code: HoldCode
     value_digest: str
     analyte: Analyte | None = None
+    specimen: str | None = None
+    said: Measurement | Finding | Exposure | Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +148,30 @@ class VersionOrder:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Review:
+    """Say who settled a held value and why; `actor` is a pseudonym.
+
+    `even_if_implausible` says that a value outside the plausible range was confirmed with that known.
+    """
+
+    actor: str
+    reason: ReviewReason
+    even_if_implausible: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Provenance:
-    """Say when and from which message a content arrived; of equal contents the smallest stays."""
+    """Say when and from which message a content arrived; of equal contents the smallest stays.
+
+    A version of status `reviewed`, and no other, has a `review`: it names the message of the held value, and was
+    received when the person decided.
+    """
 
     received_at: Instant
     message_digest: str
     path: str
     format: str
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Believe: whether a version of a fact may be used, or must wait for a person.
 
 Ingest holds what is not plausible before the log; a log may have been written by others, so the same rule is asked
-again when it is read. A decision that a person has made is believed.
+again when it is read. What a person decided is asked too: a value that is not plausible is believed only when it was
+confirmed with that known, and a time in the future never.
 """
 
 import hashlib
 from dataclasses import replace
 
-from pv_stream.domain.codes import Status
+from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.facts import FactVersion, Held, Measurement, Retracted, Statement
 from pv_stream.rules.plausibility import why_held
 from pv_stream.rules.rulebook import Rulebook
@@ -15,15 +16,38 @@ from pv_stream.rules.rulebook import Rulebook
 
 def believe(version: FactVersion, rulebook: Rulebook) -> FactVersion:
     """Return the version, with its content held when it may not be used."""
-    statement = version.statement
-    code = why_held(statement.content, statement.effective, version.provenance.received_at, rulebook)
-    if code is None or version.order.status is Status.REVIEWED:
+    code = why_not_believed(version, rulebook)
+    if code is None:
         return version
+    return hold(version, code, _digest_of(version.statement))
+
+
+def why_not_believed(version: FactVersion, rulebook: Rulebook) -> HoldCode | None:
+    """Return why a version must wait for a person, or None when it may be used or holds nothing."""
+    statement, provenance = version.statement, version.provenance
     if isinstance(statement.content, Held | Retracted):
+        return None
+    code = why_held(statement.content, statement.effective, provenance.received_at, rulebook)
+    review = provenance.review
+    if review is not None and review.even_if_implausible and code is not HoldCode.TIME_IN_FUTURE:
+        return None
+    return code
+
+
+def hold(version: FactVersion, code: HoldCode, value_digest: str) -> FactVersion:
+    """Return a version whose content is held; what the time alone puts in doubt stays with it, for a person."""
+    content = version.statement.content
+    if isinstance(content, Held | Retracted):
         return version
-    analyte = statement.content.analyte if isinstance(statement.content, Measurement) else None
-    held = Held(code, _digest_of(statement), analyte)
-    return replace(version, statement=replace(statement, content=held))
+    is_measured = isinstance(content, Measurement)
+    held = Held(
+        code,
+        value_digest,
+        content.analyte if is_measured else None,
+        content.specimen if is_measured else None,
+        content if code is HoldCode.TIME_IN_FUTURE else None,
+    )
+    return replace(version, statement=replace(version.statement, content=held))
 
 
 def _digest_of(statement: Statement) -> str:

@@ -10,11 +10,11 @@ from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.codes import DeadLetterCode, HoldCode
 from pv_stream.domain.events import ClockTicked, FactArrived, RulebookActivated
-from pv_stream.domain.facts import Held, Measurement, Retracted
+from pv_stream.domain.facts import FactVersion
 from pv_stream.domain.times import exactly
+from pv_stream.engine.believe import hold, why_not_believed
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import Hold, Outcome, RejectCode, rejected
-from pv_stream.rules.plausibility import why_held
 
 
 def read_canonical(content: bytes, intake: Intake) -> Outcome:
@@ -29,24 +29,22 @@ def read_canonical(content: bytes, intake: Intake) -> Outcome:
         return rejected(RejectCode.RECEIVED_IN_FUTURE)
     if not isinstance(event, FactArrived):
         return Outcome(events=[event])
-    statement = event.version.statement
-    if isinstance(statement.content, Held | Retracted):
-        return Outcome(events=[event])
-    code = why_held(statement.content, statement.effective, event.received_at, intake.rulebook)
+    code = why_not_believed(event.version, intake.rulebook)
     if code is None:
         return Outcome(events=[event])
-    digest = digest_of(canonical_json(statement.content))
+    digest = digest_of(canonical_json(event.version.statement.content))
+    held = _placed(hold(event.version, code, digest), code)
     return Outcome(
-        events=[_held(event, code, digest)], holds=[Hold(code, event.version.provenance.path, digest)]
+        events=[replace(event, version=held)], holds=[Hold(code, event.version.provenance.path, digest)]
     )
 
 
-def _held(event: FactArrived, code: HoldCode, digest: str) -> FactArrived:
-    statement = event.version.statement
-    analyte = statement.content.analyte if isinstance(statement.content, Measurement) else None
-    effective = exactly(event.received_at) if code is HoldCode.TIME_IN_FUTURE else statement.effective
-    held = replace(statement, content=Held(code, digest, analyte), effective=effective)
-    return replace(event, version=replace(event.version, statement=held))
+def _placed(held: FactVersion, code: HoldCode) -> FactVersion:
+    """Return a hold at its arrival when its own time is the one that is not believed."""
+    if code is not HoldCode.TIME_IN_FUTURE:
+        return held
+    effective = exactly(held.provenance.received_at)
+    return replace(held, statement=replace(held.statement, effective=effective))
 
 
 _REJECTS = {

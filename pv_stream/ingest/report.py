@@ -87,6 +87,8 @@ def kind_of(event: Event) -> str:
             return "alert.action"
         case RulebookActivated():
             return "control.activate"
+        case FactArrived(version=version) if version.provenance.review is not None:
+            return "hold.resolved"
         case FactArrived():
             return _KIND_OF[type(event.version.statement.content)]
         case _:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Presence, Status
+from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Presence, ReviewReason, Status
 from pv_stream.domain.facts import (
     Content,
     Fact,
@@ -16,6 +16,7 @@ from pv_stream.domain.facts import (
     Measurement,
     Provenance,
     Retracted,
+    Review,
     Statement,
     VersionOrder,
 )
@@ -25,6 +26,7 @@ from pv_stream.engine.join import join, join_fact
 from tests.builders import at, sha256
 
 KEY = FactKey("lab:1")
+SENT = (Status.PRELIMINARY, Status.FINAL, Status.CORRECTED, Status.RETRACTED)
 
 contents: st.SearchStrategy[Content] = st.sampled_from(
     (
@@ -36,21 +38,38 @@ contents: st.SearchStrategy[Content] = st.sampled_from(
         Retracted(),
     )
 )
-versions = st.builds(
+statements = st.builds(
+    Statement, contents, st.sampled_from((exactly(at(0)), exactly(at(1)))), st.sampled_from((0, 60))
+)
+provenances = st.builds(
+    Provenance,
+    st.sampled_from((at(2), at(3))),
+    st.sampled_from((sha256("a"), sha256("b"))),
+    st.sampled_from(("OBX[1]", "OBX[2]")),
+    st.just("hl7v2"),
+)
+reviews = st.builds(
+    Review, st.sampled_from(("actor_1", "actor_2")), st.sampled_from(ReviewReason), st.booleans()
+)
+sent_versions = st.builds(
     FactVersion,
     st.just(KEY),
-    st.builds(VersionOrder, st.integers(0, 1), st.sampled_from(Status), st.integers(0, 1)),
-    st.builds(
-        Statement, contents, st.sampled_from((exactly(at(0)), exactly(at(1)))), st.sampled_from((0, 60))
-    ),
-    st.builds(
-        Provenance,
-        st.sampled_from((at(2), at(3))),
-        st.sampled_from((sha256("a"), sha256("b"))),
-        st.sampled_from(("OBX[1]", "OBX[2]")),
-        st.just("hl7v2"),
-    ),
+    st.builds(VersionOrder, st.integers(0, 1), st.sampled_from(SENT), st.integers(0, 1)),
+    statements,
+    provenances,
 )
+
+
+def _resolution(
+    source_version: int, statement: Statement, provenance: Provenance, review: Review
+) -> FactVersion:
+    """Return a person's decision as the decoder gives it: ranked by when it was received."""
+    order = VersionOrder(source_version, Status.REVIEWED, provenance.received_at)
+    return FactVersion(KEY, order, statement, replace(provenance, review=review))
+
+
+resolutions = st.builds(_resolution, st.integers(0, 1), statements, provenances, reviews)
+versions = sent_versions | resolutions
 facts = st.lists(versions, min_size=1, max_size=5).map(lambda said: _joined(None, said))
 
 
@@ -120,3 +139,32 @@ def test_the_envelope_is_no_content(version: FactVersion) -> None:
     fact = _joined(None, [version, later])
     assert not fact.is_conflicting
     assert fact == _joined(None, [version])
+
+
+@given(st.lists(versions, min_size=1, max_size=6), resolutions)
+def test_a_decision_stands_until_a_higher_source_version_or_a_later_decision(
+    said: list[FactVersion], decision: FactVersion
+) -> None:
+    fact = _joined(None, [*said, decision])
+    beaten = [
+        version
+        for version in said
+        if version.order.source_version > decision.order.source_version
+        or (
+            version.order.source_version == decision.order.source_version
+            and version.provenance.review is not None
+            and version.provenance.received_at > decision.provenance.received_at
+        )
+    ]
+    assert (decision.statement in {statement for statement, _ in fact.statements}) or beaten
+
+
+@given(statements, statements, provenances, reviews, reviews)
+def test_of_two_decisions_the_later_counts_and_a_tie_conflicts(
+    one: Statement, other: Statement, provenance: Provenance, first: Review, second: Review
+) -> None:
+    early = _resolution(0, one, replace(provenance, received_at=at(2)), first)
+    late = _resolution(0, other, replace(provenance, received_at=at(3)), second)
+    assert [statement for statement, _ in _joined(None, [late, early]).statements] == [other]
+    tied = _resolution(0, one, late.provenance, first)
+    assert _joined(None, [late, tied]).is_conflicting == (one != other)

@@ -16,13 +16,24 @@ from pv_stream.domain.codes import (
     ExposureKind,
     FindingCode,
     HoldCode,
+    Presence,
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
     Status,
 )
 from pv_stream.domain.events import AlertActed, ClockTicked, FactArrived, RulebookActivated
-from pv_stream.domain.facts import Dose, Exposure, Measurement, Report, ReportedDrug, Retracted
+from pv_stream.domain.facts import (
+    Dose,
+    Exposure,
+    Finding,
+    Held,
+    Measurement,
+    Report,
+    ReportedDrug,
+    Retracted,
+    VersionOrder,
+)
 from pv_stream.domain.ids import ActionId, AlertId
 from tests.builders import (
     PATIENT,
@@ -98,6 +109,26 @@ def _code(value: object) -> DeadLetterCode | None:
         pytest.param(retracted(COUNT), id="retraction"),
         pytest.param(reviewed(COUNT, COUNT.version.statement.content), id="confirmed"),
         pytest.param(reviewed(COUNT, Retracted()), id="discarded"),
+        pytest.param(
+            reviewed(COUNT, dose("imatinib", at(1), end=at(2)).version.statement.content), id="confirmed dose"
+        ),
+        pytest.param(
+            reviewed(COUNT, Held(HoldCode.OUT_OF_RANGE, DIGEST), even_if_implausible=True), id="held again"
+        ),
+        pytest.param(
+            event(
+                Held(HoldCode.MISSING_TIME, DIGEST, None, "tube-1", COUNT.version.statement.content), at(1)
+            ),
+            id="held for its time",
+        ),
+        *(
+            pytest.param(event(Held(HoldCode.MISSING_TIME, DIGEST, said=said), at(1)), id=f"held {name}")
+            for name, said in (
+                ("finding", Finding(FindingCode.RASH, Presence.PRESENT)),
+                ("dose", Exposure(ExposureKind.ADMINISTRATION, ("imatinib",))),
+                ("report", Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, ())),
+            )
+        ),
         pytest.param(with_status(COUNT, Status.PRELIMINARY), id="preliminary"),
     ],
 )
@@ -154,12 +185,37 @@ def test_any_event_of_status_retracted_is_a_retraction(kind: str) -> None:
     assert decoded.version.order.status is Status.RETRACTED
 
 
-def test_a_resolved_hold_ranks_above_a_retraction_whatever_status_it_was_sent_with() -> None:
-    value = _json(reviewed(COUNT, COUNT.version.statement.content), status="final")
-    decoded = decode_event(json.dumps(value).encode())
+def test_a_resolved_hold_ranks_above_a_retraction_by_when_it_was_received() -> None:
+    decided = reviewed(COUNT, COUNT.version.statement.content, received_at=at(3))
+    decoded = decode_event(encode_event(decided))
     assert isinstance(decoded, FactArrived)
-    assert decoded.version.order.status is Status.REVIEWED
+    assert decoded.version.order == VersionOrder(0, Status.REVIEWED, at(3))
+    assert decoded.version.order > retracted(COUNT, received_at=at(9)).version.order
     assert isinstance(decoded.version.statement.content, Measurement)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "final"},
+        {"issued_at": "2026-01-02T00:00:00Z"},
+        {"actor": None},
+        {"actor": "Mrs Quixwell"},
+        {"reason": "because"},
+        {"reason": None},
+        {"resolution": {}},
+        {"resolution": {"observation": None}},
+        {"resolution": {"finding": {"code": "rash", "presence": "present"}, "exposure": None}},
+    ],
+)
+def test_a_decision_without_who_why_or_one_content_is_no_event(change: dict[str, object]) -> None:
+    assert _code(_json(reviewed(COUNT, COUNT.version.statement.content), **change)) is (
+        DeadLetterCode.INVALID_EVENT
+    )
+
+
+def test_a_status_of_a_decision_is_for_decisions_alone() -> None:
+    assert _code(_json(COUNT, status="reviewed")) is DeadLetterCode.INVALID_EVENT
 
 
 def test_an_event_without_an_issue_time_is_the_lowest_of_its_rank() -> None:

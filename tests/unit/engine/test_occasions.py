@@ -167,10 +167,26 @@ def test_a_lab_dated_2052_fires_nothing_but_a_review() -> None:
     )
 
 
-def test_a_value_that_a_person_confirmed_is_believed_although_it_is_implausible() -> None:
+def test_a_value_confirmed_although_it_is_implausible_is_believed() -> None:
     wrong = measured(Analyte.EOSINOPHILS, 100_001, at(20))
-    confirmed = reviewed(wrong, wrong.version.statement.content)
+    confirmed = reviewed(wrong, wrong.version.statement.content, even_if_implausible=True)
     assert "suspected_dress" in {alert["kind"] for alert in _alerts(DRUG, wrong, confirmed)}
+
+
+def test_a_confirmed_value_is_asked_for_its_plausibility_like_any_other() -> None:
+    confirmed = reviewed(WAITS, measured(Analyte.EOSINOPHILS, "1.69", at(20)).version.statement.content)
+    reviews = [alert for alert in _alerts(DRUG, WAITS, confirmed) if alert["kind"] == "data_review"]
+    assert [(alert["status"], alert["review"]["code"]) for alert in reviews] == [
+        ("raised", "missing_unit"),
+        ("revised", "fraction_of_a_cell"),
+    ]
+
+
+def test_a_time_in_the_future_cannot_be_confirmed() -> None:
+    future = resent(measured(Analyte.EOSINOPHILS, 1690, at(9500)), received_at=at(20))
+    content = future.version.statement.content
+    confirmed = reviewed(future, content, received_at=at(21), even_if_implausible=True)
+    assert {alert["kind"] for alert in _alerts(DRUG, future, confirmed)} == {"data_review"}
 
 
 # The alert itself -----------------------------------------------------------------------------------------------
