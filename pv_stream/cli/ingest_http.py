@@ -11,6 +11,7 @@ from pv_stream.cli.listening import (
     RejectsOption,
     ServersOption,
     UtcOffsetOption,
+    introduce,
     open_desk,
     say,
     serve_while_writing,
@@ -113,6 +114,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
         server = make_server(app, ServerOptions(tls=tls, stop_seconds_max=stop_seconds_max))
         looking = asyncio.create_task(watch.keep_looking())
         serving = asyncio.create_task(serve_until_told(server, listening))
+        introduce(desk)
         _say_where(listening, tokens, tls)
         try:
             await serve_while_writing(writer, serving, server.stop, seconds_max=stop_seconds_max)

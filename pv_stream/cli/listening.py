@@ -42,7 +42,7 @@ ServersOption = Annotated[
 
 
 def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None) -> "Desk":
-    """Return a desk that reads for Kafka, its reject store made and the key's id said.
+    """Return a desk that reads for Kafka, with its reject store made.
 
     Raise UsageError for a key or a folder that cannot serve.
     """
@@ -67,10 +67,15 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
     store.make_folder()
     if key.made_at is not None:
         say(f"made a pseudonym key: {key.made_at}. Keep it: all messages of one log need this key")
-    say(f"pseudonym key id {key.pseudonyms.key_id}; refused and held messages: {store.folder}")
     rulebook = load_default()
     intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), present(), utc_offset_minutes=offset)
     return Desk(intake, store, settings.record_bytes_max, present)
+
+
+def introduce(desk: "Desk") -> None:
+    """Say which key makes the pseudonyms, and where refused and held messages are kept."""
+    key_id = desk.intake.pseudonyms.key_id
+    say(f"pseudonym key id {key_id}; refused and held messages: {desk.store.folder} (yours alone to read)")
 
 
 def tls_context(
