@@ -6,13 +6,16 @@ comparison: the largest nine-decimal number that is not above the value is at or
 value is.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
 from typing import Final
 
 from pv_stream.domain.codes import Comparator, HoldCode
 from pv_stream.ingest.tables import AnalyteCode, Unit, unit_table
+from pv_stream.ingest.ucum import find_ucum_unit
 
 _NUMBER: Final = re.compile(r"(<=|>=|<|>)?\s*([+-]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20}))", re.ASCII)
 _ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
@@ -32,6 +35,12 @@ class Sent:
 
     value: Decimal
     comparator: Comparator | None = None
+
+
+class UcumCode(str):
+    """Mark a unit code whose sender declares it as UCUM: what our own table does not know is read as UCUM."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ def parse_number(text: str) -> Sent | None:
 
 
 def find_unit(spelling: str) -> tuple[str, Unit] | None:
-    """Return a unit by exact spelling, and the spelling in our table.
+    """Return a unit by exact spelling, and the spelling in our table; a declared UCUM code also by its grammar.
 
     Both micro signs count as u, annotations in braces as nothing: those may hold any text, so they are not repeated.
     """
@@ -67,6 +76,9 @@ def find_unit(spelling: str) -> tuple[str, Unit] | None:
     for spelled in (text, _ANNOTATION.sub("", text)):
         if spelled in units:
             return spelled, units[spelled]
+    if isinstance(spelling, UcumCode):
+        unit = find_ucum_unit(text)
+        return None if unit is None else (_ANNOTATION.sub("", text), unit)
     return None
 
 
@@ -85,12 +97,17 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     spelling, unit = known[0]
     if unit.quantity not in code.quantities or any(other != unit for _, other in known):
         return HoldCode.UNIT_DOES_NOT_FIT
-    value = (
-        _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _EXACT.multiply(sent, unit.factor)
-    )
+    value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit.factor)
     if abs(value) >= _MAGNITUDE_MAX:
         return HoldCode.OUT_OF_RANGE
     return Converted(_cut(value, _NINE_DECIMALS), spelling)
+
+
+def _times(sent: Decimal, factor: Decimal | Fraction) -> Decimal:
+    """Return the product: exact, or the largest nine-decimal number that is not above it where no decimal is."""
+    if isinstance(factor, Decimal):
+        return _EXACT.multiply(sent, factor)
+    return Decimal(math.floor(Fraction(sent) * factor * 10**9)).scaleb(-9, _EXACT)
 
 
 def _cut(value: Decimal, grid: Decimal) -> Decimal:

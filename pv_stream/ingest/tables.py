@@ -6,9 +6,10 @@ The tables are part of the package. A fault in one is a bug of ours, so it raise
 import tomllib
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pv_stream.domain.codes import Analyte, Route
 from pv_stream.errors import DataError
@@ -27,10 +28,30 @@ class AnalyteCode:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Hold what a unit measures and its exact factor to the unit that values are kept in."""
+    """Hold what a unit measures and its exact factor to the unit that values are kept in.
+
+    The factor is a fraction where no decimal is exact.
+    """
 
     quantity: str
-    factor: Decimal
+    factor: Decimal | Fraction
+
+
+#: Exponents of base units, in order of name, without zeros.
+Dimension = tuple[tuple[str, int], ...]
+UCUM_NUMBER: Final[Dimension] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UcumTable:
+    """Hold the exponents of prefixes, the size and dimension of atoms, and the quantity of each dimension.
+
+    The fraction of a quantity is how many of the unit that its values are kept in make one of the base units.
+    """
+
+    prefixes: dict[str, int]
+    atoms: dict[str, tuple[Fraction, Dimension]]
+    quantities: dict[Dimension, tuple[str, Fraction]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,26 @@ def unit_table() -> dict[str, Unit]:
         for spelling in entry["spellings"]:
             _add(units, spelling, unit, "unit")
     return units
+
+
+@cache
+def ucum_table() -> UcumTable:
+    """Return what UCUM codes are made of."""
+    tables = _read("ucum.toml")
+    table = UcumTable({}, {}, {})
+    for entry in tables["prefixes"]:
+        table.prefixes.update(entry["exponents"])
+    for entry in tables["atoms"]:
+        dimension = tuple(sorted(entry.get("dimension", {}).items()))
+        for symbol in entry["symbols"]:
+            _add(table.atoms, symbol, (Fraction(entry["factor"]), dimension), "UCUM atom")
+    for entry in tables["quantities"]:
+        dimension = tuple(sorted(entry["dimension"].items()))
+        if dimension in table.quantities:
+            message = f"ucum.toml: the dimension of {entry['quantity']} stands twice"
+            raise DataError(message)
+        table.quantities[dimension] = entry["quantity"], Fraction(entry["factor"])
+    return table
 
 
 @cache
