@@ -59,6 +59,7 @@ class IgnoreReason(StrEnum):
     DIAGNOSIS_NOT_USED = "diagnosis_not_used"
     ALLERGY_NOT_USED = "allergy_not_used"
     SAME_PATIENT = "same_patient"
+    NO_OBSERVATION_TIME = "no_observation_time"
     BATCH_COUNT_DIFFERS = "batch_count_differs"
     ELEMENT_NOT_USED = "element_not_used"
     NO_START = "no_start"
