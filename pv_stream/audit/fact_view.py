@@ -17,6 +17,7 @@ from pv_stream.domain.facts import (
     Provenance,
     Report,
     Retracted,
+    Review,
     Statement,
 )
 from pv_stream.domain.ids import FactKey
@@ -42,7 +43,10 @@ _SERIOUS: Final = {True: "serious", False: "not serious", None: "seriousness not
 
 @dataclass(frozen=True, slots=True)
 class FactView:
-    """Show one statement as a reader checks it: what was sent, what was used, when, and from which message."""
+    """Show one statement as a reader checks it: what was sent, what was used, when, and from which message.
+
+    `review` says what a person decided when the value was held.
+    """
 
     fact: str
     what: str
@@ -53,6 +57,7 @@ class FactView:
     status: str
     source: str
     flags: tuple[str, ...]
+    review: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class Chart:
         before = view_of(key, fact, said, provenance)
         match statement.content:
             case Retracted():
-                return replace(before, used=f"{before.used}, taken back")
+                how = "taken back" if provenance.review is None else "discarded"
+                return replace(before, used=f"{before.used}, {how}")
             case Held():
                 return replace(view, as_sent=before.as_sent)
             case _:
@@ -116,7 +122,15 @@ def view_of(key: FactKey, fact: Fact, statement: Statement, provenance: Provenan
             *(flag.value for flag in getattr(statement.content, "flags", ())),
             *(("conflicting",) if fact.is_conflicting else ()),
         ),
+        review=None if provenance.review is None else _decided(statement.content, provenance.review),
     )
+
+
+def _decided(content: Content, review: Review) -> str:
+    """Say what a person decided about a held value, who, and why."""
+    deed = "discarded" if isinstance(content, Retracted) else "confirmed"
+    known = ", although it is not plausible" if review.even_if_implausible else ""
+    return f"{deed} by {review.actor} ({_words(review.reason)}{known})"
 
 
 def _used(content: Content) -> tuple[str, str]:

@@ -279,7 +279,8 @@ def _print_evidence(console: Console, explanation: Explanation) -> None:
         console.print(Padding(f"[bold]{escape(view.what)} {escape(view.used)}[/]", (0, 0, 0, 2)))
         mind = f"; mind: {', '.join(view.flags)}".replace("_", " ") if view.flags else ""
         sent = f"as sent: {view.as_sent}; " if view.as_sent else ""
-        told = f"{sent}{view.status}, at {moment(view.when)}, received {moment(view.received_at)}{mind}"
+        status = view.review or view.status
+        told = f"{sent}{status}, at {moment(view.when)}, received {moment(view.received_at)}{mind}"
         console.print(Padding(escape(told), (0, 0, 0, 6)))
         console.print(Padding(f"[dim]{escape(view.source)}[/]", (0, 0, 0, 6)))
 

@@ -3,16 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from pv_stream.audit.explain import alerts_of_log, explain, find_alert
+from pv_stream.audit.explain import Explanation, alerts_of_log, explain, find_alert
 from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.next_steps import next_steps
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import FindingCode, HoldCode
+from pv_stream.domain.facts import Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
 from tests.builders import PATIENT as OTHER
-from tests.builders import at, corrected, dose, eosinophils, held, present, retracted
+from tests.builders import at, corrected, dose, eosinophils, held, present, retracted, reviewed
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
 
 ALERTS = {"al_0aa1": "a", "al_0aa2": "b", "al_b": "c"}
@@ -224,3 +225,29 @@ def test_a_value_that_the_engine_holds_is_shown_as_held(tmp_path: Path) -> None:
     ((alert_id, patient),) = alerts_of_log(plan).items()
 
     assert [view.used for view in explain(plan, alert_id, patient).evidence] == ["held: out of range"]
+
+
+def test_a_value_that_a_person_confirmed_says_who_and_why(tmp_path: Path) -> None:
+    waiting = held(HoldCode.OUT_OF_RANGE, at(20))
+    content = eosinophils(100_001, at(20)).version.statement.content
+    confirmed = reviewed(waiting, content, received_at=at(21), even_if_implausible=True)
+    log = write_lines(tmp_path / "log", map(encode_event, (dose("imatinib", at(0)), waiting, confirmed)))
+    told = {e.alert["kind"]: e for e in _explanations(log)}
+    (value,) = (view for view in told["suspected_dress"].evidence if view.review)
+    assert (value.used, value.status) == ("100001 /µL", "reviewed")
+    assert value.review == "confirmed by actor_1 (checked in source, although it is not plausible)"
+    assert value.source.startswith("hl7v2 message ")
+
+
+def test_a_value_that_a_person_discarded_says_who_and_why(tmp_path: Path) -> None:
+    waiting = held(HoldCode.MISSING_UNIT, at(20))
+    sent = (dose("imatinib", at(0)), waiting, reviewed(waiting, Retracted(), received_at=at(21)))
+    (explanation,) = _explanations(write_lines(tmp_path / "log", map(encode_event, sent)))
+    (value,) = explanation.evidence
+    assert value.used == "held: missing unit, discarded"
+    assert value.review == "discarded by actor_1 (cannot be verified)"
+
+
+def _explanations(log: Path) -> list[Explanation]:
+    plan = plan_of(log)
+    return [explain(plan, alert_id, patient) for alert_id, patient in alerts_of_log(plan).items()]
