@@ -86,7 +86,7 @@ class Chart:
         match statement.content:
             case Retracted():
                 how = "taken back" if provenance.review is None else "discarded"
-                return replace(before, used=f"{before.used}, {how}")
+                return replace(before, used=f"{before.used}, {how}", review=view.review)
             case Held():
                 return replace(view, as_sent=before.as_sent)
             case _:
