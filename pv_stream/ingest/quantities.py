@@ -97,17 +97,18 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     spelling, unit = known[0]
     if unit.quantity not in code.quantities or any(other != unit for _, other in known):
         return HoldCode.UNIT_DOES_NOT_FIT
-    value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit.factor)
+    value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit)
     if abs(value) >= _MAGNITUDE_MAX:
         return HoldCode.OUT_OF_RANGE
     return Converted(_cut(value, _NINE_DECIMALS), spelling)
 
 
-def _times(sent: Decimal, factor: Decimal | Fraction) -> Decimal:
+def _times(sent: Decimal, unit: Unit) -> Decimal:
     """Return the product: exact, or the largest nine-decimal number that is not above it where no decimal is."""
-    if isinstance(factor, Decimal):
-        return _EXACT.multiply(sent, factor)
-    return Decimal(math.floor(Fraction(sent) * factor * 10**9)).scaleb(-9, _EXACT)
+    product = _EXACT.multiply(sent, unit.factor)
+    if unit.divisor == 1:
+        return product
+    return Decimal(math.floor(Fraction(product) * 10**9 / unit.divisor)).scaleb(-9, _EXACT)
 
 
 def _cut(value: Decimal, grid: Decimal) -> Decimal:

@@ -30,11 +30,12 @@ class AnalyteCode:
 class Unit:
     """Hold what a unit measures and its exact factor to the unit that values are kept in.
 
-    The factor is a fraction where no decimal is exact.
+    The divisor is 1 wherever a decimal factor is exact, as it is for every unit of our own table.
     """
 
     quantity: str
-    factor: Decimal | Fraction
+    factor: Decimal
+    divisor: int = 1
 
 
 #: Exponents of base units, in order of name, without zeros.

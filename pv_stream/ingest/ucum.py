@@ -20,10 +20,10 @@ from pv_stream.ingest.tables import UCUM_NUMBER, Dimension, Unit, ucum_table
 _LENGTH_MAX: Final = 50
 #: No unit of a laboratory is larger or smaller; without a bound a code could ask for a number of any length.
 _EXPONENT_MAX: Final = 30
-_FACTOR_DIGITS_MAX: Final = 12
+_NUMBER_DIGITS_MAX: Final = 12
 _CODES_KEPT: Final = 1024
-#: A product of a number as sent and a decimal factor stays exact (`quantities`) up to here; beyond, a fraction does.
-_FACTOR_DIGITS_KEPT: Final = 38
+#: The product of a number as sent and a factor stays exact (`quantities`) up to here.
+_FACTOR_DIGITS_MAX: Final = 38
 _OTHER: Final = "other"
 
 
@@ -72,8 +72,12 @@ def find_ucum_unit(code: str) -> Unit | None:
         return None
     if not size.dimension and size.factor == 1:
         return None
-    quantity, factor = ucum_table().quantities.get(size.dimension, (_OTHER, Fraction(1)))
-    return Unit(quantity, Decimal(1) if quantity == _OTHER else _exact(size.factor * factor))
+    found = ucum_table().quantities.get(size.dimension)
+    if found is None:
+        return Unit(_OTHER, Decimal(1))
+    quantity, factor = found
+    unit = _unit(quantity, size.factor * factor)
+    return unit if len(unit.factor.as_tuple().digits) <= _FACTOR_DIGITS_MAX else None
 
 
 def _size_of(code: str) -> _Size:
@@ -118,7 +122,7 @@ def _walk(node: Any) -> _Size:
 def _simple(tokens: list[Any]) -> _Size:
     table = ucum_table()
     if tokens[0].type == "FACTOR":
-        if len(tokens[0]) > _FACTOR_DIGITS_MAX:
+        if len(tokens[0]) > _NUMBER_DIGITS_MAX:
             raise _UnknownError
         return _Size(Fraction(int(tokens[0])), UCUM_NUMBER, frozenset())
     atom = table.atoms.get(str(tokens[-1]))
@@ -133,8 +137,8 @@ def _kept(dimension: dict[str, int]) -> Dimension:
     return tuple(sorted((base, exponent) for base, exponent in dimension.items() if exponent))
 
 
-def _exact(factor: Fraction) -> Decimal | Fraction:
-    """Return a decimal when the factor is one: then it equals the factor of our table for the same unit."""
+def _unit(quantity: str, factor: Fraction) -> Unit:
+    """Return a unit with a decimal factor where one is exact: then it equals our own table's for the same unit."""
     rest = factor.denominator
     digits = 0
     for prime in (2, 5):
@@ -143,7 +147,7 @@ def _exact(factor: Fraction) -> Decimal | Fraction:
             rest //= prime
             count += 1
         digits = max(digits, count)
+    if rest != 1:
+        return Unit(quantity, Decimal(factor.numerator), factor.denominator)
     written = str(factor.numerator * 10**digits // factor.denominator)
-    if rest != 1 or len(written) > _FACTOR_DIGITS_KEPT:
-        return factor
-    return Decimal((0, tuple(map(int, written)), -digits))
+    return Unit(quantity, Decimal((0, tuple(map(int, written)), -digits)))
