@@ -1,47 +1,37 @@
 """HL7 version 2 in its own syntax: delimiters, segments, fields, escapes. It knows no meaning of any segment.
 
 The delimiters are those of MSH, whatever they are. Segments end with CR; LF and CRLF are read too, and a line that
-does not begin like a segment continues the one before it, as it does when a note holds a line break.
+does not begin like a segment continues the one before it, as it does when a note holds a line break. A field is taken
+apart only when it is asked for: most of a message never is.
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from pv_stream.ingest.outcomes import RejectCode
+from pv_stream.ingest.hl7v2_charsets import decoded
+from pv_stream.ingest.outcomes import Fate, RejectCode
 
 _SEGMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}", re.ASCII)
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n|\x1c")
 _HEX_ESCAPE: Final = re.compile(r"X((?:[0-9A-Fa-f]{2})+)", re.ASCII)
 _NOT_A_DELIMITER: Final = re.compile(r"[A-Za-z0-9\s]")
-_SEGMENT_NAME_LENGTH: Final = 3
-#: Character sets of MSH-18 (HL7 table 0211) that Python reads; without one a message is UTF-8.
-_CHARACTER_SETS: Final = {
-    "ASCII": "ascii",
-    "8859/1": "latin-1",
-    "8859/2": "iso8859-2",
-    "8859/15": "iso8859-15",
-    "UNICODE": "utf-8",
-    "UNICODE UTF-8": "utf-8",
-}
-_FRAMING: Final = b"\x0b\x1c \t\r\n"
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_CHARACTER_SET_FIELD: Final = 18
+_NAME_LENGTH: Final = 3
+_BATCH: Final = frozenset({"FHS", "BHS", "BTS", "FTS"})
 
 
-@dataclass(frozen=True, slots=True)
 class Delimiters:
     """Hold the characters that separate the parts of a message; an empty one separates nothing."""
 
-    field: str
-    component: str
-    repetition: str
-    escape: str
-    subcomponent: str
+    __slots__ = ("component", "escape", "field", "repetition", "subcomponent")
 
-    def split(self, text: str, delimiter: str) -> list[str]:
-        """Split a text at a delimiter of this message."""
-        return text.split(delimiter) if delimiter else [text]
+    def __init__(self, field: str, component: str, repetition: str, escape: str, subcomponent: str) -> None:
+        """Take the five characters; a truncation character of version 2.7 separates nothing."""
+        self.field = field
+        self.component = component
+        self.repetition = repetition
+        self.escape = escape
+        self.subcomponent = subcomponent
 
     def unescape(self, text: str) -> str:
         r"""Replace the escapes of delimiters and hexadecimal bytes; formatting escapes become nothing.
@@ -54,6 +44,13 @@ class Delimiters:
         if len(parts) % 2 == 0:
             return text  # an escape that never ends is text
         return "".join(self._meaning(part) if index % 2 else part for index, part in enumerate(parts))
+
+    def parts(self, text: str, delimiter: str) -> list[str]:
+        """Split a text at a delimiter of this message, without escapes and outer blanks."""
+        parts = text.split(delimiter) if delimiter else [text]
+        if self.escape and self.escape in text:
+            return [self.unescape(part).strip() for part in parts]
+        return [part.strip() for part in parts]
 
     def _meaning(self, escape: str) -> str:
         named = {
@@ -69,17 +66,24 @@ class Delimiters:
         return bytes.fromhex(hexadecimal[1]).decode("utf-8", errors="replace") if hexadecimal else ""
 
 
-@dataclass(frozen=True, slots=True)
 class Segment:
-    """Hold one segment; fields are numbered as HL7 does, from 1."""
+    """Hold one segment; fields are numbered as HL7 does, from 1, and so are components.
 
-    name: str
-    fields: tuple[str, ...]
-    delimiters: Delimiters
+    `fate` says what became of it, once a reader knows.
+    """
+
+    __slots__ = ("delimiters", "fate", "fields", "name")
+
+    def __init__(self, fields: list[str], delimiters: Delimiters) -> None:
+        """Take the fields as sent; the first is the name of the segment."""
+        self.name = fields[0]
+        self.fields = fields
+        self.delimiters = delimiters
+        self.fate: Fate | None = None
 
     def raw(self, number: int) -> str:
         """Return a field as sent, or an empty text."""
-        return self.fields[number - 1] if number <= len(self.fields) else ""
+        return self.fields[number] if number < len(self.fields) else ""
 
     def text(self, number: int) -> str:
         """Return a whole field without its escapes."""
@@ -87,37 +91,44 @@ class Segment:
 
     def repetitions(self, number: int) -> list[str]:
         """Return the repetitions of a field, as sent."""
-        return self.delimiters.split(self.raw(number), self.delimiters.repetition)
+        raw, mark = self.raw(number), self.delimiters.repetition
+        return raw.split(mark) if mark else [raw]
 
-    def components(self, number: int) -> tuple[str, ...]:
+    def components(self, number: int) -> list[str]:
         """Return the components of the first repetition of a field, without their escapes."""
-        return self.components_of(self.repetitions(number)[0])
+        return self.components_of(self._first(number))
 
-    def components_of(self, repetition: str) -> tuple[str, ...]:
+    def components_of(self, repetition: str) -> list[str]:
         """Return the components of one repetition, without their escapes."""
-        marks = self.delimiters
-        return tuple(marks.unescape(part).strip() for part in marks.split(repetition, marks.component))
+        return self.delimiters.parts(repetition, self.delimiters.component)
 
     def component(self, number: int, position: int) -> str:
-        """Return one component of the first repetition of a field, or an empty text; positions count from 1."""
-        return part_of(self.components(number), position)
+        """Return one component of the first repetition of a field, or an empty text."""
+        return part_of(self.components(number), position) if self.raw(number) else ""
 
-    def subcomponents(self, number: int, position: int) -> tuple[str, ...]:
+    def subcomponents(self, number: int, position: int) -> list[str]:
         """Return the subcomponents of one component of the first repetition, without their escapes."""
-        parts = self.delimiters.split(self.repetitions(number)[0], self.delimiters.component)
-        return self.subcomponents_of(part_of(parts, position))
+        return self.subcomponents_of(self._first(number), position)
 
-    def subcomponents_of(self, component: str) -> tuple[str, ...]:
-        """Return the subcomponents of a component as sent, without their escapes."""
+    def subcomponents_of(self, repetition: str, position: int) -> list[str]:
+        """Return the subcomponents of one component of a repetition as sent, without their escapes."""
         marks = self.delimiters
-        return tuple(marks.unescape(part).strip() for part in marks.split(component, marks.subcomponent))
+        components = repetition.split(marks.component) if marks.component else [repetition]
+        return marks.parts(part_of(components, position), marks.subcomponent)
+
+    def _first(self, number: int) -> str:
+        raw, mark = self.raw(number), self.delimiters.repetition
+        return raw.split(mark, 1)[0] if mark and mark in raw else raw
 
 
-@dataclass(frozen=True, slots=True)
 class Message:
     """Hold the segments of one message; the first is MSH."""
 
-    segments: tuple[Segment, ...]
+    __slots__ = ("segments",)
+
+    def __init__(self, segments: list[Segment]) -> None:
+        """Take the segments in their order."""
+        self.segments = segments
 
     @property
     def header(self) -> Segment:
@@ -126,56 +137,48 @@ class Message:
 
     @property
     def type(self) -> str:
-        """Return message code and trigger event, such as ORU^R01."""
-        return "^".join(self.header.components(9)[:2])
+        """Return message code and trigger event, such as ORU^R01; the structure (ORU_R01) may name the event."""
+        code, event, structure, *_ = (*self.header.components(9), "", "", "")
+        if not event and structure.startswith(f"{code}_"):
+            event = structure.removeprefix(f"{code}_")
+        return f"{code}^{event}" if event else code
 
 
-def part_of(parts: tuple[str, ...] | list[str], position: int) -> str:
+def part_of(parts: list[str], position: int) -> str:
     """Return the part at a position counted from 1, or an empty text."""
     return parts[position - 1] if position <= len(parts) else ""
 
 
 def parse_message(content: bytes) -> Message | RejectCode:
-    """Read one message, or say why it cannot be read."""
-    content = content.strip(_FRAMING).removeprefix(_BYTE_ORDER_MARK).strip(_FRAMING)
-    if not content:
+    """Read one message, or say why it cannot be read. Headers and trailers of a batch are not part of it."""
+    if not content.strip(b"\x0b\x1c \t\r\n"):
         return RejectCode.EMPTY
-    text = _decoded(content)
+    text = decoded(content)
     if text is None:
         return RejectCode.UNREADABLE_CHARACTERS
-    lines = [line for line in _LINE_END.split(text) if line.strip("\x0b\x1c \t")]
-    delimiters = _delimiters(lines[0]) if lines else None
+    lines = text.split("\r") if "\n" not in text and "\x1c" not in text else _LINE_END.split(text)
+    delimiters = _delimiters(lines[0][:8]) if lines[0].startswith("MSH") else None
     if delimiters is None:
         return RejectCode.MALFORMED_HL7
-    segments: list[Segment] = []
-    for line in _joined(lines, delimiters.field):
-        name, *fields = line.split(delimiters.field)
-        if name == "MSH":
-            # MSH-1 is the separator itself.
-            fields = [delimiters.field, *fields]
-        segments.append(Segment(name, tuple(fields), delimiters))
-    if sum(segment.name == "MSH" for segment in segments) != 1:
+    separator = delimiters.field
+    segments = [Segment(line.split(separator), delimiters) for line in _joined(lines, separator)]
+    headers = 0
+    for segment in segments:
+        if segment.name == "MSH":
+            segment.fields.insert(1, separator)  # MSH-1 is the separator itself
+            headers += 1
+    if headers != 1:
         return RejectCode.MALFORMED_HL7
-    return Message(tuple(segments))
+    return Message([segment for segment in segments if segment.name not in _BATCH])
 
 
-def _decoded(content: bytes) -> str | None:
-    """Return the text, in the character set that MSH-18 states or in UTF-8."""
-    header = content.splitlines()[0].decode("latin-1")
-    fields = header.split(header[3]) if len(header) > _SEGMENT_NAME_LENGTH else []
-    # Field n of MSH stands at n - 1, since MSH-1 is the separator itself.
-    stated = part_of(fields, _CHARACTER_SET_FIELD).split("~")[0].strip().upper()
-    try:
-        return content.decode(_CHARACTER_SETS.get(stated, "utf-8"))
-    except UnicodeDecodeError:
+@lru_cache(maxsize=256)
+def _delimiters(beginning: str) -> Delimiters | None:
+    """Return the delimiters that the first characters of MSH name, the same object for the same ones."""
+    if len(beginning) <= _NAME_LENGTH:
         return None
-
-
-def _delimiters(header: str) -> Delimiters | None:
-    if not header.startswith("MSH") or len(header) <= _SEGMENT_NAME_LENGTH:
-        return None
-    separator = header[3]
-    encoding = header[4:].split(separator, maxsplit=1)[0][:4]
+    separator = beginning[_NAME_LENGTH]
+    encoding = beginning[_NAME_LENGTH + 1 :].split(separator, maxsplit=1)[0][:4]
     marks = separator + encoding
     if not encoding or len(set(marks)) != len(marks) or _NOT_A_DELIMITER.search(marks):
         return None
@@ -185,13 +188,16 @@ def _delimiters(header: str) -> Delimiters | None:
 
 def _joined(lines: list[str], separator: str) -> list[str]:
     joined: list[str] = []
+    more: list[str] = []
     for line in lines:
-        begins = _SEGMENT_NAME.match(line) and line[_SEGMENT_NAME_LENGTH : _SEGMENT_NAME_LENGTH + 1] in {
-            separator,
-            "",
-        }
-        if begins or not joined:
+        begins = line[_NAME_LENGTH : _NAME_LENGTH + 1] == separator or len(line) == _NAME_LENGTH
+        if begins and _SEGMENT_NAME.match(line):
+            if more:
+                joined[-1] = " ".join((joined[-1], *more))
+                more = []
             joined.append(line)
-        else:
-            joined[-1] = f"{joined[-1]} {line}"
+        elif joined and line.strip("\x0b\x1c \t"):
+            more.append(line)
+    if more:
+        joined[-1] = " ".join((joined[-1], *more))
     return joined

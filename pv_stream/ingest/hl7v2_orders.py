@@ -1,37 +1,47 @@
-"""RDE^O11 and RDS^O13: drugs ordered (RXE) and dispensed (RXD), in groups that begin with ORC.
+"""Drugs ordered (RXE, RXO), dispensed (RXD) and given (RXA), in groups that begin with ORC.
 
-An order with several parts (RXC) is one exposure to all their ingredients. What ends an order (DC, OC ...) is a record
-of its own at the time of the stop. Patient observations inside an order (OBX) have no specimen time and are not used.
+RDE^O11, RDS^O13, RAS^O17 and their older names, and orders of drugs in ORM^O01 and OMP^O09. An order with several
+parts (RXC) is one exposure to all their ingredients. What ends an order (DC, OC ...) is a record of its own at the
+time of the stop. A dose that was refused or not given, or whose record is deleted, takes back the record of it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
-from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Status
-from pv_stream.domain.facts import Exposure, Held
+from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route, Status
+from pv_stream.domain.facts import Dose, Exposure, Held, Retracted
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Coding, Drug, route_of
 from pv_stream.ingest.hl7v2 import Segment, part_of
-from pv_stream.ingest.hl7v2_people import OrderNumber, order_number
-from pv_stream.ingest.hl7v2_results import ResultContext
+from pv_stream.ingest.hl7v2_doses import dose_of, per_day_of
+from pv_stream.ingest.hl7v2_people import PatientContext, order_number
 from pv_stream.ingest.intake import Version, arrive, digest_of
-from pv_stream.ingest.outcomes import Hold, IgnoreReason, Outcome
+from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
 from pv_stream.ingest.times import Moment, hl7_moment
 from pv_stream.rules.plausibility import why_held
 
 #: ORC-1, HL7 table 0119: what begins or changes an order, and what ends one. Others say nothing about exposure.
 _STARTS: Final = frozenset({"NW", "OK", "RE", "RO", "RF", "SN", "NA", "XO", "XX", "XR", "PA"})
 _STOPS: Final = frozenset({"CA", "OC", "CR", "DC", "OD", "DR", "RP", "RU", "RQ"})
-_GIVE_CODE: Final = {"RXE": 2, "RXD": 2, "RXO": 1}
-_COMPONENT_CODE: Final = 2
+#: RXA-20, HL7 table 0322: complete and partial doses were given; refused ones and those not administered were not.
+_GIVEN: Final = frozenset({"", "CP", "PA"})
+_NOT_GIVEN: Final = frozenset({"RE", "NA"})
+#: RXA-21, HL7 table 0206: add, update, delete.
+_DELETED: Final = "D"
+_RECORDED: Final = frozenset({"", "A", "U"})
+#: The field of each segment that names the drug. Of several segments of one order the first named here counts.
+_DRUG_FIELD: Final = {"RXA": 5, "RXD": 2, "RXE": 2, "RXO": 1}
+_KIND: Final = {"RXA": ExposureKind.ADMINISTRATION, "RXD": ExposureKind.DISPENSE}
+_PART_CODE: Final = 2
 _CODINGS: Final = ((1, 2, 3), (4, 5, 6), (10, 11, 12))
 _ORIGINAL_TEXT: Final = 9
 
 
 @dataclass(slots=True)
 class Item:
-    """Hold one RXE or RXD (or RXO) with the timing, routes and parts that follow it."""
+    """Hold one RXE, RXD, RXA or RXO with the timing, routes and parts that follow it."""
 
     segment: Segment
     timings: list[Segment] = field(default_factory=list)
@@ -49,8 +59,27 @@ class DrugOrder:
     items: list[Item] = field(default_factory=list)
 
 
-def drug_orders(segments: list[Segment], outcome: Outcome) -> Iterator[DrugOrder]:
-    """Yield the orders of one patient; count the observations inside them."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Hold one item, the order that it stands in, and its path."""
+
+    order: DrugOrder
+    item: Item
+    path: str
+
+    @property
+    def kind(self) -> ExposureKind:
+        """Return how this says that a patient gets a drug."""
+        return _KIND.get(self.item.segment.name, ExposureKind.ORDER)
+
+    @property
+    def is_stop(self) -> bool:
+        """Tell whether this ends an order."""
+        return self.kind is ExposureKind.ORDER and self.order.order.text(1) in _STOPS
+
+
+def drug_orders(segments: list[Segment]) -> Iterator[DrugOrder]:
+    """Yield the orders of one patient; what stands before the first ORC is one without any."""
     current: DrugOrder | None = None
     count = 0
     for segment in segments:
@@ -59,9 +88,8 @@ def drug_orders(segments: list[Segment], outcome: Outcome) -> Iterator[DrugOrder
                 yield current
             count += 1
             current = DrugOrder(count, segment)
-        elif segment.name == "OBX":
-            outcome.ignored[IgnoreReason.OBSERVATION_IN_ORDER] += 1
-        elif current is not None:
+        elif segment.name in _DRUG_FIELD or current is not None:
+            current = current or DrugOrder(count, Segment(["ORC"], segment.delimiters))
             _add(current, segment)
     if current is not None:
         yield current
@@ -69,74 +97,139 @@ def drug_orders(segments: list[Segment], outcome: Outcome) -> Iterator[DrugOrder
 
 def _add(order: DrugOrder, segment: Segment) -> None:
     item = order.items[-1] if order.items else None
-    if segment.name in _GIVE_CODE:
+    if segment.name in _DRUG_FIELD:
         order.items.append(Item(segment))
     elif segment.name == "TQ1":
         (order if item is None else item).timings.append(segment)
     elif segment.name == "RXR" and item is not None:
-        item.routes.append(segment)
+        _add_route(order.items, segment)
     elif segment.name == "RXC" and item is not None:
         item.parts.append(segment)
 
 
-def read_orders(segments: list[Segment], context: ResultContext, outcome: Outcome) -> None:
-    """Add the exposures of one patient in an order or dispense message."""
-    for order in drug_orders(segments, outcome):
-        wanted = {item.segment.name for item in order.items}
-        name = next((name for name in ("RXD", "RXE", "RXO") if name in wanted), None)
-        control = order.order.text(1)
-        if name is None or (name != "RXD" and control not in _STARTS | _STOPS):
-            outcome.ignored[IgnoreReason.ORDER_CONTROL_NOT_USED] += 1
+def _add_route(items: list[Item], route: Segment) -> None:
+    """Add a route to the last item, and to those of its kind right before it that have none: doses share one RXR."""
+    items[-1].routes.append(route)
+    for item in items[-2::-1]:
+        if item.segment.name != items[-1].segment.name or item.routes:
+            return
+        item.routes.append(route)
+
+
+def read_orders(segments: list[Segment], context: PatientContext, outcome: Outcome) -> None:
+    """Add the exposures of one patient in a message of orders, dispenses or administrations."""
+    for order in drug_orders(segments):
+        names = {item.segment.name for item in order.items}
+        name = next((name for name in _DRUG_FIELD if name in names), None)
+        reason = _why_not_used(name, order.order.text(1))
+        if name is None or reason is not None:
+            outcome.ignored[reason or IgnoreReason.NO_DRUG] += 1
+            for segment in (order.order, *(item.segment for item in order.items)):
+                segment.fate = Fate.IGNORED
             continue
-        for position, item in enumerate((item for item in order.items if item.segment.name == name), start=1):
+        used = [item for item in order.items if item.segment.name == name]
+        for position, item in enumerate(used, start=1):
             path = f"{context.path}ORC[{order.number}]/{name}[{position}]"
-            _read_item(order, item, path, context, outcome)
+            _read_item(Place(order, item, path), context, outcome)
 
 
-def _read_item(order: DrugOrder, item: Item, path: str, context: ResultContext, outcome: Outcome) -> None:
-    envelope = context.envelope
-    drug = context.intake.drugs.recognise(_codings(item))
-    kind = ExposureKind.DISPENSE if item.segment.name == "RXD" else ExposureKind.ORDER
-    is_stop = kind is ExposureKind.ORDER and order.order.text(1) in _STOPS
-    offset = context.default_offset
-    moment, end = _stop_time(order, offset) if is_stop else _start_times(order, item, offset)
-    if isinstance(moment, Moment) and end is not None and end.latest < moment.interval.earliest:
-        moment = HoldCode.UNREADABLE_TIME
+def _why_not_used(name: str | None, control: str) -> IgnoreReason | None:
+    if name is None:
+        return IgnoreReason.NO_DRUG if control in _STARTS | _STOPS else IgnoreReason.ORDER_CONTROL_NOT_USED
+    is_order = name not in _KIND
+    return IgnoreReason.ORDER_CONTROL_NOT_USED if is_order and control not in _STARTS | _STOPS else None
+
+
+def _read_item(place: Place, context: PatientContext, outcome: Outcome) -> None:
+    envelope, segment = context.envelope, place.item.segment
+    drug = context.intake.drugs.recognise(_codings(place.item))
+    moment, end = _times(place, context.default_offset)
     version = Version(
         patient=context.patient,
-        key=context.intake.pseudonyms.fact(
-            "drug", *_identity(order, item, drug, kind, is_stop, moment, context)
-        ),
+        key=context.intake.pseudonyms.fact("drug", *_identity(place, drug, moment, context)),
         status=Status.FINAL,
         issued_at=context.issued_at,
     )
+    content = _content(place, drug, moment, end, context)
+    if isinstance(content, Retracted):
+        segment.fate = Fate.FACT
+        when = moment if isinstance(moment, Moment) else Moment(exactly(envelope.received_at), None)
+        outcome.events.append(arrive(version, content, when, envelope, place.path))
+    elif isinstance(content, Exposure) and isinstance(moment, Moment):
+        segment.fate = Fate.FACT
+        outcome.events.append(arrive(version, content, moment, envelope, place.path))
+    else:
+        why = content if isinstance(content, HoldCode) else HoldCode.MISSING_TIME
+        digest = digest_of(segment.raw(_DRUG_FIELD[segment.name]).encode(errors="surrogatepass"))
+        segment.fate = Fate.HELD
+        outcome.holds.append(Hold(why, place.path, digest))
+        at_arrival = Moment(exactly(envelope.received_at), None)
+        outcome.events.append(arrive(version, Held(why, digest), at_arrival, envelope, place.path))
+
+
+def _content(
+    place: Place, drug: Drug, moment: Moment | HoldCode, end: Interval | None, context: PatientContext
+) -> Exposure | Retracted | HoldCode:
+    segment = place.item.segment
+    if segment.name == "RXA":
+        completion, action = segment.text(20), segment.text(21)
+        if action == _DELETED or completion in _NOT_GIVEN:
+            return Retracted()
+        if completion not in _GIVEN or action not in _RECORDED:
+            return HoldCode.UNKNOWN_STATUS
+    if isinstance(moment, HoldCode):
+        return moment
+    if end is not None and end.latest < moment.interval.earliest:
+        return HoldCode.UNREADABLE_TIME
     exposure = Exposure(
-        kind=kind,
+        kind=place.kind,
         ingredients=drug.ingredients,
-        route=route_of(route.component(1, position) for route in item.routes for position in (1, 4)),
+        route=_route(place, drug),
         end=end,
-        is_stop=is_stop,
+        is_stop=place.is_stop,
         as_sent=drug.as_sent,
         flags=() if drug.is_known else (EvidenceFlag.UNKNOWN_INGREDIENT,),
+        dose=None if place.is_stop else _dose(place, drug, context),
     )
-    if isinstance(moment, Moment):
-        why = why_held(exposure, moment.interval, envelope.received_at, context.intake.rulebook)
-        if why is None:
-            outcome.events.append(arrive(version, exposure, moment, envelope, path))
-            return
-    else:
-        why = moment
-    digest = digest_of(item.segment.raw(_GIVE_CODE[item.segment.name]).encode(errors="surrogatepass"))
-    outcome.holds.append(Hold(why, path, digest))
-    at_arrival = Moment(exactly(envelope.received_at), None)
-    outcome.events.append(arrive(version, Held(why, digest), at_arrival, envelope, path))
+    why = why_held(exposure, moment.interval, context.envelope.received_at, context.intake.rulebook)
+    return exposure if why is None else why
+
+
+def _route(place: Place, drug: Drug) -> Route:
+    stated = (route.component(1, position) for route in place.item.routes for position in (1, 4, 2))
+    return route_of(stated, drug.route)
+
+
+def _dose(place: Place, drug: Drug, context: PatientContext) -> Dose | None:
+    """Return the dose of one ingredient: the milligrams of a product of several are those of none of them.
+
+    A dispense is a supply, so its dose is the one that was ordered, where its order names the same drug.
+    """
+    source = place.item
+    if place.kind is ExposureKind.DISPENSE:
+        ordered = [item for item in place.order.items if item.segment.name in {"RXE", "RXO"}]
+        source = next(
+            (item for item in ordered if item.segment.name == "RXE"), ordered[0] if ordered else source
+        )
+        if source is place.item or context.intake.drugs.recognise(_codings(source)) != drug:
+            return None
+    if len(drug.ingredients) != 1 or source.parts:
+        return None
+    is_given = place.kind is ExposureKind.ADMINISTRATION
+    return dose_of(source.segment, None if is_given else _per_day(place.order, source))
+
+
+def _per_day(order: DrugOrder, item: Item) -> Decimal | None:
+    older = (
+        item.segment.subcomponents(1, 2)[0] if item.segment.name == "RXE" else "",
+        order.order.subcomponents(7, 2)[0],
+    )
+    return per_day_of(item.timings or order.timings, older)
 
 
 def _codings(item: Item) -> Iterator[Coding]:
-    for segment, number in (
-        (item.segment, _GIVE_CODE[item.segment.name]),
-        *((p, _COMPONENT_CODE) for p in item.parts),
-    ):
+    parts = ((part, _PART_CODE) for part in item.parts)
+    for segment, number in ((item.segment, _DRUG_FIELD[item.segment.name]), *parts):
         components = segment.components(number)
         for code, name, system in _CODINGS:
             coding = Coding(part_of(components, system), part_of(components, code), part_of(components, name))
@@ -146,17 +239,31 @@ def _codings(item: Item) -> Iterator[Coding]:
             yield Coding("", "", original)
 
 
+# Times and key ------------------------------------------------------------------------------------------------------
+
+
+def _times(place: Place, offset: int | None) -> tuple[Moment | HoldCode, Interval | None]:
+    """Return start and end: RXA-3 and RXA-4 of a dose, RXD-3 of a dispense, else those of the order."""
+    segment = place.item.segment
+    if segment.name == "RXA":
+        ended = hl7_moment(segment.component(4, 1), offset)
+        return hl7_moment(segment.component(3, 1), offset), _interval(ended)
+    if segment.name == "RXD":
+        return hl7_moment(segment.component(3, 1), offset), None
+    if place.is_stop:
+        return _stop_time(place.order, offset), None
+    return _start_times(place.order, place.item, offset)
+
+
 def _start_times(
     order: DrugOrder, item: Item, offset: int | None
 ) -> tuple[Moment | HoldCode, Interval | None]:
-    """Return start and planned end.
+    """Return start and planned end of an order.
 
-    RXD-3 for a dispense; else TQ1-7 and TQ1-8, or the quantity/timing of older versions (RXE-1, ORC-7), then the
-    effective time of the order (ORC-15), then the time of its transaction (ORC-9).
+    TQ1-7 and TQ1-8, or the quantity/timing of older versions (RXE-1, ORC-7), then the effective time of the order
+    (ORC-15), then the time of its transaction (ORC-9).
     """
-    if item.segment.name == "RXD":
-        return hl7_moment(item.segment.component(3, 1), offset), None
-    older = item.segment.components(1) if item.segment.name == "RXE" else ()
+    older = item.segment.components(1) if item.segment.name == "RXE" else []
     pairs = [
         *((timing.component(7, 1), timing.component(8, 1)) for timing in (*item.timings, *order.timings)),
         (part_of(older, 4), part_of(older, 5)),
@@ -165,29 +272,29 @@ def _start_times(
         (order.order.component(9, 1), ""),
     ]
     start, end = next(((start, end) for start, end in pairs if start), ("", ""))
-    ended = hl7_moment(end, offset)
-    return hl7_moment(start, offset), ended.interval if isinstance(ended, Moment) else None
+    return hl7_moment(start, offset), _interval(hl7_moment(end, offset))
 
 
-def _stop_time(order: DrugOrder, offset: int | None) -> tuple[Moment | HoldCode, Interval | None]:
+def _stop_time(order: DrugOrder, offset: int | None) -> Moment | HoldCode:
     """Return when an order was stopped: never its TQ1-7, which is its start."""
-    stated = order.order.component(15, 1) or order.order.component(9, 1)
-    return hl7_moment(stated, offset), None
+    return hl7_moment(order.order.component(15, 1) or order.order.component(9, 1), offset)
 
 
-def _identity(  # noqa: PLR0913 - the parts of a key
-    order: DrugOrder,
-    item: Item,
-    drug: Drug,
-    kind: ExposureKind,
-    is_stop: bool,  # noqa: FBT001 - a fact about the record, not a switch
-    moment: Moment | HoldCode,
-    context: ResultContext,
+def _interval(moment: Moment | HoldCode) -> Interval | None:
+    return moment.interval if isinstance(moment, Moment) else None
+
+
+def _identity(
+    place: Place, drug: Drug, moment: Moment | HoldCode, context: PatientContext
 ) -> tuple[str, ...]:
-    number = order_number(
-        (("placer", order.order, 2), ("filler", order.order, 3)),
-        context.sender,
-    ) or OrderNumber("none", "", "")
+    """Return what names the record: its order and, of several doses or dispenses of one, its own number."""
+    order, segment = place.order.order, place.item.segment
+    number = order_number((("placer", order, 2), ("filler", order, 3)), context.sender)
+    parts = ("none", context.patient, "") if number is None else number.parts
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
-    dispense = item.segment.text(7) + "/" + item.segment.text(1) if kind is ExposureKind.DISPENSE else ""
-    return (*number.parts, kind, "stop" if is_stop else "", dispense, drug.identity, time)
+    own = ""
+    if segment.name == "RXD":
+        own = f"{segment.text(7)}/{segment.text(1)}"
+    elif segment.name == "RXA":
+        own = f"{segment.text(1)}/{segment.text(2)}"
+    return (*parts, place.kind, "stop" if place.is_stop else "", own, drug.identity, time)

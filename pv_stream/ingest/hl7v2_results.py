@@ -1,24 +1,28 @@
 """ORU^R01: results of one or more patients, in groups of ORC, OBR, OBX and SPM.
 
-The time of a result is that of its specimen: SPM-17, else OBR-7, else it is held. OBX-14 and OBX-19 are never used:
-they differ between the preliminary and the final result of one specimen. Versions of one result are ordered by
-status, then by MSH-7: OBR-22 is often the same in a preliminary and a final message.
+The time of a result is that of its specimen: SPM-17, else OBR-7, else it is held. OBX-14 and OBX-19 are never used for
+a specimen: they differ between its preliminary and its final result. What is observed on the patient (a temperature, a
+weight) has no specimen, and where no OBR-7 says its time, OBX-14 does. Versions of one result are ordered by status,
+then by MSH-7: OBR-22 is often the same in a preliminary and a final message.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pv_stream.domain.codes import EvidenceFlag, HoldCode, Status
-from pv_stream.domain.ids import PatientId
+from pv_stream.domain.codes import EvidenceFlag, HoldCode, Presence, Status
+from pv_stream.domain.facts import Finding, Held, Retracted
+from pv_stream.domain.times import exactly
+from pv_stream.ingest.findings import Test
 from pv_stream.ingest.hl7v2 import Segment, part_of
-from pv_stream.ingest.hl7v2_people import OrderNumber, Sender, order_number
-from pv_stream.ingest.intake import Envelope, Intake, Version
-from pv_stream.ingest.outcomes import IgnoreReason, Outcome
-from pv_stream.ingest.quantities import Sent, parse_number
-from pv_stream.ingest.results import Result, Specimen, find_code
+from pv_stream.ingest.hl7v2_people import OrderNumber, PatientContext, order_number
+from pv_stream.ingest.hl7v2_values import NUMERIC_TYPES, answer_of, code_of, is_empty, number_of, units_of
+from pv_stream.ingest.intake import Version, arrive, digest_of
+from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
+from pv_stream.ingest.results import Result, Specimen
 from pv_stream.ingest.tables import AnalyteCode, blood_table
 from pv_stream.ingest.times import Moment, hl7_moment, span
+from pv_stream.rules.plausibility import why_held
 
 #: OBX-11, HL7 table 0085. X takes back an earlier version; I, O and N say that there is no result.
 _STATUS: Final = {
@@ -33,34 +37,28 @@ _STATUS: Final = {
     "X": Status.RETRACTED,
 }
 _NO_RESULT: Final = frozenset({"I", "O", "N"})
-#: Value types that hold numbers. ST is text, but laboratories send plain numbers in it, and reading one is no guess.
-_NUMERIC_TYPES: Final = frozenset({"NM", "SN"})
-_NULL: Final = '""'
-_SN_COMPARATORS: Final = frozenset({"", "=", "<", ">", "<=", ">="})
 
 
 @dataclass(slots=True)
 class OrderGroup:
-    """Hold the segments that belong to one OBR."""
+    """Hold the segments that belong to one OBR; number 0 is what stands before any."""
 
     number: int
-    order: Segment | None
-    request: Segment | None
+    order: Segment | None = None
+    request: Segment | None = None
     results: list[Segment] = field(default_factory=list)
     specimens: list[Segment] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class ResultContext:
-    """Hold what the results of one patient in a message share."""
+@dataclass(slots=True)
+class GroupContext:
+    """Hold what the results of one group share."""
 
-    patient: PatientId
-    sender: Sender
-    issued_at: int
-    default_offset: int | None
-    intake: Intake
-    envelope: Envelope
+    patient: PatientContext
     path: str
+    number: OrderNumber | None
+    moment: Moment | HoldCode
+    specimen: Specimen
 
 
 def order_groups(segments: list[Segment]) -> Iterator[OrderGroup]:
@@ -69,22 +67,44 @@ def order_groups(segments: list[Segment]) -> Iterator[OrderGroup]:
     order: Segment | None = None
     count = 0
     for segment in segments:
-        if segment.name == "ORC":
+        if segment.name == "OBX":
+            group = group or OrderGroup(0, order)
+            group.results.append(segment)
+        elif segment.name == "ORC":
             order = segment
         elif segment.name == "OBR":
             if group is not None:
                 yield group
             count += 1
             group, order = OrderGroup(count, order, segment), None
-        elif segment.name in {"OBX", "SPM"}:
-            group = group or OrderGroup(0, order, None)
-            (group.results if segment.name == "OBX" else group.specimens).append(segment)
+        elif segment.name == "SPM":
+            group = group or OrderGroup(0, order)
+            group.specimens.append(segment)
     if group is not None:
         yield group
 
 
-def read_group(group: OrderGroup, context: ResultContext, outcome: Outcome) -> Iterator[Result]:
-    """Yield the results of one group that rules use; count the others."""
+def read_group(
+    group: OrderGroup, context: PatientContext, outcome: Outcome
+) -> Iterator[tuple[Segment, Result]]:
+    """Yield the measurements of one group that rules use; add its findings, and count the rest."""
+    shared: GroupContext | None = None
+    for position, segment in enumerate(group.results, start=1):
+        found = _worth_reading(segment)
+        if isinstance(found, IgnoreReason):
+            outcome.ignored[found] += 1
+            segment.fate = Fate.IGNORED
+            continue
+        shared = shared or _shared(group, context)
+        path = f"{shared.path}OBX[{position}]"
+        code, use = found
+        if isinstance(use, Test):
+            _read_test(segment, code, use, path, shared, outcome)
+        else:
+            yield segment, _result(segment, code, use, path, shared)
+
+
+def _shared(group: OrderGroup, context: PatientContext) -> GroupContext:
     number = order_number(
         (
             ("filler", group.request, 3),
@@ -96,43 +116,39 @@ def read_group(group: OrderGroup, context: ResultContext, outcome: Outcome) -> I
     )
     moment = _specimen_time(group, context.default_offset)
     specimen = _specimen(group, number, moment, context)
-    for position, segment in enumerate(group.results, start=1):
-        found = _worth_reading(segment)
-        if isinstance(found, IgnoreReason):
-            outcome.ignored[found] += 1
-            continue
-        loinc, code = found
-        status = _STATUS.get(segment.text(11))
-        value_text = segment.raw(5)
-        yield Result(
-            envelope=context.envelope,
-            path=f"{context.path}OBR[{group.number}]/OBX[{position}]",
-            loinc=loinc,
-            code=code,
-            version=Version(
-                patient=context.patient,
-                key=context.intake.pseudonyms.fact(
-                    "lab", *_identity(segment, loinc, number, moment, specimen)
-                ),
-                status=status or Status.PRELIMINARY,
-                issued_at=context.issued_at,
-            ),
-            status=status,
-            moment=moment,
-            number=_number(segment),
-            value_text=value_text,
-            units=_units(segment),
-            specimen=specimen,
-            weak_key=number is None,
-        )
+    path = f"{context.path}OBR[{group.number}]/" if group.number else context.path
+    return GroupContext(context, path, number, moment, specimen)
 
 
-def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode] | IgnoreReason:
-    components = segment.components(3)
-    found = find_code(
-        (part_of(components, system), part_of(components, code))
-        for system, code in ((3, 1), (6, 4), (12, 10))
+def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: GroupContext) -> Result:
+    context = shared.patient
+    status = _STATUS.get(segment.text(11))
+    moment = shared.moment
+    if moment is HoldCode.MISSING_TIME and not code.in_blood:
+        moment = hl7_moment(segment.component(14, 1), context.default_offset)
+    return Result(
+        envelope=context.envelope,
+        path=path,
+        loinc=loinc,
+        code=code,
+        version=Version(
+            patient=context.patient,
+            key=context.intake.pseudonyms.fact("lab", *_identity(segment, loinc, moment, shared)),
+            status=status or Status.PRELIMINARY,
+            issued_at=context.issued_at,
+        ),
+        status=status,
+        moment=moment,
+        number=number_of(segment),
+        value_text=segment.raw(5),
+        units=units_of(segment),
+        specimen=shared.specimen,
+        weak_key=shared.number is None,
     )
+
+
+def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode | Test] | IgnoreReason:
+    found = code_of(segment)
     if isinstance(found, IgnoreReason):
         return found
     status = segment.text(11)
@@ -140,40 +156,76 @@ def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode] | IgnoreReason:
         return IgnoreReason.NO_RESULT_YET
     if _STATUS.get(status) is Status.RETRACTED:
         return found
-    value = segment.raw(5).strip()
-    if not value and status != "C":
+    if is_empty(segment) and status != "C":
         return IgnoreReason.NO_VALUE
-    if segment.text(2) not in _NUMERIC_TYPES and _number(segment) is None:
-        return IgnoreReason.TEXT_VALUE
-    return found
+    if isinstance(found[1], Test) or segment.raw(2) in NUMERIC_TYPES or number_of(segment) is not None:
+        return found
+    return found if status == "C" else IgnoreReason.TEXT_VALUE
 
 
-def _number(segment: Segment) -> Sent | None:
-    """Return the number of OBX-5, or None when it is none, is several, or deletes an earlier one."""
-    if len(segment.repetitions(5)) != 1:
-        return None
-    components = segment.components(5)
-    if segment.text(2) != "SN" or len(components) == 1:
-        return parse_number(components[0]) if len(components) == 1 else None
-    comparator, first = part_of(components, 1), part_of(components, 2)
-    if any(components[2:]) or comparator not in _SN_COMPARATORS:
-        return None
-    return parse_number(first if comparator == "=" else comparator + first)
+# Tests whose answer is a finding ------------------------------------------------------------------------------------
 
 
-def _units(segment: Segment) -> tuple[str, ...]:
-    """Return what OBX-6 may say: its code, its alternate code, and the field whole.
+def _read_test(  # noqa: PLR0913 - a segment and what it stands in
+    segment: Segment, loinc: str, test: Test, path: str, shared: GroupContext, outcome: Outcome
+) -> None:
+    """Add the finding of a test. Only a final answer is one: a culture without growth today may grow tomorrow.
 
-    Senders write 10^9/L without escaping it, and then its ^ separates components.
+    A negative answer of one test of several leaves the group open. A correction always stands for what it corrects,
+    so one that says neither yes nor no is held.
     """
-    raw = segment.raw(6).strip()
-    if raw in {"", _NULL}:
-        return ()
-    components = segment.components(6)
-    if components[0].lower().removeprefix("x") == "10" and len(components) > 1:
-        return ("^".join(components[:2]),)
-    stated = (components[0] or part_of(components, 2), part_of(components, 4))
-    return tuple(spelling for spelling in stated if spelling)
+    context = shared.patient
+    status = _STATUS.get(segment.text(11))
+    answer = answer_of(segment)
+    is_open = answer is None or (answer is Presence.ABSENT and test.is_part)
+    if status is Status.PRELIMINARY or (is_open and status is Status.FINAL):
+        reason = IgnoreReason.NO_RESULT_YET if status is Status.PRELIMINARY else IgnoreReason.UNDECIDED_VALUE
+        outcome.ignored[reason] += 1
+        segment.fate = Fate.IGNORED
+        return
+    version = Version(
+        patient=context.patient,
+        key=context.intake.pseudonyms.fact("lab", *_identity(segment, loinc, shared.moment, shared)),
+        status=status or Status.PRELIMINARY,
+        issued_at=context.issued_at,
+    )
+    moment, content = _finding(test, answer, is_open, status, shared)
+    if isinstance(content, HoldCode):
+        digest = digest_of(segment.raw(5).encode(errors="surrogatepass"))
+        outcome.holds.append(Hold(content, path, digest))
+        content = Held(content, digest)
+    segment.fate = Fate.HELD if isinstance(content, Held) else Fate.FACT
+    outcome.events.append(arrive(version, content, moment, context.envelope, path))
+
+
+def _finding(
+    test: Test,
+    answer: Presence | None,
+    is_open: bool,  # noqa: FBT001 - a fact about the answer, not a switch
+    status: Status | None,
+    shared: GroupContext,
+) -> tuple[Moment, Finding | Retracted | HoldCode]:
+    """Return when a test was taken and what it found, or why it is held."""
+    received_at = shared.patient.envelope.received_at
+    at_arrival = Moment(exactly(received_at), None)
+    moment = shared.moment
+    when = at_arrival if isinstance(moment, HoldCode) else moment
+    if status is Status.RETRACTED:
+        return when, Retracted()
+    if status is None:
+        return when, HoldCode.UNKNOWN_STATUS
+    if isinstance(moment, HoldCode):
+        return when, moment
+    if not shared.specimen.is_credible:
+        return when, HoldCode.UNKNOWN_SPECIMEN
+    if is_open or answer is None:
+        return when, HoldCode.UNREADABLE_VALUE
+    finding = Finding(test.finding, answer)
+    why = why_held(finding, moment.interval, received_at, shared.patient.intake.rulebook)
+    return (when, finding) if why is None else (at_arrival, why)
+
+
+# Specimen, time and key ---------------------------------------------------------------------------------------------
 
 
 def _specimen_time(group: OrderGroup, default_offset: int | None) -> Moment | HoldCode:
@@ -182,9 +234,10 @@ def _specimen_time(group: OrderGroup, default_offset: int | None) -> Moment | Ho
         return HoldCode.UNREADABLE_TIME
     for segment in group.specimens:
         components = segment.components(17)
-        start, end = (hl7_moment(part_of(components, position), default_offset) for position in (1, 2))
+        start = hl7_moment(components[0], default_offset)
         if start is HoldCode.MISSING_TIME:
             continue
+        end = hl7_moment(components[1], default_offset) if len(components) > 1 else None
         if isinstance(start, Moment) and isinstance(end, Moment):
             return span(start, end)
         return start
@@ -198,7 +251,7 @@ def _time_part(moment: Moment | HoldCode) -> str:
 
 
 def _specimen(
-    group: OrderGroup, number: OrderNumber | None, moment: Moment | HoldCode, context: ResultContext
+    group: OrderGroup, number: OrderNumber | None, moment: Moment | HoldCode, context: PatientContext
 ) -> Specimen:
     """Return the specimen of a group: SPM-2, else the group of one order and time counts as one specimen.
 
@@ -206,7 +259,7 @@ def _specimen(
     """
     pseudonyms = context.intake.pseudonyms
     time = _time_part(moment)
-    ids = {_specimen_id(segment, context.sender) for segment in group.specimens}
+    ids = {_specimen_id(segment, context) for segment in group.specimens}
     credible = len(ids) < 2 and _is_blood(group)  # noqa: PLR2004 - two specimens cannot be told apart by OBX
     stated = min(ids, default=("", ""))
     if stated[1]:
@@ -217,26 +270,29 @@ def _specimen(
     return Specimen(None, EvidenceFlag.SPECIMEN_NOT_STATED, credible)
 
 
-def _specimen_id(segment: Segment, sender: Sender) -> tuple[str, str]:
+def _specimen_id(segment: Segment, context: PatientContext) -> tuple[str, str]:
     """Return authority and number of SPM-2: the filler's number, else the placer's."""
-    raw = segment.delimiters.split(segment.repetitions(2)[0], segment.delimiters.component)
-    for component in (part_of(raw, 2), part_of(raw, 1)):
-        parts = segment.subcomponents_of(component)
-        if part_of(parts, 1):
-            return part_of(parts, 2) or part_of(parts, 3) or sender.authority, part_of(parts, 1)
+    if segment.raw(2):
+        for position in (2, 1):
+            parts = segment.subcomponents(2, position)
+            if parts[0]:
+                return part_of(parts, 2) or part_of(parts, 3) or context.sender.authority, parts[0]
     return "", ""
 
 
 def _is_blood(group: OrderGroup) -> bool:
-    """Tell whether every specimen that is named (SPM-4, or OBR-15 of older versions) may hold blood."""
+    """Tell whether every specimen that is named (SPM-4, or OBR-15 of older versions) may hold blood.
+
+    Older senders write the name where the code belongs.
+    """
     named = [segment.components(4) for segment in group.specimens]
-    if group.request is not None:
+    if group.request is not None and group.request.raw(15):
         named.append(group.request.subcomponents(15, 1))
     table = blood_table()
     for components in named:
-        codes = [part for part in (part_of(components, 1), part_of(components, 4)) if part]
+        codes = [part for part in (components[0], part_of(components, 4)) if part]
         if codes:
-            if not any(code in table.codes for code in codes):
+            if not any(code in table.codes or code.casefold() in table.names for code in codes):
                 return False
         elif (name := part_of(components, 2)) and name.casefold() not in table.names:
             return False
@@ -244,9 +300,10 @@ def _is_blood(group: OrderGroup) -> bool:
 
 
 def _identity(
-    segment: Segment, loinc: str, number: OrderNumber | None, moment: Moment | HoldCode, specimen: Specimen
+    segment: Segment, loinc: str, moment: Moment | HoldCode, shared: GroupContext
 ) -> tuple[str, ...]:
     time = _time_part(moment)
-    if number is not None:
-        return (*number.parts, loinc, segment.text(4), time)
-    return ("weak", specimen.token or "", loinc, segment.text(4), time)
+    if shared.number is not None:
+        return (*shared.number.parts, loinc, segment.text(4), time)
+    patient = "" if shared.specimen.token else shared.patient.patient
+    return ("weak", shared.specimen.token or patient, loinc, segment.text(4), time)

@@ -31,8 +31,8 @@ def test_delimiters_are_those_of_the_message() -> None:
     )
     assert message.type == "ORU^R01"
     pid = message.segments[1]
-    assert pid.components(3) == ("70014", "", "", "NORTH%1.2%ISO", "MR")
-    assert pid.subcomponents(3, 4) == ("NORTH", "1.2", "ISO")
+    assert pid.components(3) == ["70014", "", "", "NORTH%1.2%ISO", "MR"]
+    assert pid.subcomponents(3, 4) == ["NORTH", "1.2", "ISO"]
     assert pid.repetitions(3)[1] == "8*x"
 
 

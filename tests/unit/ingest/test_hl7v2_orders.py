@@ -33,7 +33,7 @@ def test_an_order_is_an_exposure_from_its_start_to_its_planned_end(intake: Intak
     assert content.end.earliest == parse_instant("2021-04-01T11:00:00Z")
     assert event.version.statement.effective.earliest == parse_instant("2021-03-01T11:00:00Z")
     assert (content.is_stop, content.flags) == (False, ())
-    assert outcome.ignored == {IgnoreReason.OBSERVATION_IN_ORDER: 1}
+    assert outcome.ignored == {IgnoreReason.CODE_NOT_USED: 1}
 
 
 def test_a_stop_is_a_record_of_its_own_at_the_time_of_the_stop(intake: Intake) -> None:

@@ -399,7 +399,7 @@ def test_two_patients_in_one_message_stay_apart(intake: Intake) -> None:
     assert len(specimens(outcome)) == 2
 
 
-@pytest.mark.parametrize("kind", ["ADT^A40", "ORU^R30", "ACK", "", "RDE^O01"])
+@pytest.mark.parametrize("kind", ["ADT^A24", "ADT^A43", "ORU^R30", "ACK", "", "RDE", "VXU^V04"])
 def test_other_messages_are_rejected_as_unsupported(intake: Intake, kind: str) -> None:
     outcome = read_hl7v2(f"{msh(kind)}\r{PID}\r".encode(), intake)
     assert [each.code for each in outcome.rejects] == [RejectCode.UNSUPPORTED_TYPE]

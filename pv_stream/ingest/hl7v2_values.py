@@ -1,0 +1,124 @@
+"""OBX-5 by the value type of OBX-2: a number, an answer, or why it is neither. And OBX-3 and OBX-6, its code and unit.
+
+NM and SN are numbers, and text (ST, TX, FT) that is a plain number with a comparator or without one is read as that
+number. Of a structured number (SN) only a comparator with one number is read: a range (^5^-^10), a ratio or titre
+(^1^:^80) and a grade (^2^+) are each more or less than one number. Nothing is taken out of a longer text.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from pv_stream.domain.codes import Presence
+from pv_stream.ingest.findings import Test, finding_table
+from pv_stream.ingest.hl7v2 import Delimiters, Segment, part_of
+from pv_stream.ingest.outcomes import IgnoreReason
+from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
+from pv_stream.ingest.results import find_code
+from pv_stream.ingest.tables import AnalyteCode
+
+#: A value of these types that is no single number is held; of the others it is text.
+NUMERIC_TYPES: Final = frozenset({"NM", "SN", "CQ", "NR"})
+_TEXT_TYPES: Final = frozenset({"", "ST", "TX", "FT"})
+CODED_TYPES: Final = frozenset({"CE", "CWE", "CNE", "CF"})
+_NULL: Final = '""'
+_SN_COMPARATORS: Final = frozenset({"", "=", "<", ">", "<=", ">="})
+#: (system, code) of a coded element: as sent, its alternate, and the second alternate of version 2.7.
+_CODINGS: Final = ((3, 1), (6, 4), (12, 10))
+_ORIGINAL_TEXT: Final = 9
+#: HL7 table 0396, coding systems.
+_UCUM: Final = "UCUM"
+#: Codes and units repeat from message to message; a longer one is no code, and is not kept in memory.
+_REMEMBERED_MAX: Final = 256
+
+
+def code_of(segment: Segment) -> tuple[str, AnalyteCode] | tuple[str, Test] | IgnoreReason:
+    """Return what OBX-3 says was measured or tested, or why no rule uses it."""
+    raw, marks = segment.raw(3), segment.delimiters
+    return _code_of(raw, marks) if len(raw) <= _REMEMBERED_MAX else _find_code(raw, marks)
+
+
+def units_of(segment: Segment) -> tuple[str, ...]:
+    """Return what OBX-6 may say: its code and its alternate code.
+
+    Senders write 10^9/L without escaping it, and then its ^ separates components.
+    """
+    raw, marks = segment.raw(6), segment.delimiters
+    if not raw and segment.text(2) == "CQ":
+        raw = marks.component.join(segment.subcomponents(5, 2))
+    return _units_of(raw, marks) if len(raw) <= _REMEMBERED_MAX else _find_units(raw, marks)
+
+
+def number_of(segment: Segment) -> Sent | None:
+    """Return the number of OBX-5, or None when it is none, is several, or deletes an earlier one."""
+    raw, marks = segment.raw(5), segment.delimiters
+    kind = segment.raw(2)
+    if kind == "NM" or kind in _TEXT_TYPES:
+        return _plain(raw, marks)
+    if marks.repetition and marks.repetition in raw:
+        return None
+    components = segment.components_of(raw)
+    if kind == "CQ":
+        return parse_number(components[0])
+    if kind != "SN":
+        return None
+    if len(components) == 1:
+        return parse_number(components[0])
+    comparator, first = components[0], components[1]
+    if any(components[2:]) or comparator not in _SN_COMPARATORS:
+        return None
+    return parse_number(first if comparator == "=" else comparator + first)
+
+
+def answer_of(segment: Segment) -> Presence | None:
+    """Return what a coded value, or a text that is an exact answer, says; None when it says neither or both."""
+    kind, repetitions = segment.text(2), segment.repetitions(5)
+    if len(repetitions) != 1:
+        return None
+    components = segment.components_of(repetitions[0])
+    if kind in CODED_TYPES:
+        codings = [(part_of(components, system), part_of(components, code)) for system, code in _CODINGS]
+        texts = [] if any(code for _, code in codings) else [part_of(components, 2), part_of(components, 9)]
+        return finding_table().answer([coding for coding in codings if coding[1]], texts)
+    return finding_table().answer((), components) if kind in _TEXT_TYPES and len(components) == 1 else None
+
+
+def is_empty(segment: Segment) -> bool:
+    """Tell whether OBX-5 has no value; a null deletes one, which is not the same."""
+    return not segment.raw(5).strip()
+
+
+def _plain(raw: str, marks: Delimiters) -> Sent | None:
+    for mark in (marks.repetition, marks.component):
+        if mark and mark in raw:
+            return None
+    return parse_number(marks.unescape(raw))
+
+
+def _find_code(raw: str, marks: Delimiters) -> tuple[str, AnalyteCode] | tuple[str, Test] | IgnoreReason:
+    first = raw.split(marks.repetition, 1)[0] if marks.repetition else raw
+    components = marks.parts(first, marks.component)
+    codings = [(part_of(components, system), part_of(components, code)) for system, code in _CODINGS]
+    found = find_code(codings)
+    if isinstance(found, IgnoreReason):
+        tests = ((coding[1], finding_table().test([coding])) for coding in codings)
+        return next(((code, test) for code, test in tests if test is not None), found)
+    return found
+
+
+def _find_units(raw: str, marks: Delimiters) -> tuple[str, ...]:
+    if raw.strip() in {"", _NULL}:
+        return ()
+    first = raw.split(marks.repetition, 1)[0] if marks.repetition else raw
+    components = marks.parts(first, marks.component)
+    if components[0].lower().removeprefix("x") == "10" and len(components) > 1:
+        return ("^".join(components[:2]),)
+    code, other = components[0] or part_of(components, 2), part_of(components, 4)
+    stated = (
+        UcumCode(code) if part_of(components, 3) == _UCUM else code,
+        UcumCode(other) if part_of(components, 6) == _UCUM else other,
+    )
+    return tuple(spelling for spelling in stated if spelling)
+
+
+_code_of = lru_cache(maxsize=4096)(_find_code)
+_units_of = lru_cache(maxsize=4096)(_find_units)

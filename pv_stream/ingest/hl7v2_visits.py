@@ -1,0 +1,115 @@
+"""What every message may say beside its results and orders: observations on the patient, diagnoses, allergies, visits.
+
+Admissions and discharges (PV1) are used by no rule: a discharge is no resolution, and an episode goes on across a
+stay. A diagnosis (DG1) is a fact when its code is DRESS itself, as reported at its own date. The reaction of an
+allergy (AL1, IAM) is text, so an allergy is left aside.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pv_stream.domain.codes import HoldCode, ReportedReaction, ReportOutcome, Status
+from pv_stream.domain.facts import Held, Report, Retracted
+from pv_stream.domain.times import exactly
+from pv_stream.ingest.findings import finding_table
+from pv_stream.ingest.hl7v2 import Segment, part_of
+from pv_stream.ingest.hl7v2_people import PatientContext, order_number
+from pv_stream.ingest.hl7v2_results import OrderGroup, read_group
+from pv_stream.ingest.hl7v2_values import code_of
+from pv_stream.ingest.intake import Version, arrive, digest_of
+from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
+from pv_stream.ingest.results import Result
+from pv_stream.ingest.tables import AnalyteCode
+from pv_stream.ingest.times import Moment, hl7_moment
+from pv_stream.rules.plausibility import why_held
+
+_DRESS: Final = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, ())
+_CODINGS: Final = ((3, 1), (6, 4))
+#: DG1-6, HL7 table 0052: an admitting and a working diagnosis may still change.
+_EARLY: Final = frozenset({"A", "W"})
+_DELETED: Final = "D"
+_LEFT_ASIDE: Final = {
+    "AL1": IgnoreReason.ALLERGY_NOT_USED,
+    "IAM": IgnoreReason.ALLERGY_NOT_USED,
+    "PV1": IgnoreReason.VISIT_NOT_USED,
+}
+
+
+def read_beside(segments: list[Segment], context: PatientContext, outcome: Outcome) -> None:
+    """Add the diagnoses of one patient, and count allergies and visits."""
+    count = 0
+    for segment in segments:
+        if segment.name == "DG1":
+            count += 1
+            _read_diagnosis(segment, f"{context.path}DG1[{count}]", context, outcome)
+        elif segment.name in _LEFT_ASIDE:
+            outcome.ignored[_LEFT_ASIDE[segment.name]] += 1
+            segment.fate = Fate.IGNORED
+
+
+def read_on_patient(
+    segments: list[Segment], context: PatientContext, outcome: Outcome
+) -> Iterator[tuple[Segment, Result]]:
+    """Yield the measurements taken on the patient outside any report: their time is OBX-14.
+
+    Results of specimens that stand in an order are copies without the specimen's time, and are left aside.
+    """
+    group = OrderGroup(0)
+    for segment in segments:
+        if segment.name != "OBX":
+            continue
+        found = code_of(segment)
+        reason: IgnoreReason | None = None
+        if isinstance(found, IgnoreReason):
+            reason = found
+        elif not isinstance(found[1], AnalyteCode) or found[1].in_blood:
+            reason = IgnoreReason.OBSERVATION_IN_ORDER
+        elif not segment.text(14):
+            reason = IgnoreReason.NO_OBSERVATION_TIME
+        if reason is None:
+            group.results.append(segment)
+        else:
+            outcome.ignored[reason] += 1
+            segment.fate = Fate.IGNORED
+    yield from read_group(group, context, outcome)
+
+
+def _read_diagnosis(segment: Segment, path: str, context: PatientContext, outcome: Outcome) -> None:
+    components = segment.components(3)
+    systems = [part_of(components, system) for system, _ in _CODINGS]
+    # Before version 2.4 the system stands in DG1-2.
+    systems[0] = systems[0] or segment.text(2)
+    codes = [part_of(components, code) for _, code in _CODINGS]
+    if not finding_table().names_dress(zip(systems, codes, strict=True)):
+        outcome.ignored[IgnoreReason.DIAGNOSIS_NOT_USED] += 1
+        segment.fate = Fate.IGNORED
+        return
+    envelope = context.envelope
+    moment = hl7_moment(segment.component(5, 1), context.default_offset)
+    number = order_number((("diagnosis", segment, 20),), context.sender)
+    time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
+    identity = ("weak", context.patient, "dress", time) if number is None else number.parts
+    version = Version(
+        patient=context.patient,
+        key=context.intake.pseudonyms.fact("diagnosis", *identity),
+        status=Status.PRELIMINARY if segment.text(6) in _EARLY else Status.FINAL,
+        issued_at=context.issued_at,
+    )
+    at_arrival = Moment(exactly(envelope.received_at), None)
+    segment.fate = Fate.FACT
+    if segment.text(21) == _DELETED:
+        when = at_arrival if isinstance(moment, HoldCode) else moment
+        outcome.events.append(arrive(version, Retracted(), when, envelope, path))
+        return
+    why: HoldCode | None
+    if isinstance(moment, HoldCode):
+        why = moment
+    else:
+        why = why_held(_DRESS, moment.interval, envelope.received_at, context.intake.rulebook)
+        if why is None:
+            outcome.events.append(arrive(version, _DRESS, moment, envelope, path))
+            return
+    digest = digest_of("^".join(codes).encode(errors="surrogatepass"))
+    segment.fate = Fate.HELD
+    outcome.holds.append(Hold(why, path, digest))
+    outcome.events.append(arrive(version, Held(why, digest), at_arrival, envelope, path))
