@@ -5,6 +5,7 @@ codes that lead here (LOINC, RxNorm, ATC, units) are data files of ingest and ru
 """
 
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Analyte(StrEnum):
@@ -178,6 +179,12 @@ class HoldCode(StrEnum):
     UNREADABLE_VALUE = "unreadable_value"
     UNKNOWN_STATUS = "unknown_status"
     UNKNOWN_SPECIMEN = "unknown_specimen"
+
+
+#: The clinical time of these is itself not believed; what was said may be.
+TIME_HOLDS: Final = frozenset(
+    {HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE},
+)
 
 
 class ReviewReason(StrEnum):

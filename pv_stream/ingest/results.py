@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pv_stream.domain.codes import Analyte, EvidenceFlag, HoldCode, Status
+from pv_stream.domain.codes import TIME_HOLDS, Analyte, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import AsSent, Held, Measurement, Retracted
 from pv_stream.domain.times import exactly
@@ -23,7 +23,6 @@ from pv_stream.rules.plausibility import why_held
 
 #: What the canonical form allows as a token (`codec.events`).
 _TOKEN = re.compile(r"[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}")
-_TIME_HOLDS = frozenset({HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def judge(results: Iterable[Result], intake: Intake, outcome: Outcome) -> None:
         if isinstance(content, Measurement) and _is_above_leukocytes(content, result, leukocytes):
             content = HoldCode.EOSINOPHILS_ABOVE_LEUKOCYTES
         if isinstance(content, HoldCode):
-            outcome.events.append(_hold(result, content, outcome))
+            outcome.events.append(_hold(result, content, intake, outcome))
         else:
             moment = result.moment if isinstance(result.moment, Moment) else _at_arrival(result.envelope)
             outcome.events.append(arrive(result.version, content, moment, result.envelope, result.path))
@@ -147,16 +146,20 @@ def _is_above_leukocytes(
     )
 
 
-def _hold(result: Result, code: HoldCode, outcome: Outcome) -> FactArrived:
+def _hold(result: Result, code: HoldCode, intake: Intake, outcome: Outcome) -> FactArrived:
     digest = digest_of("\x1f".join((result.value_text, *result.units)).encode(errors="surrogatepass"))
     outcome.holds.append(Hold(code, result.path, digest))
-    moment = result.moment
-    if isinstance(moment, HoldCode) or code in _TIME_HOLDS:
+    moment, said = result.moment, None
+    if isinstance(moment, HoldCode) or code in TIME_HOLDS:
         moment = _at_arrival(result.envelope)
+        at_arrival = _content(replace(result, moment=moment), intake)
+        said = at_arrival if isinstance(at_arrival, Measurement) else None
     version = (
         result.version if result.status is not None else replace(result.version, status=Status.PRELIMINARY)
     )
-    return arrive(version, Held(code, digest, result.code.analyte), moment, result.envelope, result.path)
+    specimen = result.specimen.token if result.code.in_blood else None
+    held = Held(code, digest, result.code.analyte, specimen, said)
+    return arrive(version, held, moment, result.envelope, result.path)
 
 
 def _at_arrival(envelope: Envelope) -> Moment:

@@ -4,10 +4,9 @@ A value that is not believed is never used; but under a watched drug it may hide
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from pv_stream.domain.assessment import ReviewAssessment
-from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.codes import TIME_HOLDS
 from pv_stream.domain.facts import Held
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import local_day
@@ -15,11 +14,6 @@ from pv_stream.rules.courses import Course
 from pv_stream.rules.episodes import Courses
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.timeline import Dated
-
-#: The clinical time of these is itself not believed, so any course of a watched drug counts.
-_TIME_NOT_BELIEVED: Final = frozenset(
-    {HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE}
-)
 
 
 def find_reviews(
@@ -42,8 +36,8 @@ def find_reviews(
 
 
 def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:
-    if dated.content.code in _TIME_NOT_BELIEVED:
-        return True
+    if dated.content.code in TIME_HOLDS:
+        return True  # its clinical time is itself not believed, so any course of a watched drug counts
     if dated.at.latest < course.first.earliest:
         return False
     until = course.covered_until
