@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Random tests repeat with this seed, so that a check of one change is not undone by chance; SEED=$$RANDOM searches on.
 SEED ?= 20261121
+# Tests run side by side, those with Kafka after one another on one broker; `make test PARALLEL=` for one process.
+PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.stamp-core
@@ -23,7 +25,7 @@ demo: $(PACKAGE) ## Set up what the demo needs (no broker, no network after that
 	@$(BIN)/pv-stream demo
 
 test: install lint ## Set up everything, then run every check and every test, with a real Kafka broker
-	$(BIN)/python -m pytest --seed=$(SEED) --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL) --seed=$(SEED) --cov --cov-report=term:skip-covered
 
 install: $(ALL) $(PACKAGE) ## Set up everything a developer needs in .venv
 

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 SAMPLE_DATA = "PV_STREAM_SAMPLE_DATA"
+_NO_SAMPLES = f"{SAMPLE_DATA} is not set"
 
 # No deadline: a slow machine is not a finding. Every run draws anew, and prints how to repeat what it found.
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False)
@@ -23,9 +24,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("ci")
 
-_not_run = pytest.StashKey[list[str]]()
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seed", type=int, default=None, help="seed of every random test (default: drawn and printed)"
@@ -34,7 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis reads its own option
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_not_run] = []
     # Hypothesis prints how to repeat a failure, and tries what it found first the next time; a forced seed takes
     # its memory away. So it is forced where that memory is lost anyway, or when someone asks for it.
     forced = config.option.seed is not None or "CI" in os.environ
@@ -52,20 +49,20 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of random tests: {config.option.seed} (repeat with --seed={config.option.seed})"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if "sample_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.sample_data)
         if item.get_closest_marker("sample_data") and not os.environ.get(SAMPLE_DATA):
-            item.add_marker(pytest.mark.skip(reason=f"{SAMPLE_DATA} is not set"))
-            config.stash[_not_run].append(item.nodeid)
+            item.add_marker(pytest.mark.skip(reason=_NO_SAMPLES))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    not_run = config.stash[_not_run]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", ())
+    not_run = [report.nodeid for report in skipped if _NO_SAMPLES in str(report.longrepr)]
     if not_run:
         terminalreporter.section(f"{len(not_run)} tests not run: {SAMPLE_DATA} is not set", yellow=True)
-        for name in not_run:
+        for name in sorted(not_run):
             terminalreporter.line(name)
 
 
