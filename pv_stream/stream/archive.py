@@ -7,20 +7,16 @@ partition is taken once, at the start of the call: records that come later are n
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pv_stream.errors import EnvironmentBroken, UsageError
+from pv_stream.errors import UsageError
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import connection_failed, kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.reading import TopicReader
 
 ARCHIVE_VERSION: Final = 1
-POLL_MS = 500
-#: Polls without progress before Kafka counts as gone.
-SILENT_POLLS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +43,16 @@ def archive(
     if out.exists():
         message = f"{out} exists: an archive is never overwritten; name another file"
         raise UsageError(message)
-    from kafka import TopicPartition  # noqa: PLC0415 - `--help` must not pay for it
-
     partial = out.with_name(f"{out.name}.partial")
-    with closing(_consumer(settings)) as consumer, kafka_errors(settings.bootstrap_servers):
-        partitions = [
-            TopicPartition(topic, shard) for shard in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
-        if not partitions:
-            message = f"the topic {topic} does not exist: see `pv-stream topics plan`"
-            raise EnvironmentBroken(message)
+    with TopicReader(settings, client_id="pv-stream-archive") as reader:
+        shards = reader.shards(topic)
         try:
-            records = _write(consumer, settings, partitions, partial, on_progress)
+            records = _write(reader, topic, len(shards), partial, on_progress)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
     partial.rename(out)
-    return Archived(topic, len(partitions), records)
+    return Archived(topic, len(shards), records)
 
 
 def envelope(shard: int, position: int, key: bytes | None, value: bytes | None) -> str:
@@ -89,57 +78,13 @@ def _text_or_base64(name: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{name}_base64": base64.b64encode(content).decode()}
 
 
-def _consumer(settings: Settings) -> Any:
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
-    quiet_libraries()
-    from kafka import KafkaConsumer  # noqa: PLC0415 - `--help` must not pay for it
-
-    with kafka_errors(settings.bootstrap_servers):
-        return KafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers.split(","),
-            client_id="pv-stream-archive",
-            # An aborted record was never part of the log.
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            max_poll_records=2_000,
-        )
-
-
 def _write(
-    consumer: Any,
-    settings: Settings,
-    partitions: Sequence[Any],
-    partial: Path,
-    on_progress: Callable[[int, int], None],
+    reader: TopicReader, topic: str, partitions: int, partial: Path, on_progress: Callable[[int, int], None]
 ) -> int:
-    starts = consumer.beginning_offsets(partitions)
-    ends = consumer.end_offsets(partitions)
-    total = sum(ends[tp] - starts[tp] for tp in partitions)
-    done = records = 0
+    records = 0
     with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f"{header(partitions[0].topic, len(partitions))}\n")
-        for tp in partitions:
-            for record in _records(consumer, settings, tp, starts[tp], ends[tp]):
-                file.write(f"{envelope(tp.partition, record.offset, record.key, record.value)}\n")
-                records += 1
-                on_progress(done + record.offset + 1 - starts[tp], total)
-            done += ends[tp] - starts[tp]
-            on_progress(done, total)
+        file.write(f"{header(topic, partitions)}\n")
+        for record in reader.records(topic, on_progress):
+            file.write(f"{envelope(record.shard, record.position, record.key, record.value)}\n")
+            records += 1
     return records
-
-
-def _records(consumer: Any, settings: Settings, tp: Any, start: int, end: int) -> Iterator[Any]:
-    """Yield the records of one partition up to `end`; the last positions may hold only Kafka's own markers."""
-    consumer.assign([tp])
-    consumer.seek(tp, start)
-    silent_polls = 0
-    position = start
-    while position < end:
-        for record in consumer.poll(timeout_ms=POLL_MS).get(tp, ()):
-            if record.offset < end:
-                yield record
-        before, position = position, consumer.position(tp)
-        silent_polls = 0 if position > before else silent_polls + 1
-        if silent_polls > SILENT_POLLS_MAX:
-            raise connection_failed(settings.bootstrap_servers, f"{tp.topic} stopped at {position} of {end}")
