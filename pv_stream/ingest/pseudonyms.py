@@ -6,10 +6,10 @@ PV_STREAM_PSEUDONYM_KEY_FILE names; without either, an owner-only key file is ma
 """
 
 import hashlib
-import hmac
 import os
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ KEY_CHARACTERS_MIN: Final = 16
 
 _HEX_DIGITS: Final = 32
 _KEY_ID_DIGITS: Final = 8
+_BLOCK_BYTES: Final = 64  # of SHA-256
+_PADS: Final = (0x36, 0x5C)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,18 @@ class Pseudonyms:
         for part in parts:
             content = part.strip().encode(errors="surrogatepass")
             message += len(content).to_bytes(8, "big") + content
-        digest = hmac.new(self.key, message, hashlib.sha256).hexdigest()
-        return f"{kind}_{digest[:_HEX_DIGITS]}"
+        inner, outer = (state.copy() for state in _keyed(self.key))
+        inner.update(message)
+        outer.update(inner.digest())
+        return f"{kind}_{outer.hexdigest()[:_HEX_DIGITS]}"
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Return the two hashes of HMAC-SHA256 (RFC 2104) that have taken the key: each pseudonym goes on from a copy."""
+    block = hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key
+    padded = block.ljust(_BLOCK_BYTES, b"\0")
+    return tuple(hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in _PADS)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

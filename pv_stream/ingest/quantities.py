@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import Comparator, HoldCode
@@ -20,6 +21,8 @@ from pv_stream.ingest.ucum import find_ucum_unit
 _NUMBER: Final = re.compile(r"(<=|>=|<|>)?\s*([+-]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20}))", re.ASCII)
 _ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
 _SPACES: Final = re.compile(r"\s+")
+#: Units repeat from message to message; a longer text is none, and is not kept in memory.
+_REMEMBERED_MAX: Final = 80
 _NINE_DECIMALS: Final = Decimal("1E-9")
 _EIGHT_DECIMALS: Final = Decimal("1E-8")
 #: Wide enough that no product of a sent number and a factor is ever rounded.
@@ -67,6 +70,10 @@ def find_unit(spelling: str) -> tuple[str, Unit] | None:
 
     Both micro signs count as u, annotations in braces as nothing: those may hold any text, so they are not repeated.
     """
+    return _remembered(spelling) if len(spelling) <= _REMEMBERED_MAX else _find_unit(spelling)
+
+
+def _find_unit(spelling: str) -> tuple[str, Unit] | None:
     units = unit_table()
     text = (
         _SPACES.sub(" ", spelling.strip())
@@ -80,6 +87,10 @@ def find_unit(spelling: str) -> tuple[str, Unit] | None:
         unit = find_ucum_unit(text)
         return None if unit is None else (_ANNOTATION.sub("", text), unit)
     return None
+
+
+#: A declared UCUM code is not the same as the equal text, hence `typed`.
+_remembered: Final = lru_cache(maxsize=4096, typed=True)(_find_unit)
 
 
 def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Converted | HoldCode:

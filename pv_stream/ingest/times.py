@@ -9,6 +9,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import HoldCode
@@ -37,6 +38,8 @@ _FHIR: Final = re.compile(
 )
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
 _SIXTY: Final = 60
+#: A time stamp has 29 characters at most; a longer text is none, and is not kept in memory.
+_REMEMBERED_MAX: Final = 40
 _FRACTION_DIGITS: Final = 6
 
 
@@ -68,7 +71,16 @@ def hl7_offset(text: str) -> int | None:
 
 def hl7_moment(text: str, default_offset: int | None) -> Moment | HoldCode:
     """Read an HL7 time stamp (TS, DTM) or say why it cannot be used."""
+    read = _hl7_moment_remembered if len(text) <= _REMEMBERED_MAX else _hl7_moment
+    return read(text, default_offset)
+
+
+def _hl7_moment(text: str, default_offset: int | None) -> Moment | HoldCode:
     return _moment(_HL7.fullmatch(text.strip()), text, default_offset)
+
+
+#: One message says a time several times, and so do the messages of one specimen.
+_hl7_moment_remembered: Final = lru_cache(maxsize=4096)(_hl7_moment)
 
 
 def fhir_moment(text: object, default_offset: int | None) -> Moment | HoldCode:
