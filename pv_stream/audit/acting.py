@@ -6,7 +6,7 @@ is not written. Appending ends with the bytes on the disk, or with an error.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import DeadLetterCode
-from pv_stream.domain.events import AlertActed
+from pv_stream.domain.events import AlertActed, Event
 from pv_stream.errors import DataError, UsageError
 from pv_stream.shard.fold import OutputStream, RawRecord
 
@@ -51,7 +51,7 @@ def check_can_append(plan: ReplayPlan) -> None:
     """Raise UsageError for a log that is only a copy of another."""
     if plan.log.form is not LogForm.EVENTS:
         msg = (
-            f"{plan.log.path} is an archive, a copy of the live log: leave out --log, so that the action goes to "
+            f"{plan.log.path} is an archive, a copy of the live log: leave out --log, so that the event goes to "
             "Kafka, or name a file of events with --to"
         )
         raise UsageError(msg)
@@ -84,18 +84,18 @@ class _Trial:
         yield LogRecord(0, RawRecord(self.position, key, encode_event(self._acted)), bytes_read)
 
 
-def append_to_log(path: Path, acted: AlertActed) -> None:
-    """Append an action as a line of its own and wait until the disk has it. Raises DataError when it cannot."""
-    line = encode_event(acted) + b"\n"
+def append_to_log(path: Path, events: Iterable[Event]) -> None:
+    """Append events, each as a line of its own, and wait until the disk has them. Raises DataError when it cannot."""
+    lines = b"".join(encode_event(event) + b"\n" for event in events)
     try:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _NEW_FILE_MODE), "ab+") as file:
             if not _ends_with_a_line(file):
-                line = b"\n" + line
-            file.write(line)
+                lines = b"\n" + lines
+            file.write(lines)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        msg = f"{path}: {error.strerror}. Nothing was acted on: name a file that can be written."
+        msg = f"{path}: {error.strerror}. Nothing was done: name a file that can be written."
         raise DataError(msg) from None
 
 

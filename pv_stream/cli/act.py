@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from pv_stream.cli.decisions import KAFKA, actor_of, decided_at, plan_of, target_of, write_events
 from pv_stream.domain.codes import ActionKind, DeadLetterCode, Judgement, OverrideReason
 from pv_stream.errors import UsageError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pv_stream.engine.actions import Standing
     from pv_stream.settings import Settings
 
-KAFKA: Final = "kafka"
 _REASONS: Final = ", ".join(OverrideReason)
 
 
@@ -108,42 +108,29 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     target = _target(log, out, to)
-    plan = None if log is None else _plan(log)
+    plan = None if log is None else plan_of(log)
     if plan is not None and target == log:
         _check_can_append(plan)
     seen = _find(alert, plan, out, settings)
-    acted = _acted(seen, deed, (reason, tuple(culprit or ())), _actor(by, settings, target), received_at)
+    acted = _acted(seen, deed, (reason, tuple(culprit or ())), actor_of(by, settings, target), received_at)
     _refuse(_why_refused(seen, acted, plan))
     if not as_json:
         _show(seen, acted)
     kept = None if note is None else _keep_note(note, acted, settings)
-    _write(acted, target, settings)
+    write_events((acted,), target, settings)
     _say(seen, acted, target, kept, log=log, as_json=as_json)
 
 
 def _target(log: Path | None, out: Path | None, to: str | None) -> Path | None:
     """Return the file that the action is appended to, or None for Kafka."""
-    if to == "":
-        message = "--to: name a file, or kafka"
-        raise UsageError(message)
-    if to == KAFKA or (to is None and log is None and out is None):
-        return None
-    if to is not None:
-        return Path(to)
+    if to is not None or out is None:
+        return target_of(log, to)
     if log is None:
         message = (
             "--out names a replay of a log in a file: name the log as well with --log, or say --to kafka"
         )
         raise UsageError(message)
     return log
-
-
-def _plan(log: Path) -> "ReplayPlan":
-    from pv_stream.audit.log import open_log  # noqa: PLC0415 - see above
-    from pv_stream.audit.replay import ReplayPlan  # noqa: PLC0415
-    from pv_stream.rulebooks import carried_rulebooks, load_default  # noqa: PLC0415
-
-    return ReplayPlan(open_log(log), load_default(), carried=carried_rulebooks(()))
 
 
 def _check_can_append(plan: "ReplayPlan") -> None:
@@ -181,25 +168,6 @@ def _alerts_in_kafka(settings: "Settings") -> dict[str, Mapping[str, Any]]:
     return worklist.alerts
 
 
-def _actor(by: str | None, settings: "Settings", target: Path | None) -> str:
-    """Return the pseudonym of who acts: no name enters the log."""
-    import getpass  # noqa: PLC0415 - see above
-
-    from pv_stream.cli.ingest import is_loopback  # noqa: PLC0415
-    from pv_stream.ingest.pseudonyms import choose_key  # noqa: PLC0415
-
-    is_local = target is not None or is_loopback(settings.bootstrap_servers)
-    key = choose_key(settings, may_make=is_local)
-    if key.pseudonyms.is_demo and not is_local:
-        message = "the demo's pseudonym key protects nobody: set PV_STREAM_PSEUDONYM_KEY_FILE"
-        raise UsageError(message)
-    who = getpass.getuser() if by is None else by.strip()
-    if not who:
-        message = "--by: say who acts; the log gets a pseudonym of it"
-        raise UsageError(message)
-    return key.pseudonyms.actor(who)
-
-
 def _acted(
     seen: Mapping[str, Any],
     deed: Deed,
@@ -213,7 +181,7 @@ def _acted(
     from pv_stream.domain.times import format_instant  # noqa: PLC0415
 
     reason, drugs = said
-    received = _instant(received_at)
+    received = decided_at(received_at)
     action = _ACTION_OF[deed]
     parts = (seen["record_id"], action, reason or "", *drugs, actor, format_instant(received))
     return AlertActed(
@@ -228,25 +196,6 @@ def _acted(
         seen_revision=seen["revision"],
         received_at=received,
     )
-
-
-def _instant(text: str | None) -> Any:
-    import time  # noqa: PLC0415 - see above
-
-    from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant  # noqa: PLC0415
-
-    now = Instant(int(time.time()) * MICROSECONDS_PER_SECOND)
-    if text is None:
-        return now
-    try:
-        received = parse_instant(text)
-    except ValueError:
-        message = f"--received-at {text}: say an instant such as 2026-03-02T08:10:00Z"
-        raise UsageError(message) from None
-    if received > now:
-        message = f"--received-at {text} lies in the future"
-        raise UsageError(message)
-    return received
 
 
 def _why_refused(
@@ -306,29 +255,6 @@ def _keep_note(note: str, acted: "AlertActed", settings: "Settings") -> Path:
 
     at = format_instant(acted.received_at)
     return keep_note(settings.state_dir, action_id=acted.action_id, alert_id=acted.alert_id, at=at, note=note)
-
-
-def _write(acted: "AlertActed", target: Path | None, settings: "Settings") -> None:
-    if target is not None:
-        from pv_stream.audit.acting import append_to_log  # noqa: PLC0415 - see above
-
-        append_to_log(target, acted)
-        return
-    from pv_stream.codec.events import encode_event  # noqa: PLC0415
-    from pv_stream.domain.ids import shard_of  # noqa: PLC0415
-    from pv_stream.stream import require_client  # noqa: PLC0415
-
-    require_client("kafka")
-    from pv_stream.stream.publish import publish  # noqa: PLC0415
-    from pv_stream.stream.topics import Topic, topic_name  # noqa: PLC0415
-
-    publish(
-        [(acted.patient_id.encode(), encode_event(acted))],
-        bootstrap_servers=settings.bootstrap_servers,
-        topic=topic_name(Topic.EVENTS, settings),
-        shard_of=lambda key, count: shard_of(key.decode(), count),
-        connect_timeout_seconds=settings.connect_timeout_seconds,
-    )
 
 
 def _say(  # noqa: PLR0913 - all that was done, to be said
