@@ -99,6 +99,10 @@ class Settings(BaseSettings):
         1024 * 1024, ge=1024, description="a larger input record is rejected as too_large"
     )
 
+    e2b_document_bytes_max: int = Field(
+        256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
+    )
+
     log_level: Literal["info", "debug"] = Field(
         "info", description="debug adds the libraries' lines and traces"
     )

@@ -8,18 +8,20 @@ from typing import Final
 from pv_stream.domain.events import Event
 from pv_stream.errors import DataError
 from pv_stream.ingest.canonical import read_canonical
+from pv_stream.ingest.e2b_reader import read_e2b
 from pv_stream.ingest.fhir_reader import read_fhir
 from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import Outcome, RejectCode, rejected
 from pv_stream.ingest.rejects import Position, RejectStore
 from pv_stream.ingest.report import Report
-from pv_stream.ingest.sources import Format, Record, records
+from pv_stream.ingest.sources import DOCUMENT_BYTES_MAX, Format, Record, records
 
 _READERS: Final[dict[Format | None, Callable[[bytes, Intake], Outcome]]] = {
     Format.CANONICAL: read_canonical,
     Format.HL7V2: read_hl7v2,
     Format.FHIR: read_fhir,
+    Format.E2B: read_e2b,
 }
 _UNKNOWN: Final = "unknown"
 
@@ -33,6 +35,7 @@ class Feed:
     record_bytes_max: int
     chosen: Format = Format.AUTO
     by_file: bool = False
+    document_bytes_max: int = DOCUMENT_BYTES_MAX
     report: Report = field(default_factory=Report)
     files: list[tuple[Path, Report]] = field(default_factory=list)
 
@@ -57,7 +60,7 @@ class Feed:
 
     def _records(self, path: Path) -> Iterator[tuple[Format | None, Record]]:
         try:
-            yield from records(path, self.chosen, self.record_bytes_max)
+            yield from records(path, self.chosen, self.record_bytes_max, self.document_bytes_max)
         except OSError as error:
             message = f"{path}: {error.strerror}"
             raise DataError(message) from error

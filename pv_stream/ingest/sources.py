@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pv_stream.ingest.e2b_batch import is_e2b, split_batch
+
 _CHUNK_BYTES: Final = 64 * 1024
 _LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -19,6 +21,9 @@ _FRAMING: Final = b"\x0b\x1c \t\r\n"
 _HL7_BEGINNINGS: Final = (b"MSH", b"FHS", b"BHS")
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 _LINES_LOOKED_AT: Final = 50
+_XML_SUFFIXES: Final = frozenset({".xml", ".sgm", ".sgml"})
+#: A batch of safety reports is held whole in memory.
+DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
 class Format(StrEnum):
@@ -28,6 +33,7 @@ class Format(StrEnum):
     CANONICAL = "canonical"
     HL7V2 = "hl7v2"
     FHIR = "fhir"
+    E2B = "e2b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ def find_format(head: bytes, suffix: str) -> Format | None:
     text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
     if text.startswith(_HL7_BEGINNINGS):
         return Format.HL7V2
+    if text.startswith(b"<") and (is_e2b(text) or suffix in _XML_SUFFIXES):
+        return Format.E2B
     for record in _parsed_lines(head):
         if "resourceType" in record:
             return Format.FHIR
@@ -60,13 +68,22 @@ def find_format(head: bytes, suffix: str) -> Format | None:
     return Format.FHIR if text.startswith(b"{") or suffix == ".json" else None
 
 
-def records(path: Path, chosen: Format, bytes_max: int) -> Iterator[tuple[Format | None, Record]]:
-    """Yield the messages of a file with their format. Raises OSError when it cannot be read."""
+def records(
+    path: Path, chosen: Format, bytes_max: int, document_bytes_max: int = DOCUMENT_BYTES_MAX
+) -> Iterator[tuple[Format | None, Record]]:
+    """Yield the messages of a file with their format. Raises OSError when it cannot be read.
+
+    `bytes_max` bounds one message, `document_bytes_max` a whole batch of safety reports.
+    """
     with path.open("rb") as file:
         head = file.read(_CHUNK_BYTES)
         file.seek(0)
         form = find_format(head, path.suffix.lower()) if chosen is Format.AUTO else chosen
-        for record in _split(file, form, head, bytes_max):
+        if form is Format.E2B:
+            found = _reports(file, bytes_max, document_bytes_max)
+        else:
+            found = _split(file, form, head, bytes_max)
+        for record in found:
             yield form, record
 
 
@@ -97,6 +114,18 @@ def _whole(file: BinaryIO, bytes_max: int) -> Iterator[Record]:
     while chunk := file.read(_CHUNK_BYTES):
         size += len(chunk)
     yield Record(content[:bytes_max], 1, 0, size)
+
+
+def _reports(file: BinaryIO, bytes_max: int, document_bytes_max: int) -> Iterator[Record]:
+    """Yield the reports of a batch; a batch that is too large as a whole is one message that is too large."""
+    content = file.read(document_bytes_max + 1)
+    if len(content) > document_bytes_max:
+        file.seek(0)
+        yield from _whole(file, bytes_max)
+        return
+    for number, part in enumerate(split_batch(content), start=1):
+        kept = part.content if part.size <= bytes_max else part.content[:bytes_max]
+        yield Record(kept, number, part.offset, part.size)
 
 
 def _lines(file: BinaryIO, bytes_max: int) -> Iterator[Record]:

@@ -1,0 +1,145 @@
+"""E2B documents as trees: XML that is safe to read, and what stands in it by element path.
+
+No document type is ever loaded. E2B(R3) has none, so one is refused. E2B(R2) names the DTD of ICH: such a line without
+an internal subset is taken out before the parser sees the document, any other is refused. So there are no entities, no
+network and no files, and what a document may cost is bounded by its size and the limits below.
+
+E2B(R2) was SGML first: a document without a declaration, or with names in capitals, is read as long as it is
+well-formed XML. What leaves tags out is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from lxml import etree
+
+from pv_stream.ingest.outcomes import RejectCode
+
+Element = etree._Element  # noqa: SLF001 - the only name that lxml has for the type
+
+#: The names of the documents that hold reports, without namespace and in lower case.
+R3_BATCH: Final = "mcci_in200100uv01"
+R3_MESSAGE: Final = "porr_in049016uv"
+R2_BATCH: Final = "ichicsr"
+
+DEPTH_MAX: Final = 64
+ELEMENTS_MAX: Final = 100_000
+ATTRIBUTES_MAX: Final = 32
+ATTRIBUTE_CHARACTERS_MAX: Final = 20_000
+
+_HL7: Final = "{urn:hl7-org:v3}"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+#: Those in which `<!` looks as in ASCII, so that nothing hides from the search below.
+_ENCODINGS: Final = frozenset(
+    {b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15", b"windows-1252"}
+)
+_DECLARATION: Final = re.compile(rb"""<\?xml\s[^<>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_MARKUP_DECLARATION: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
+_PROLOG: Final = rb"(?>\s+|<!--.*?-->|<\?.*?\?>)*+"
+_LITERAL: Final = rb"""(?:"[^"<>\[\]]{0,200}"|'[^'<>\[\]]{0,200}')"""
+_R2_DOCTYPE: Final = re.compile(
+    _PROLOG
+    + rb"(<!DOCTYPE\s+ichicsr\s*(?:\s(?:SYSTEM\s*"
+    + _LITERAL
+    + rb"|PUBLIC\s*"
+    + _LITERAL
+    + rb"(?:\s*"
+    + _LITERAL
+    + rb")?)\s*)?>)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def read_tree(content: bytes) -> Element | RejectCode:
+    """Return the root of a document, or why it cannot be read. Comments and processing instructions are left out."""
+    text = content.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if not text:
+        return RejectCode.EMPTY
+    declared = _DECLARATION.match(text)
+    if b"\x00" in text or (declared is not None and declared[1].lower() not in _ENCODINGS):
+        return RejectCode.UNREADABLE_CHARACTERS
+    plain = _without_r2_doctype(text)
+    if _MARKUP_DECLARATION.search(plain) is not None:
+        return RejectCode.DOCTYPE_REFUSED
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        recover=False,
+        collect_ids=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(plain, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        return RejectCode.MALFORMED_XML
+    return root if _is_within_limits(root) else RejectCode.TOO_COMPLEX
+
+
+def name_of(element: Element) -> str:
+    """Return the name of an element without its namespace, in lower case."""
+    return str(element.tag).rpartition("}")[2].lower()
+
+
+def child(element: Element | None, path: str) -> Element | None:
+    """Return the first element of E2B(R3) under a path of names, such as `subject/investigationEvent`."""
+    return None if element is None else element.find(_hl7(path))
+
+
+def children(element: Element | None, path: str) -> list[Element]:
+    """Return the elements of E2B(R3) under a path of names."""
+    return [] if element is None else element.findall(_hl7(path))
+
+
+def attribute(element: Element | None, path: str, name: str) -> str:
+    """Return an attribute of the element under a path, or of the element itself; empty when it is not there."""
+    found = child(element, path) if path else element
+    return "" if found is None else str(found.get(name, "")).strip()
+
+
+def text_of(element: Element | None) -> str:
+    """Return the text that an element begins with."""
+    return "" if element is None else str(element.text or "").strip()
+
+
+def r2_text(element: Element | None, name: str) -> str:
+    """Return the text of a child of an E2B(R2) element."""
+    return next((text_of(found) for found in r2_children(element, name)), "")
+
+
+def r2_children(element: Element | None, name: str) -> Iterator[Element]:
+    """Yield the children of an E2B(R2) element that have a name, whatever its case: SGML has none."""
+    if element is not None:
+        for found in element:
+            if name_of(found) == name:
+                yield found
+
+
+@cache
+def _hl7(path: str) -> str:
+    return "/".join(f"{_HL7}{step}" for step in path.split("/"))
+
+
+def _without_r2_doctype(text: bytes) -> bytes:
+    found = _R2_DOCTYPE.match(text)
+    return text if found is None else text[: found.start(1)] + text[found.end(1) :]
+
+
+def _is_within_limits(root: Element) -> bool:
+    depth = elements = 0
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        if event == "end":
+            depth -= 1
+            continue
+        depth += 1
+        elements += 1
+        if depth > DEPTH_MAX or elements > ELEMENTS_MAX or len(element.attrib) > ATTRIBUTES_MAX:
+            return False
+        if any(len(value) > ATTRIBUTE_CHARACTERS_MAX for value in element.attrib.values()):
+            return False
+    return True
