@@ -1,7 +1,8 @@
 """FHIR R4 documents: reading JSON exactly, the entries of a Bundle, and what references lead to.
 
 Numbers stay exact decimals. A document of any shape is read without raising: accessors return what is there in the
-expected shape, or nothing.
+expected shape, or nothing. Contained resources are entries of their own that know what holds them; a Bundle inside a
+Bundle is opened; an entry that asks for a deletion carries what the document itself knows of the deleted resource.
 """
 
 import json
@@ -21,6 +22,9 @@ _FULL_URL: Final = re.compile(
 _RELATIVE: Final = re.compile(r"([A-Z][A-Za-z]{2,60})/([A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?")
 _URN: Final = re.compile(r"urn:(?:uuid|oid):[A-Za-z0-9.-]{1,80}")
 _DIGITS_MAX: Final = 40
+#: Bundles inside bundles: a batch response holds one for each search. Deeper ones are refused.
+_BUNDLES_DEEP_MAX: Final = 3
+_BUNDLE: Final = "Bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Hold one resource of a document, where it lives, and its path inside the document."""
+    """Hold one resource of a document, where it lives, and its path inside the document.
+
+    `container` is the entry that contains it. `wrapper` is the entry of the Bundle as sent; `is_deletion` says that
+    it asks for the resource to be deleted, which is empty when the document does not show it.
+    """
 
     resource: Resource
     place: Place
     path: str
+    container: "Entry | None" = None
+    wrapper: Resource = field(default_factory=dict)
+    is_deletion: bool = False
 
     @property
     def type(self) -> str:
@@ -55,15 +66,26 @@ class Entry:
 
 @dataclass(slots=True)
 class Document:
-    """Hold the resources of one document; `bundle` is empty for a single resource."""
+    """Hold the resources of one document; `bundle` is empty for a single resource.
+
+    `refused` are the entries that are no resources, with their paths; `empty` counts those that hold none.
+    """
 
     entries: list[Entry]
     bundle: Resource = field(default_factory=dict)
+    refused: list[tuple[RejectCode, str]] = field(default_factory=list)
+    empty: int = 0
+    bundles: int = 0
     _by_reference: dict[str, Entry] = field(default_factory=dict)
+    _contained: dict[tuple[str, str], Resource] = field(default_factory=dict)
 
     def index(self, url: str, entry: Entry) -> None:
         """Remember under which names an entry can be referred to; the first of a name stays."""
         place = entry.place
+        if entry.container is not None:
+            name = text_of(entry.resource.get("id"))
+            self._contained.setdefault((entry.container.path, name), entry.resource)
+            return
         for name in (url, f"{place.server}/{place.type}/{place.id}"):
             if name:
                 self._by_reference.setdefault(name, entry)
@@ -72,14 +94,22 @@ class Document:
         """Return the resource that a reference of an entry leads to: contained, or in this document."""
         text = text_of(child(reference, "reference"))
         if text.startswith("#"):
-            return next((r for r in children(source.resource, "contained") if r.get("id") == text[1:]), None)
+            holder = source if source.container is None else source.container
+            return self._contained.get((holder.path, text[1:]))
+        found = self.find_entry(reference, source)
+        return None if found is None else found.resource
+
+    def find_entry(self, reference: object, source: Entry) -> Entry | None:
+        """Return the entry of this document that a reference leads to."""
         place = self.place_of(reference, source)
         if place is None:
             return None
-        found = self._by_reference.get(text) or self._by_reference.get(
-            f"{place.server}/{place.type}/{place.id}"
-        )
-        return None if found is None else found.resource
+        text = text_of(child(reference, "reference"))
+        return self._by_reference.get(text) or self.at(place)
+
+    def at(self, place: Place) -> Entry | None:
+        """Return the entry of a place."""
+        return self._by_reference.get(f"{place.server}/{place.type}/{place.id}")
 
     def place_of(self, reference: object, source: Entry) -> Place | None:
         """Return where a reference leads: relative ones live on the server of the entry that holds them."""
@@ -105,8 +135,11 @@ def parse_json(content: bytes) -> Any:
         raise ValueError(message) from None
 
 
-def read_document(content: bytes) -> Document | RejectCode:
-    """Read one document, or say why it cannot be read."""
+def read_document(content: bytes, record_bytes_max: int | None = None) -> Document | RejectCode:
+    """Read one document, or say why it cannot be read.
+
+    A Bundle may be longer than `record_bytes_max` bytes; none of its entries may, nor a resource on its own.
+    """
     if not content.strip():
         return RejectCode.EMPTY
     try:
@@ -116,35 +149,95 @@ def read_document(content: bytes) -> Document | RejectCode:
     kind = root.get("resourceType") if isinstance(root, dict) else None
     if not isinstance(kind, str):
         return RejectCode.INVALID_RESOURCE
-    if kind != "Bundle":
-        document = Document([])
-        _add(document, root, "", kind)
+    limit = record_bytes_max if record_bytes_max is not None and len(content) > record_bytes_max else None
+    if kind == _BUNDLE:
+        document = Document([], root)
+        _add_bundle(document, root, _BUNDLE, 1, limit)
         return document
-    document = Document([], root)
-    for number, entry in enumerate(children(root, "entry")):
-        resource = entry.get("resource")
-        if isinstance(resource, dict):
-            _add(document, resource, text_of(entry.get("fullUrl")), f"Bundle.entry[{number}]")
+    if limit is not None:
+        return RejectCode.TOO_LARGE
+    document = Document([])
+    _add(document, root, {}, kind)
     return document
 
 
-def _add(document: Document, resource: Resource, url: str, path: str) -> None:
-    kind = text_of(resource.get("resourceType"))
-    identity = text_of(resource.get("id"))
-    if full := _FULL_URL.fullmatch(url):
-        place = Place(full[1], kind, identity or full[3])
-    elif _URN.fullmatch(url):
-        place = Place("urn", kind, url)
-    else:
-        place = Place("", kind, identity)
-    entry = Entry(resource, place, path)
+def _add_bundle(document: Document, bundle: Resource, path: str, depth: int, limit: int | None) -> None:
+    document.bundles += 1
+    deletions: list[tuple[Resource, str]] = []
+    entries = bundle.get("entry")
+    for number, wrapper in enumerate(entries if isinstance(entries, list) else ()):
+        at = f"{path}.entry[{number}]"
+        resource = child(wrapper, "resource")
+        if not isinstance(wrapper, dict) or not (resource is None or isinstance(resource, dict)):
+            document.refused.append((RejectCode.INVALID_RESOURCE, at))
+        elif limit is not None and _is_longer(wrapper, limit):
+            document.refused.append((RejectCode.TOO_LARGE, at))
+        elif text_of(child(wrapper.get("request"), "method")) == "DELETE":
+            deletions.append((wrapper, at))
+        elif resource is None:
+            document.empty += 1
+        elif resource.get("resourceType") == _BUNDLE:
+            if depth == _BUNDLES_DEEP_MAX:
+                document.refused.append((RejectCode.INVALID_RESOURCE, at))
+            else:
+                _add_bundle(document, resource, at, depth + 1, limit)
+        else:
+            _add(document, resource, wrapper, at)
+    servers = {entry.place.server for entry in document.entries if entry.place.server not in {"", "urn"}}
+    server = servers.pop() if len(servers) == 1 else ""
+    for wrapper, at in deletions:  # last, when all that the document knows is known
+        document.entries.append(_deletion(document, wrapper, at, server))
+
+
+def _add(document: Document, resource: Resource, wrapper: Resource, path: str) -> None:
+    url = text_of(wrapper.get("fullUrl"))
+    place = _place(url, text_of(resource.get("resourceType")), text_of(resource.get("id")))
+    entry = Entry(resource, place, path, wrapper=wrapper)
     document.entries.append(entry)
     document.index(url, entry)
     for number, contained in enumerate(children(resource, "contained")):
-        contained_kind = text_of(contained.get("resourceType"))
-        if kind == "DiagnosticReport" and contained_kind == "Observation":
-            inner = Place(place.server, contained_kind, f"{place.id}#{text_of(contained.get('id'))}")
-            document.entries.append(Entry(contained, inner, f"{path}.contained[{number}]"))
+        kind = text_of(contained.get("resourceType"))
+        inner = Place(place.server, kind, f"{place.id}#{text_of(contained.get('id'))}")
+        held = Entry(contained, inner, f"{path}.contained[{number}]", container=entry)
+        document.entries.append(held)
+        document.index("", held)
+
+
+def _place(url: str, kind: str, identity: str) -> Place:
+    if full := _FULL_URL.fullmatch(url):
+        return Place(full[1], kind, identity or full[3])
+    return Place("urn", kind, url) if _URN.fullmatch(url) else Place("", kind, identity)
+
+
+def _deletion(document: Document, wrapper: Resource, path: str, server: str) -> Entry:
+    """Return the entry of a deletion with the resource that it deletes, when this document shows that.
+
+    What request.url names relatively lives on `server`, the only one of the document.
+    """
+    url = text_of(child(wrapper.get("request"), "url"))
+    named = (_FULL_URL.fullmatch(text_of(wrapper.get("fullUrl"))), _FULL_URL.fullmatch(url))
+    full = next((match for match in named if match), None)
+    relative = _RELATIVE.fullmatch(url)
+    if full is not None:
+        place = Place(full[1], full[2], full[3])
+    elif relative is not None:
+        place = Place(server, relative[1], relative[2])
+    else:  # a deletion by a search says nobody's name
+        place = Place("", url.partition("?")[0], "")
+    shown = wrapper.get("resource")
+    known = document.at(place) if place.id else None
+    resource = shown if isinstance(shown, dict) else {} if known is None else known.resource
+    return Entry(resource, place, path, wrapper=wrapper, is_deletion=True)
+
+
+def _is_longer(value: object, bytes_max: int) -> bool:
+    """Tell whether an entry is longer than a limit in its shortest form."""
+    return (
+        len(
+            json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
+        )
+        > bytes_max
+    )
 
 
 def child(value: object, name: str) -> Any:

@@ -1,8 +1,9 @@
-"""FHIR MedicationAdministration, MedicationRequest and MedicationStatement as exposures.
+"""FHIR MedicationAdministration, -Request, -Statement and -Dispense as exposures.
 
 One resource is one fact, so its versions replace each other: one that goes on is preliminary, one that has ended is
 final, one that never happened or was an error is retracted. An end that is recorded without a time is the interval
-from the start to the version's own time stamp: every instant at which it may have happened.
+from the start to the version's own time stamp: every instant at which it may have happened. A dispense that is
+complete ends nothing: the drug is taken afterwards.
 """
 
 from collections.abc import Iterator
@@ -11,16 +12,17 @@ from enum import Enum
 from typing import Final
 
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Status
-from pv_stream.domain.facts import Exposure, Held, Retracted
+from pv_stream.domain.facts import Exposure, Retracted
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.times import Instant, Interval, exactly
-from pv_stream.ingest.drugs import Coding, Drug, route_of
+from pv_stream.domain.times import Instant, Interval
+from pv_stream.ingest.drugs import Drug, route_of
 from pv_stream.ingest.fhir import Entry, Resource, child, children, codings, text_of
-from pv_stream.ingest.fhir_observations import ResourceContext, source_version
-from pv_stream.ingest.intake import Envelope, Version, arrive, digest_of
-from pv_stream.ingest.outcomes import Hold, IgnoreReason, Outcome
+from pv_stream.ingest.fhir_context import ResourceContext, first_known, tell, version_of
+from pv_stream.ingest.fhir_doses import dose_of
+from pv_stream.ingest.fhir_drugs import drug_codings
+from pv_stream.ingest.intake import Envelope
+from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.times import Moment, fhir_moment, stamp
-from pv_stream.rules.plausibility import why_held
 
 
 class Stage(Enum):
@@ -40,7 +42,8 @@ class Kind:
     stages: dict[str, Stage]
 
 
-#: FHIR R4 value sets medication-admin-status, medicationrequest-status, medication-statement-status.
+#: FHIR R4 value sets medication-admin-status, medicationrequest-status, medication-statement-status and
+#: medicationdispense-status.
 KINDS: Final = {
     "MedicationAdministration": Kind(
         ExposureKind.ADMINISTRATION,
@@ -77,59 +80,53 @@ KINDS: Final = {
             "entered-in-error": Stage.NEVER,
         },
     ),
+    "MedicationDispense": Kind(
+        ExposureKind.DISPENSE,
+        {
+            "preparation": Stage.NOT_USED,
+            "in-progress": Stage.NOT_USED,  # R4: ready for pickup
+            "on-hold": Stage.NOT_USED,
+            "completed": Stage.ENDED,
+            "stopped": Stage.ENDED,
+            "cancelled": Stage.NEVER,
+            "declined": Stage.NEVER,
+            "entered-in-error": Stage.NEVER,
+        },
+    ),
 }
+#: MedicationRequest.intent: R4 has several kinds of order; a proposal, a plan and an option are none.
+_ORDERS: Final = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
+#: The canonical form takes so many ingredients of one product.
+_INGREDIENTS_MAX: Final = 8
 _RANK: Final = {Stage.GOING_ON: Status.PRELIMINARY, Stage.ENDED: Status.FINAL, Stage.NEVER: Status.RETRACTED}
 
 
 def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, outcome: Outcome) -> None:
     """Add the exposure of one resource, or count why it is none."""
-    resource, envelope = entry.resource, context.envelope
+    resource = entry.resource
     kind = KINDS[entry.type]
-    stage = kind.stages.get(text_of(resource.get("status")))
-    if stage is Stage.NOT_USED or resource.get("doNotPerform") is True:
+    stage = Stage.NEVER if context.is_deleted else kind.stages.get(text_of(resource.get("status")))
+    if stage is Stage.NOT_USED or (resource.get("doNotPerform") is True and stage is not Stage.NEVER):
         outcome.ignored[IgnoreReason.STATUS_NOT_USED] += 1
         return
-    if entry.type == "MedicationRequest" and text_of(resource.get("intent")) != "order":
+    if entry.type == "MedicationRequest" and text_of(resource.get("intent")) not in _ORDERS:
         outcome.ignored[IgnoreReason.INTENT_NOT_ORDER] += 1
         return
-    drug = context.intake.drugs.recognise(_codings(entry, context))
+    named = list(drug_codings(resource, entry, context.document))
+    drug = context.intake.drugs.recognise(named)
     moment, end = _times(resource, entry.type, context.intake.utc_offset_minutes)
-    version = Version(
-        patient=patient,
-        key=context.intake.pseudonyms.fact("fhir", *_identity(entry, patient, drug, moment)),
-        status=Status.PRELIMINARY if stage is None else _RANK[stage],
-        source_version=source_version(resource),
-    )
-    if stage is Stage.NEVER:
-        when = moment if isinstance(moment, Moment) else _at_arrival(envelope)
-        outcome.events.append(arrive(version, Retracted(), when, envelope, entry.path))
-        return
-    exposure = _exposure(kind.exposure, drug, entry, moment, end, stage, envelope)
-    why = _why_held(exposure, moment, stage, context)
-    if why is None and isinstance(moment, Moment) and isinstance(exposure, Exposure):
-        outcome.events.append(arrive(version, exposure, moment, envelope, entry.path))
-        return
-    _hold(why or HoldCode.UNREADABLE_TIME, version, entry, context, outcome)
-
-
-def _why_held(
-    exposure: Exposure | HoldCode, moment: Moment | HoldCode, stage: Stage | None, context: ResourceContext
-) -> HoldCode | None:
+    time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
+    status = Status.PRELIMINARY if stage is None else _RANK[stage]
+    version = version_of(entry, patient, context, status, weak=(entry.type, drug.identity, time))
+    content: Exposure | Retracted | HoldCode
     if stage is None:
-        return HoldCode.UNKNOWN_STATUS
-    if isinstance(moment, HoldCode):
-        return moment
-    if isinstance(exposure, HoldCode):
-        return exposure
-    return why_held(exposure, moment.interval, context.envelope.received_at, context.intake.rulebook)
-
-
-def _hold(why: HoldCode, version: Version, entry: Entry, context: ResourceContext, outcome: Outcome) -> None:
-    named = "\x1f".join(f"{c.system}|{c.code}|{c.name}" for c in _codings(entry, context))
-    digest = digest_of(named.encode(errors="surrogatepass"))
-    outcome.holds.append(Hold(why, entry.path, digest))
-    at_arrival = _at_arrival(context.envelope)
-    outcome.events.append(arrive(version, Held(why, digest), at_arrival, context.envelope, entry.path))
+        content = HoldCode.UNKNOWN_STATUS
+    elif stage is Stage.NEVER:
+        content = Retracted()
+    else:
+        content = _exposure(kind.exposure, drug, entry, moment, end, stage, context)
+    said = (f"{each.system}|{each.code}|{each.name}" for each in named)
+    tell(content, moment, version, entry.path, said, context, outcome)
 
 
 def _exposure(  # noqa: PLR0913 - what an exposure is made of
@@ -138,27 +135,26 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
     entry: Entry,
     moment: Moment | HoldCode,
     end: Moment | HoldCode,
-    stage: Stage | None,
-    envelope: Envelope,
+    stage: Stage,
+    context: ResourceContext,
 ) -> Exposure | HoldCode:
-    interval: Interval | None = None
-    if isinstance(moment, Moment):
-        if isinstance(end, Moment):
-            interval = end.interval
-        elif stage is Stage.ENDED and not _is_point(entry):
-            updated = stamp(fhir_moment(child(entry.resource.get("meta"), "lastUpdated"), None))
-            interval = _some_time_after(moment, envelope.received_at if updated is None else updated)
-        if interval is not None and interval.latest < moment.interval.earliest:
-            return HoldCode.UNREADABLE_TIME
+    if isinstance(moment, HoldCode):
+        return moment
     if end is HoldCode.UNREADABLE_TIME:
+        return HoldCode.UNREADABLE_TIME
+    interval = end.interval if isinstance(end, Moment) else None
+    if interval is None and stage is Stage.ENDED and not _is_point(entry):
+        interval = _some_time_after(moment, entry.resource, context.envelope)
+    if interval is not None and interval.latest < moment.interval.earliest:
         return HoldCode.UNREADABLE_TIME
     return Exposure(
         kind=kind,
-        ingredients=drug.ingredients,
-        route=route_of(code for _, code, _ in _routes(entry.resource)),
+        ingredients=drug.ingredients[:_INGREDIENTS_MAX],
+        route=route_of(_routes(entry.resource), drug.route),
         end=interval,
         as_sent=drug.as_sent,
         flags=tuple(sorted(_flags(entry, drug))),
+        dose=dose_of(entry, context.document, (moment.interval, interval)),
     )
 
 
@@ -170,11 +166,15 @@ def _flags(entry: Entry, drug: Drug) -> Iterator[EvidenceFlag]:
 
 
 def _is_point(entry: Entry) -> bool:
-    """Tell whether the resource states one administration at one time, which needs no end."""
+    """Tell whether the resource states one administration or hand-over at one time, which needs no end."""
+    if entry.type == "MedicationDispense":
+        return True
     return entry.type == "MedicationAdministration" and entry.resource.get("effectiveDateTime") is not None
 
 
-def _some_time_after(moment: Moment, last: Instant) -> Interval:
+def _some_time_after(moment: Moment, resource: Resource, envelope: Envelope) -> Interval:
+    updated: Instant | None = stamp(fhir_moment(child(resource.get("meta"), "lastUpdated"), None))
+    last = envelope.received_at if updated is None else updated
     return Interval(moment.interval.earliest, max(last, moment.interval.latest))
 
 
@@ -193,52 +193,26 @@ def _times(resource: Resource, kind: str, offset: int | None) -> tuple[Moment | 
         if start is HoldCode.MISSING_TIME:
             start = fhir_moment(resource.get("authoredOn"), offset)
         return start, fhir_moment(child(bounds, "end"), offset)
+    if kind == "MedicationDispense":
+        names = ("whenHandedOver", "whenPrepared")
+        return first_known(fhir_moment(resource.get(name), offset) for name in names), HoldCode.MISSING_TIME
     if resource.get("effectiveDateTime") is not None:
         return fhir_moment(resource["effectiveDateTime"], offset), HoldCode.MISSING_TIME
     period = resource.get("effectivePeriod")
     return fhir_moment(child(period, "start"), offset), fhir_moment(child(period, "end"), offset)
 
 
-def _codings(entry: Entry, context: ResourceContext) -> Iterator[Coding]:
-    """Yield how the drug is named: the concept itself, else the Medication and, where that says nothing, its parts."""
-    resource = entry.resource
-    concept = resource.get("medicationCodeableConcept")
-    if isinstance(concept, dict):
-        yield from _concept(concept)
-        return
-    reference = resource.get("medicationReference")
-    medication = context.document.find(reference, entry)
-    if medication is None:
-        yield Coding("", "", text_of(child(reference, "display")))
-        return
-    yield from _concept(medication.get("code"))
-    for ingredient in children(medication, "ingredient"):
-        yield from _concept(ingredient.get("itemCodeableConcept"))
+def _routes(resource: Resource) -> Iterator[str]:
+    """Yield the codes and then the texts of the routes that a resource states."""
+    single = resource.get("dosage")
+    dosages = [single] if isinstance(single, dict) else []
+    dosages += [part for name in ("dosage", "dosageInstruction") for part in children(resource, name)]
+    for dosage in dosages:
+        yield from (code for _, code, _ in codings(dosage.get("route")) if code)
+    for dosage in dosages:
+        yield from (text for text in _texts(dosage.get("route")) if text)
 
 
-def _concept(concept: object) -> Iterator[Coding]:
-    for system, code, display in codings(concept):
-        yield Coding(system, code, display)
-    if text := text_of(child(concept, "text")):
-        yield Coding("", "", text)
-
-
-def _routes(resource: Resource) -> Iterator[tuple[str, str, str]]:
-    dosage = resource.get("dosage")
-    if isinstance(dosage, dict):
-        yield from codings(dosage.get("route"))
-    for name in ("dosage", "dosageInstruction"):
-        for part in children(resource, name):
-            yield from codings(part.get("route"))
-
-
-def _identity(entry: Entry, patient: PatientId, drug: Drug, moment: Moment | HoldCode) -> tuple[str, ...]:
-    place = entry.place
-    if place.id:
-        return place.server, place.type, place.id, ""
-    time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
-    return "weak", patient, place.type, drug.identity, time
-
-
-def _at_arrival(envelope: Envelope) -> Moment:
-    return Moment(exactly(envelope.received_at), None)
+def _texts(concept: object) -> Iterator[str]:
+    yield from (display for _, _, display in codings(concept))
+    yield text_of(child(concept, "text"))

@@ -1,13 +1,13 @@
 """FHIR Observations as results, with the DiagnosticReport that lists them as context for time and specimen."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.times import Interval
 from pv_stream.ingest.fhir import (
     Document,
     Entry,
@@ -19,12 +19,13 @@ from pv_stream.ingest.fhir import (
     codings,
     text_of,
 )
-from pv_stream.ingest.intake import Envelope, Intake, Version
+from pv_stream.ingest.fhir_context import ResourceContext, version_of, when
+from pv_stream.ingest.fhir_findings import Part, read_coded_value
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
-from pv_stream.ingest.quantities import Sent, parse_number
+from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
 from pv_stream.ingest.results import Result, Specimen, find_code
 from pv_stream.ingest.tables import AnalyteCode, blood_table
-from pv_stream.ingest.times import Moment, fhir_moment, span, stamp
+from pv_stream.ingest.times import Moment, fhir_moment, stamp
 
 #: Observation.status. `cancelled` is HL7v2's X: it takes back an earlier version, else it is no fact.
 _STATUS: Final = {
@@ -36,23 +37,11 @@ _STATUS: Final = {
     "entered-in-error": Status.RETRACTED,
 }
 _NO_RESULT: Final = frozenset({"registered"})
-_OID: Final = "urn:oid:"
 _UCUM: Final = "http://unitsofmeasure.org"
-_VERSION_MAX: Final = 2**63 - 1
 _TEXT_VALUES: Final = ("valueString", "valueCodeableConcept", "valueBoolean")
 _OTHER_VALUES: Final = (
     "valueInteger", "valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceContext:
-    """Hold what the reading of one resource needs beside it."""
-
-    document: Document
-    intake: Intake
-    envelope: Envelope
-    reports: dict[Place, Entry]
 
 
 def reports_by_result(document: Document) -> dict[Place, Entry]:
@@ -62,9 +51,9 @@ def reports_by_result(document: Document) -> dict[Place, Entry]:
     for report in document.entries:
         if report.type != "DiagnosticReport":
             continue
-        waiting = list(_listed(document, report, "result"))
+        waiting = deque(_listed(document, report, "result"))
         while waiting:
-            place = waiting.pop(0)
+            place = waiting.popleft()
             if place not in found:
                 found[place] = report
                 if place in observations:
@@ -81,108 +70,79 @@ def _listed(document: Document, entry: Entry, member: str) -> Iterator[Place]:
             yield place
 
 
-def patient_of(entry: Entry, document: Document, intake: Intake) -> PatientId | None:
-    """Return the pseudonym of the subject: of (server, reference), or of an identifier that stands alone.
-
-    An identifier under an OID is the same patient as HL7v2's under that universal id (PID-3, CX-4).
-    """
-    subject = child(entry.resource, "subject")
-    place = document.place_of(subject, entry)
-    if place is not None and place.type in {"Patient", ""}:
-        return intake.pseudonyms.patient(place.server, f"Patient/{place.id}")
-    identifier = child(subject, "identifier")
-    value = text_of(child(identifier, "value"))
-    if place is None and value and not text_of(child(subject, "reference")):
-        return intake.pseudonyms.patient(text_of(child(identifier, "system")).removeprefix(_OID), value)
-    return None
-
-
-def source_version(resource: Resource) -> int:
-    """Return the version of a resource: the microseconds of meta.lastUpdated, else an integer versionId, else 0."""
-    meta = child(resource, "meta")
-    updated = stamp(fhir_moment(child(meta, "lastUpdated"), None))
-    if updated is not None:
-        return max(updated, 0)
-    text = text_of(child(meta, "versionId"))
-    is_number = text.isascii() and text.isdigit() and len(text) < len(str(_VERSION_MAX))
-    return int(text) if is_number else 0
-
-
-def effective_moment(resource: Resource, context: ResourceContext) -> Moment | HoldCode:
-    """Return effective[x] as a moment; an open period ends at the latest when the message was received."""
-    offset = context.intake.utc_offset_minutes
-    for name in ("effectiveDateTime", "effectiveInstant"):
-        if resource.get(name) is not None:
-            return fhir_moment(resource[name], offset)
-    if resource.get("effectiveTiming") is not None:
-        return HoldCode.UNREADABLE_TIME
-    period = resource.get("effectivePeriod")
-    start = fhir_moment(child(period, "start"), offset)
-    if isinstance(start, HoldCode):
-        return start
-    end = fhir_moment(child(period, "end"), offset)
-    if end is HoldCode.MISSING_TIME:
-        latest = max(start.interval.latest, context.envelope.received_at)
-        return Moment(Interval(start.interval.earliest, latest), start.utc_offset_minutes)
-    return end if isinstance(end, HoldCode) else span(start, end)
-
-
 def read_observation(
     entry: Entry, patient: PatientId, context: ResourceContext, outcome: Outcome
 ) -> Iterator[Result]:
-    """Yield the result of an observation, and one for each component that rules use; count the others."""
-    parts = [(entry.resource, "", entry.path)]
-    for number, component in enumerate(children(entry.resource, "component")):
-        parts.append((component, "component", f"{entry.path}.component[{number}]"))
-    for part, kind, path in parts:
-        if kind == "" and len(parts) > 1 and not _has_value(part):
+    """Yield the result of an observation, and one for each component that rules use; count the others.
+
+    What is coded (a serology, a finding on the skin) is told at once: no other value of the message bears on it.
+    """
+    text = text_of(entry.resource.get("status"))
+    status = Status.RETRACTED if context.is_deleted else _STATUS.get(text)
+    members = list(children(entry.resource, "component"))
+    for part in (
+        Part(entry.resource, "", entry.path),
+        *(Part(member, "component", f"{entry.path}.component[{n}]") for n, member in enumerate(members)),
+    ):
+        if part.kind == "" and members and not _has_value(part.resource):
             continue  # the code of a panel: its components hold the values
-        found = _worth_reading(part, text_of(entry.resource.get("status")))
+        if status is None and text in _NO_RESULT:
+            outcome.ignored[IgnoreReason.NO_RESULT_YET] += 1
+            continue
+        moment, specimen = _moment_and_specimen(entry, patient, context)
+        if read_coded_value(part, status, entry, patient, moment, specimen, context, outcome):
+            continue
+        found = _worth_reading(part.resource, status)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1
             continue
-        yield _result(part, f"{kind}:{found[0]}" if kind else "", path, found, entry, patient, context)
+        yield _result(part, status, moment, specimen, found, entry, patient, context)
+
+
+def _moment_and_specimen(
+    entry: Entry, patient: PatientId, context: ResourceContext
+) -> tuple[Moment | HoldCode, Specimen]:
+    report = context.reports.get(entry.place)
+    moment = when(entry.resource, "effective", context)
+    if moment is HoldCode.MISSING_TIME and report is not None:
+        moment = when(report.resource, "effective", context)
+    return moment, _specimen(entry, report, patient, context)
 
 
 def _result(  # noqa: PLR0913 - what a result is made of
-    part: Resource,
-    sub_id: str,
-    path: str,
+    part: Part,
+    status: Status | None,
+    moment: Moment | HoldCode,
+    specimen: Specimen,
     found: tuple[str, AnalyteCode],
     entry: Entry,
     patient: PatientId,
     context: ResourceContext,
 ) -> Result:
     loinc, code = found
-    report = context.reports.get(entry.place)
-    moment = effective_moment(entry.resource, context)
-    if moment is HoldCode.MISSING_TIME and report is not None:
-        moment = effective_moment(report.resource, context)
-    status = _STATUS.get(text_of(entry.resource.get("status")))
-    specimen = _specimen(entry, report, patient, context)
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
-    place = entry.place
-    identity = (place.server, place.type, place.id) if place.id else ("weak", patient, loinc, time)
-    number, value_text, units = _quantity(part)
+    number, value_text, units = _quantity(part.resource)
+    version = version_of(
+        entry,
+        patient,
+        context,
+        status or Status.PRELIMINARY,
+        weak=(loinc, time),
+        part=f"{part.kind}:{loinc}" if part.kind else "",
+    )
     return Result(
         envelope=context.envelope,
-        path=path,
+        path=part.path,
         loinc=loinc,
         code=code,
-        version=Version(
-            patient=patient,
-            key=context.intake.pseudonyms.fact("fhir", *identity, sub_id),
-            status=status or Status.PRELIMINARY,
-            source_version=source_version(entry.resource),
-            issued_at=_issued_at(entry, report),
-        ),
+        version=replace(version, issued_at=_issued_at(entry, context.reports.get(entry.place))),
         status=status,
         moment=moment,
         number=number,
         value_text=value_text,
         units=units,
         specimen=specimen,
-        weak_key=not place.id,
+        weak_key=not entry.place.id,
     )
 
 
@@ -194,16 +154,12 @@ def _issued_at(entry: Entry, report: Entry | None) -> int:
     return 0
 
 
-def _worth_reading(part: Resource, status: str) -> tuple[str, AnalyteCode] | IgnoreReason:
+def _worth_reading(part: Resource, status: Status | None) -> tuple[str, AnalyteCode] | IgnoreReason:
     found = find_code((system, code) for system, code, _ in codings(part.get("code")))
-    if isinstance(found, IgnoreReason):
-        return found
-    if status in _NO_RESULT:
-        return IgnoreReason.NO_RESULT_YET
-    if _STATUS.get(status) is Status.RETRACTED:
+    if isinstance(found, IgnoreReason) or status is Status.RETRACTED:
         return found
     if not _has_value(part):
-        return IgnoreReason.NO_VALUE if _STATUS.get(status) is not Status.CORRECTED else found
+        return IgnoreReason.NO_VALUE if status is not Status.CORRECTED else found
     return IgnoreReason.TEXT_VALUE if any(name in part for name in _TEXT_VALUES) else found
 
 
@@ -216,26 +172,55 @@ def _has_value(part: Resource) -> bool:
 
 def _quantity(part: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
     """Return the number, its text for the digest, and the unit as code and as text."""
-    quantity = part.get("valueQuantity")
-    if not isinstance(quantity, dict):
-        integer = part.get("valueInteger")
-        is_integer = isinstance(integer, int) and not isinstance(integer, bool)
-        return (
-            (parse_number(str(integer)), str(integer), ()) if is_integer else (None, _other_value(part), ())
-        )
+    for name, read in (("valueQuantity", _of_quantity), ("valueRange", _of_range), ("valueRatio", _of_ratio)):
+        if isinstance(part.get(name), dict):
+            return read(part[name])
+    integer = part.get("valueInteger")
+    if isinstance(integer, int) and not isinstance(integer, bool):
+        return parse_number(str(integer)), str(integer), ()
+    return None, next((name for name in _OTHER_VALUES if part.get(name) is not None), ""), ()
+
+
+def _of_quantity(quantity: Resource, bound: str = "") -> tuple[Sent | None, str, tuple[str, ...]]:
+    """Read a Quantity; `bound` is the comparator that its place in a range gives it."""
     value = quantity.get("value")
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
     as_written = value.text if isinstance(value, NoMeasurement) else text_of(value)
     text = format(value, "f") if is_number else as_written
-    comparator = text_of(quantity.get("comparator"))
+    comparator = text_of(quantity.get("comparator")) or bound
     number = parse_number(f"{comparator}{text}") if is_number and comparator in {"", *Comparator} else None
-    code = text_of(quantity.get("code")) if quantity.get("system") in {None, _UCUM} else ""
-    spellings = tuple(spelling for spelling in (code, text_of(quantity.get("unit"))) if spelling)
-    return number, f"{comparator}{text}", spellings
+    return number, f"{comparator}{text}", tuple(filter(None, _spellings(quantity)))
 
 
-def _other_value(part: Resource) -> str:
-    return next((name for name in _OTHER_VALUES if part.get(name) is not None), "")
+def _spellings(quantity: object) -> tuple[str, str]:
+    system = child(quantity, "system")
+    code = text_of(child(quantity, "code")) if system in {None, _UCUM} else ""
+    return UcumCode(code) if system == _UCUM else code, text_of(child(quantity, "unit"))
+
+
+def _of_range(sent: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
+    """Read a Range: one boundary is a bound, two that are equal are a value, and two that differ say no one value."""
+    low, high = sent.get("low"), sent.get("high")
+    if isinstance(low, dict) and isinstance(high, dict):
+        lowest, highest = _of_quantity(low), _of_quantity(high)
+        said = f"{lowest[1]}..{highest[1]}"
+        return lowest if lowest == highest else (None, said, (*lowest[2], *highest[2]))
+    if isinstance(low, dict):
+        return _of_quantity(low, Comparator.GREATER_OR_EQUAL)
+    return (
+        _of_quantity(high, Comparator.LESS_OR_EQUAL) if isinstance(high, dict) else (None, "valueRange", ())
+    )
+
+
+def _of_ratio(sent: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
+    """Read a Ratio of something to one unit (1690 to 1 uL); any other is a proportion such as a titre."""
+    numerator, denominator = child(sent, "numerator"), child(sent, "denominator")
+    one = child(denominator, "value")
+    if not isinstance(numerator, dict) or isinstance(one, bool) or one not in {1, Decimal(1)}:
+        return None, "valueRatio", ()
+    number, said, _ = _of_quantity(numerator)
+    pairs = zip(_spellings(numerator), _spellings(denominator), strict=True)
+    return number, said, tuple(f"{above}/{below}" for above, below in pairs if below)
 
 
 def _specimen(entry: Entry, report: Entry | None, patient: PatientId, context: ResourceContext) -> Specimen:
@@ -285,15 +270,3 @@ def _is_blood(concept: object) -> bool:
     if any(name.casefold() in table.names for name in names if name):
         return True
     return not stated and not text_of(child(concept, "text"))
-
-
-def received_stamps(entry: Entry, document: Document, report: Entry | None) -> Iterable[object]:
-    """Yield the sender's own time stamps, the first that is there counts."""
-    yield document.bundle.get("timestamp")
-    yield entry.resource.get("issued")
-    if report is not None:
-        yield report.resource.get("issued")
-    yield child(entry.resource.get("meta"), "lastUpdated")
-    if report is not None:
-        yield child(report.resource.get("meta"), "lastUpdated")
-    yield child(document.bundle.get("meta"), "lastUpdated")

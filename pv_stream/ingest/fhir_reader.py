@@ -1,69 +1,150 @@
 """One FHIR R4 document in, one outcome out: which resources are facts, which are context, which are neither."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from pv_stream.ingest.fhir import Document, Entry, Place, read_document
+from pv_stream.domain.events import Absorbed, Absorbs, Event, FactArrived
+from pv_stream.domain.ids import PatientId
+from pv_stream.ingest.fhir import Document, Entry, Place, children, read_document
+from pv_stream.ingest.fhir_context import ResourceContext, context_of, patient_of
+from pv_stream.ingest.fhir_findings import read_report_conclusion
 from pv_stream.ingest.fhir_medications import KINDS, read_medication
-from pv_stream.ingest.fhir_observations import (
-    ResourceContext,
-    patient_of,
-    read_observation,
-    received_stamps,
-    reports_by_result,
-)
-from pv_stream.ingest.intake import Envelope, Intake, digest_of
-from pv_stream.ingest.outcomes import IgnoreReason, Outcome, Reject, RejectCode, rejected
+from pv_stream.ingest.fhir_observations import read_observation, reports_by_result
+from pv_stream.ingest.fhir_people import Merge, read_links
+from pv_stream.ingest.fhir_reports import read_adverse_event, read_allergy, read_condition
+from pv_stream.ingest.intake import Intake, digest_of
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, Reject, RejectCode, rejected
 from pv_stream.ingest.results import Result, judge
-from pv_stream.ingest.times import fhir_moment, stamp
+from pv_stream.ingest.tables import fhir_resource_types
 
-FORMAT: Final = "fhir_r4"
 _OBSERVATION: Final = "Observation"
-_USED: Final = frozenset({_OBSERVATION, *KINDS})
+_REPORT: Final = "DiagnosticReport"
+_PATIENT: Final = "Patient"
+_Read = Callable[[Entry, PatientId, ResourceContext, Outcome], None]
+_READERS: Final[Mapping[str, _Read]] = {
+    "AdverseEvent": read_adverse_event,
+    "AllergyIntolerance": read_allergy,
+    "Condition": read_condition,
+    **dict.fromkeys(KINDS, read_medication),
+}
+_FACTS: Final = frozenset({_OBSERVATION, _REPORT, *_READERS})
 #: Resources that say something about the ones used, and are no facts themselves.
-_CONTEXT: Final = frozenset({"DiagnosticReport", "Medication", "MessageHeader", "Patient", "Specimen"})
+_CONTEXT: Final = frozenset({_PATIENT, _REPORT, "Medication", "MessageHeader", "Specimen", "Substance"})
+_BUNDLE: Final = "Bundle"
+_ENTRY: Final = "Bundle.entry"
+_UNKNOWN: Final = "unknown resource"
+_COMPONENT: Final = ".component["
 
 
 def read_fhir(content: bytes, intake: Intake) -> Outcome:
     """Read one document."""
-    document = read_document(content)
+    document = read_document(content, intake.record_bytes_max)
     if isinstance(document, RejectCode):
         return rejected(document)
-    if not any(entry.type in _USED for entry in document.entries):
+    if not document.bundle and document.entries[0].type not in fhir_resource_types():
         return rejected(RejectCode.UNSUPPORTED_TYPE)
-    outcome = Outcome()
-    reports = reports_by_result(document)
-    digest = digest_of(content)
-    results: list[Result] = []
+    reading = _Reading(document, intake, digest_of(content), reports_by_result(document))
     for entry in document.entries:
-        if entry.type in _USED:
-            results += _read_entry(entry, document, reports, digest, intake, outcome)
-        elif entry.type not in _CONTEXT:
+        reading.read(entry)
+    return reading.finish()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Collect what the entries of one document give, and what became of each."""
+
+    document: Document
+    intake: Intake
+    digest: str
+    reports: dict[Place, Entry]
+    outcome: Outcome = field(default_factory=Outcome)
+    results: list[Result] = field(default_factory=list)
+    merges: set[Merge] = field(default_factory=set)
+    #: The entries whose fate shows only when all results are judged: type and path.
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+
+    def read(self, entry: Entry) -> None:
+        """Read one entry."""
+        if entry.type not in fhir_resource_types():
+            code = RejectCode.UNSUPPORTED_TYPE if entry.type else RejectCode.INVALID_RESOURCE
+            self.outcome.rejects.append(Reject(code, entry.path))
+            self.outcome.note(_UNKNOWN, Fate.REJECTED)
+        elif self._may_be_fact(entry):
+            self._read_facts(entry)
+            self.waiting.append((entry.type, entry.path))
+        elif entry.type in _CONTEXT or (entry.container is not None and entry.type in _FACTS):
+            self.outcome.note(entry.type, Fate.CONTEXT)
+        else:
+            self.outcome.ignored[IgnoreReason.RESOURCE_NOT_USED] += 1
+            self.outcome.note(entry.type, Fate.IGNORED)
+
+    def _may_be_fact(self, entry: Entry) -> bool:
+        """Tell whether an entry is read for facts: what is contained speaks through its container.
+
+        Only results are facts in a report, or in a panel, that contains them.
+        """
+        if entry.container is not None:
+            return entry.type == _OBSERVATION and entry.container.type in {_OBSERVATION, _REPORT}
+        if entry.type == _REPORT:
+            return any(True for _ in children(entry.resource, "conclusionCode"))
+        if entry.type == _PATIENT:
+            return not entry.is_deletion and any(True for _ in children(entry.resource, "link"))
+        return entry.type in _FACTS
+
+    def _read_facts(self, entry: Entry) -> None:
+        context = context_of(entry, self.document, self.reports, self.digest, self.intake)
+        is_person = entry.type == _PATIENT
+        patient = PatientId("") if is_person else patient_of(entry, self.document, self.intake)
+        if patient is None:
+            self.outcome.rejects.append(Reject(RejectCode.MISSING_PATIENT, entry.path))
+        elif isinstance(context, RejectCode):
+            self.outcome.rejects.append(Reject(context, entry.path))
+        elif is_person:
+            read_links(entry, context, self.merges, self.outcome)
+        elif entry.type == _OBSERVATION:
+            self.results += read_observation(entry, patient, context, self.outcome)
+        elif entry.type == _REPORT:
+            read_report_conclusion(entry, patient, context, self.outcome)
+        else:
+            _READERS[entry.type](entry, patient, context, self.outcome)
+
+    def finish(self) -> Outcome:
+        """Judge the results together, and return what became of all."""
+        outcome, document = self.outcome, self.document
+        judge(self.results, self.intake, outcome)
+        held = _owners(hold.path for hold in outcome.holds)
+        facts = _owners(_paths(outcome.events))
+        refused = {reject.path for reject in outcome.rejects}
+        for kind, path in self.waiting:
+            if path in held:
+                fate = Fate.HELD
+            elif path in facts:
+                fate = Fate.FACT
+            elif path in refused:
+                fate = Fate.REJECTED
+            else:
+                fate = Fate.CONTEXT if kind in _CONTEXT else Fate.IGNORED
+            outcome.note(kind, fate)
+        for _ in range(document.bundles):
+            outcome.note(_BUNDLE, Fate.CONTEXT)
+        for code, path in document.refused:
+            outcome.rejects.append(Reject(code, path))
+            outcome.note(_ENTRY, Fate.REJECTED)
+        for _ in range(document.empty):
             outcome.ignored[IgnoreReason.RESOURCE_NOT_USED] += 1
-    judge(results, intake, outcome)
-    return outcome
+            outcome.note(_ENTRY, Fate.IGNORED)
+        return outcome
 
 
-def _read_entry(  # noqa: PLR0913 - a resource and what is around it
-    entry: Entry,
-    document: Document,
-    reports: dict[Place, Entry],
-    digest: str,
-    intake: Intake,
-    outcome: Outcome,
-) -> list[Result]:
-    patient = patient_of(entry, document, intake)
-    if patient is None:
-        outcome.rejects.append(Reject(RejectCode.MISSING_PATIENT, entry.path))
-        return []
-    stated = (
-        stamp(fhir_moment(text, None)) for text in received_stamps(entry, document, reports.get(entry.place))
-    )
-    received_at = intake.received(next((instant for instant in stated if instant is not None), None))
-    if isinstance(received_at, RejectCode):
-        outcome.rejects.append(Reject(received_at, entry.path))
-        return []
-    context = ResourceContext(document, intake, Envelope(FORMAT, digest, received_at), reports)
-    if entry.type == _OBSERVATION:
-        return list(read_observation(entry, patient, context, outcome))
-    read_medication(entry, patient, context, outcome)
-    return []
+def _paths(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        if isinstance(event, FactArrived):
+            yield event.version.provenance.path
+        elif isinstance(event, Absorbed | Absorbs):
+            yield event.provenance.path
+
+
+def _owners(paths: Iterable[str]) -> set[str]:
+    """Return the paths of the resources that hold what stands at the given paths."""
+    return {path.partition(_COMPONENT)[0] for path in paths}

@@ -97,8 +97,6 @@ def finding_table() -> FindingTable:
         questions=frozenset(
             (entry["system"], code) for entry in tables["questions"] for code in entry["codes"]
         ),
-        answers={
-            code: Presence(entry["presence"]) for entry in tables["answers"] for code in entry["codes"]
-        },
+        answers={code: Presence(entry["presence"]) for entry in tables["answers"] for code in entry["codes"]},
         texts={text: Presence(entry["presence"]) for entry in tables["answers"] for text in entry["texts"]},
     )

@@ -198,6 +198,12 @@ def route_table() -> RouteTable:
     return table
 
 
+@cache
+def fhir_resource_types() -> frozenset[str]:
+    """Return the names of FHIR's resource types."""
+    return frozenset(_read("fhir_resources.toml")["resources"]["names"])
+
+
 def _read(name: str) -> dict[str, Any]:
     tables = tomllib.loads(
         resources.files("pv_stream.ingest").joinpath("data", name).read_text(encoding="utf-8")
