@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     """
     import asyncio  # noqa: PLC0415 - `--help` must not pay for it
 
-    from pv_stream.ingest.http_server import listening_socket  # noqa: PLC0415
+    from pv_stream.ingest.listening import listening_socket  # noqa: PLC0415
     from pv_stream.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)

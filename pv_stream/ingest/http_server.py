@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pv_stream.errors import UsageError
+from pv_stream.ingest.listening import BACKLOG
 
 #: The head of a request must have come within this time, and an answer must have been read.
 HEAD_SECONDS_MAX: Final = 10.0
@@ -27,7 +27,6 @@ ANSWER_SECONDS_MAX: Final = 30.0
 HEAD_BYTES_MAX: Final = 16 * 1024
 IDLE_SECONDS_MAX: Final = 15
 CONNECTIONS_MAX: Final = 256
-_BACKLOG: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +120,6 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; raise UsageError when it cannot."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no such address"
-        message = f"cannot listen on {host} port {port}: {reason}. Name others with --host and --port."
-        raise UsageError(message) from None
-
-
 def make_server(app: ASGIApp, options: ServerOptions) -> Server:
     """Return a server for an app, with no log, no header that names it, and no trust in forwarding headers."""
     logging.getLogger("uvicorn").disabled = True
@@ -148,7 +136,7 @@ def make_server(app: ASGIApp, options: ServerOptions) -> Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         timeout_keep_alive=IDLE_SECONDS_MAX,
         timeout_graceful_shutdown=max(1, int(options.stop_seconds_max)),

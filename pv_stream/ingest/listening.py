@@ -5,13 +5,16 @@ a value that is not believed is kept in the reject store before anybody is answe
 `EventWriter` says what a listener asks of whoever does.
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Final, Protocol
 
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActivated, Transferred
 from pv_stream.domain.times import Instant
+from pv_stream.errors import UsageError
 from pv_stream.ingest.feed import keep, name_of, read_record
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Outcome, RejectCode, rejected
@@ -23,6 +26,9 @@ from pv_stream.ingest.sources import Format
 KeyedEvent = tuple[bytes, bytes]
 #: The owner of a shard writes its clock and its transfers, and `rules activate` its rulebook: never who sends messages.
 _NEVER_SENT: Final = (ClockTicked, RulebookActivated, Transferred, Received)
+
+#: Connections that wait to be taken.
+BACKLOG: Final = 128
 
 
 class EventWriter(Protocol):
@@ -68,9 +74,27 @@ class Desk:
         events = keyed(outcome.events)
         if any(len(value) > self.record_bytes_max for _, value in events):
             outcome, events = rejected(RejectCode.TOO_LARGE), ()
-        keep(self.store, position, outcome)
-        self.report.add(name_of(form), outcome)
-        return Reading(outcome, events)
+        return self._filed(form, position, Reading(outcome, events))
+
+    def refuse(self, form: Format | None, position: Position, code: RejectCode) -> Reading:
+        """Refuse one message that is not to be read. Raises DataError as `read` does."""
+        return self._filed(form, position, Reading(rejected(code), ()))
+
+    def _filed(self, form: Format | None, position: Position, reading: Reading) -> Reading:
+        keep(self.store, position, reading.outcome)
+        self.report.add(name_of(form), reading.outcome)
+        return reading
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; raise UsageError when it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "no such address"
+        message = f"cannot listen on {host} port {port}: {reason}. Name others with --host and --port."
+        raise UsageError(message) from None
 
 
 def keyed(events: Sequence[Event]) -> tuple[KeyedEvent, ...]:
@@ -80,3 +104,13 @@ def keyed(events: Sequence[Event]) -> tuple[KeyedEvent, ...]:
         for event in events
         if not isinstance(event, _NEVER_SENT)
     )
+
+
+def place_of(error: BaseException) -> str:
+    """Return where in our code an error arose; its text may quote a message, this does not."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
