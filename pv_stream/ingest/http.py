@@ -13,7 +13,6 @@ What an answer says is in `http_answers`; what is bounded where, in docs/listene
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 from starlette.applications import Starlette
@@ -40,7 +39,7 @@ from pv_stream.ingest.http_answers import (
 from pv_stream.ingest.http_body import BodyLimits, media_type_of, read_body
 from pv_stream.ingest.http_repeats import Repeats, key_digest, request_digest
 from pv_stream.ingest.http_tokens import Tokens
-from pv_stream.ingest.listening import Desk, EventWriter, Reading
+from pv_stream.ingest.listening import Desk, EventWriter, Reading, place_of
 from pv_stream.ingest.rejects import Position
 from pv_stream.ingest.sources import Format, Record
 
@@ -165,7 +164,7 @@ class HttpListener:
                 return _response(await self._take(request, address))
             except Exception as error:  # noqa: BLE001 - a fault of ours is one answer and one line without content
                 self._say(
-                    f"a fault in pv_stream: {type(error).__name__} at {_place(error)}; please report it"
+                    f"a fault in pv_stream: {type(error).__name__} at {place_of(error)}; please report it"
                 )
                 return _response(refusal(Refusal.FAULT))
 
@@ -192,7 +191,8 @@ class HttpListener:
         if isinstance(reading, Refusal):
             return refusal(reading)
         try:
-            await self._writer.write(reading.events)
+            if reading.events:
+                await self._writer.write(reading.events)
         except Unavailable:
             return refusal(Refusal.UNAVAILABLE)
         except EnvironmentBroken:
@@ -249,14 +249,3 @@ def _type_of(body: bytes) -> str | None:
         return None
     kind = root.get("resourceType") if isinstance(root, dict) else None
     return kind if isinstance(kind, str) else None
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return (
-        "an unknown place"
-        if trace is None
-        else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    )
