@@ -161,21 +161,21 @@ def _repeated(repeat: Resource) -> Decimal | None:
     period, unit = repeat.get("period"), text_of(repeat.get("periodUnit"))
     times = [len(repeat[name]) for name in ("timeOfDay", "when") if isinstance(repeat.get(name), list)]
     frequency = repeat.get("frequency", times[0] if len(times) == 1 else 1 if period is not None else None)
-    if not _is_number(frequency) or (period is None and not times):
-        return None
-    length = 1 if period is None else period
+    often = _number(frequency)
+    length = _number(1 if period is None else period)
     hours = _HOURS.get(unit or ("d" if period is None else ""))
-    if not _is_number(length) or hours is None:
+    if often is None or length is None or hours is None or (period is None and not times):
         return None
     days = _EXACT.divide(
-        _EXACT.multiply(Decimal(length), Decimal(hours[0])), _EXACT.multiply(Decimal(hours[1]), Decimal(24))
+        _EXACT.multiply(length, Decimal(hours[0])), _EXACT.multiply(Decimal(hours[1]), Decimal(24))
     )
-    return _kept(_EXACT.divide(Decimal(frequency), days))
+    return _kept(_EXACT.divide(often, days))
 
 
-def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    return is_number and 0 < value < _MAGNITUDE_MAX  # type: ignore[operator] - a number, as just seen
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    return Decimal(value) if 0 < value < _MAGNITUDE_MAX else None
 
 
 def _positive(quantity: object) -> Decimal | None:
