@@ -83,11 +83,13 @@ class Segment:
 
     def raw(self, number: int) -> str:
         """Return a field as sent, or an empty text."""
-        return self.fields[number] if number < len(self.fields) else ""
+        fields = self.fields
+        return fields[number] if number < len(fields) else ""
 
     def text(self, number: int) -> str:
         """Return a whole field without its escapes."""
-        return self.delimiters.unescape(self.raw(number)).strip()
+        raw = self.raw(number)
+        return self.delimiters.unescape(raw).strip() if raw else ""
 
     def repetitions(self, number: int) -> list[str]:
         """Return the repetitions of a field, as sent."""

@@ -23,7 +23,10 @@ _NINE_DECIMALS: Final = Decimal("1E-9")
 _MAGNITUDE_MAX: Final = Decimal(10) ** 9
 _HOURS_PER_DAY: Final = 24
 #: Dose forms that are counted, as codes and words of RXE-5, RXO-4 and RXA-7.
-_COUNTED: Final = frozenset({"tab", "tabs", "tablet", "tablets", "{tbl}", "{tablet}", "cap", "caps", "capsule", "capsules", "{capsule}"})  # fmt: skip
+_COUNTED: Final = frozenset(
+    {"tab", "tabs", "tablet", "tablets", "{tbl}", "{tablet}"}
+    | {"cap", "caps", "capsule", "capsules", "{capsule}"}
+)
 #: Repeat patterns, HL7 table 0335 (version 2.5.1, chapter 4), and QD, which it does not list and everybody writes.
 _PER_DAY: Final = {
     "QD": Decimal(1),

@@ -13,7 +13,7 @@ from pv_stream.ingest.hl7v2_people import PatientContext, patient_of, sender_of
 from pv_stream.ingest.hl7v2_results import order_groups, read_group
 from pv_stream.ingest.hl7v2_visits import read_beside, read_on_patient
 from pv_stream.ingest.intake import Envelope, Intake, digest_of
-from pv_stream.ingest.outcomes import Fate, Outcome, Reject, RejectCode, rejected
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, Reject, RejectCode, rejected
 from pv_stream.ingest.results import Result, judge
 from pv_stream.ingest.times import hl7_moment, hl7_offset, stamp
 
@@ -22,7 +22,8 @@ _RESULTS: Final = frozenset({"ORU^R01", "ORU"})
 _ORDERS: Final = frozenset(
     {"RDE^O11", "RDE^O01", "RDS^O13", "RDS^O01", "RAS^O17", "RAS^O01", "ORM^O01", "OMP^O09"}
 )
-#: Admission, transfer, discharge, registration, update, their cancellations, and person updates.
+#: Admission, transfer, discharge, registration, update, their cancellations, and person updates. No rule uses the stay:
+#: a discharge is no resolution, and an episode goes on across it.
 _VISITS: Final = frozenset(
     {*(f"ADT^A0{event}" for event in range(1, 9)), "ADT^A11", "ADT^A12", "ADT^A13", "ADT^A28", "ADT^A31"}
 )
@@ -100,6 +101,8 @@ def _read_patient(
     else:
         if kind in _ORDERS:
             read_orders(segments, context, outcome)
+        else:
+            outcome.ignored[IgnoreReason.VISIT_NOT_USED] += 1
         yield from read_on_patient(segments, context, outcome)
     read_beside(segments, context, outcome)
 

@@ -25,6 +25,9 @@ _SN_COMPARATORS: Final = frozenset({"", "=", "<", ">", "<=", ">="})
 #: (system, code) of a coded element: as sent, its alternate, and the second alternate of version 2.7.
 _CODINGS: Final = ((3, 1), (6, 4), (12, 10))
 _ORIGINAL_TEXT: Final = 9
+#: Code, text and system of the two codings of a unit.
+_UNIT_CODINGS: Final = ((1, 2, 3), (4, 5, 6))
+_UCUM: Final = "UCUM"
 #: HL7 table 0396, coding systems.
 _UCUM: Final = "UCUM"
 #: Codes and units repeat from message to message; a longer one is no code, and is not kept in memory.
@@ -77,7 +80,11 @@ def answer_of(segment: Segment) -> Presence | None:
     components = segment.components_of(repetitions[0])
     if kind in CODED_TYPES:
         codings = [(part_of(components, system), part_of(components, code)) for system, code in _CODINGS]
-        texts = [] if any(code for _, code in codings) else [part_of(components, 2), part_of(components, 9)]
+        texts = (
+            []
+            if any(code for _, code in codings)
+            else [part_of(components, 2), part_of(components, _ORIGINAL_TEXT)]
+        )
         return finding_table().answer([coding for coding in codings if coding[1]], texts)
     return finding_table().answer((), components) if kind in _TEXT_TYPES and len(components) == 1 else None
 

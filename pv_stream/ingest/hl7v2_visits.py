@@ -1,7 +1,6 @@
-"""What every message may say beside its results and orders: observations on the patient, diagnoses, allergies, visits.
+"""What every message may say beside its results and orders: observations on the patient, diagnoses, allergies.
 
-Admissions and discharges (PV1) are used by no rule: a discharge is no resolution, and an episode goes on across a
-stay. A diagnosis (DG1) is a fact when its code is DRESS itself, as reported at its own date. The reaction of an
+A diagnosis (DG1) is a fact when its code is DRESS itself, as reported at its own date. The reaction of an
 allergy (AL1, IAM) is text, so an allergy is left aside.
 """
 
@@ -31,12 +30,11 @@ _DELETED: Final = "D"
 _LEFT_ASIDE: Final = {
     "AL1": IgnoreReason.ALLERGY_NOT_USED,
     "IAM": IgnoreReason.ALLERGY_NOT_USED,
-    "PV1": IgnoreReason.VISIT_NOT_USED,
 }
 
 
 def read_beside(segments: list[Segment], context: PatientContext, outcome: Outcome) -> None:
-    """Add the diagnoses of one patient, and count allergies and visits."""
+    """Add the diagnoses of one patient, and count the others and the allergies."""
     count = 0
     for segment in segments:
         if segment.name == "DG1":

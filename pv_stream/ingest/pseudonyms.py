@@ -64,12 +64,13 @@ class Pseudonyms:
 
     def _name(self, kind: str, *parts: str) -> str:
         # Each part is preceded by its length: ("a", "bc") and ("ab", "c") must not meet.
-        message = bytearray(kind.encode())
+        pieces = [kind.encode()]
         for part in parts:
-            content = part.strip().encode(errors="surrogatepass")
-            message += len(content).to_bytes(8, "big") + content
-        inner, outer = (state.copy() for state in _keyed(self.key))
-        inner.update(message)
+            content = part.strip().encode("utf-8", "surrogatepass")
+            pieces += (len(content).to_bytes(8, "big"), content)
+        keyed_inner, keyed_outer = _keyed(self.key)
+        inner, outer = keyed_inner.copy(), keyed_outer.copy()
+        inner.update(b"".join(pieces))
         outer.update(inner.digest())
         return f"{kind}_{outer.hexdigest()[:_HEX_DIGITS]}"
 
