@@ -31,6 +31,8 @@ _READERS: Final[Mapping[str, _Read]] = {
 _FACTS: Final = frozenset({_OBSERVATION, _REPORT, *_READERS})
 #: Resources that say something about the ones used, and are no facts themselves.
 _CONTEXT: Final = frozenset({_PATIENT, _REPORT, "Medication", "MessageHeader", "Specimen", "Substance"})
+#: The types of which anything is read; resources of other types are left aside.
+TYPES_READ: Final = _FACTS | _CONTEXT
 _BUNDLE: Final = "Bundle"
 _ENTRY: Final = "Bundle.entry"
 _UNKNOWN: Final = "unknown resource"
