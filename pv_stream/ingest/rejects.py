@@ -1,22 +1,31 @@
 """The reject store: the bytes of what was rejected or holds a held value, readable by their owner alone.
 
-`index.jsonl` says for each entry what, why and from where, without any content; the bytes stand beside it in a file
-named by their digest. Writing the same entry again changes nothing, so a repeated run adds none.
+`index.jsonl` says for each entry what, why, when and from where, without any content; the bytes stand beside it in a
+file named by their digest. Writing the same entry again changes nothing, so a repeated run adds none. Nothing is ever
+deleted: what was read after all gets a line that says so.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, format_instant
 from pv_stream.errors import DataError, UsageError
 from pv_stream.ingest.outcomes import Hold, Reject
 from pv_stream.ingest.sources import Record
 
 INDEX_NAME: Final = "index.jsonl"
+#: The folder in the state directory, where none is named.
+FOLDER_NAME: Final = "rejects"
+REJECTED: Final = "rejected"
+HELD: Final = "held"
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
@@ -30,6 +39,31 @@ class Position:
     record: Record
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Hold one entry of the index: what was refused or held, and where its bytes are; `kept_at` may be unknown.
+
+    `bytes_kept` is less than `size_bytes` for what was too large to keep whole. `value_digest` belongs to a held value.
+    """
+
+    entry_id: str
+    kind: str
+    code: str
+    path: str
+    message_digest: str
+    size_bytes: int
+    bytes_kept: int
+    position: dict[str, int]
+    kept_at: str | None
+    value_digest: str | None
+    settled_at: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all of the message was kept."""
+        return self.bytes_kept == self.size_bytes
+
+
 class RejectStore:
     """Keep rejected and held bytes in one folder; nothing is made until there is something to keep."""
 
@@ -40,12 +74,12 @@ class RejectStore:
 
     def keep_reject(self, position: Position, digest: str, reject: Reject) -> None:
         """Keep a message that was refused, whole or in one of its resources."""
-        self._keep(position, digest, {"kind": "rejected", "code": reject.code.value, "path": reject.path})
+        self._keep(position, digest, {"kind": REJECTED, "code": reject.code.value, "path": reject.path})
 
     def keep_hold(self, position: Position, digest: str, hold: Hold) -> None:
         """Keep the message that carries a held value."""
         entry = {
-            "kind": "held",
+            "kind": HELD,
             "code": hold.code.value,
             "path": hold.path,
             "value_digest": hold.value_digest,
@@ -61,6 +95,7 @@ class RejectStore:
             "message_digest": digest,
             "bytes": record.size,
             "bytes_kept": len(record.content),
+            "kept_at": _now(),
             "position": {"input": position.input, "message": record.number, "offset": record.offset},
         }
         try:
@@ -68,25 +103,79 @@ class RejectStore:
             self._write_bytes(digest, record.content)
             if identity in known:
                 return
-            line = json.dumps(entry, sort_keys=True).encode() + b"\n"
-            with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
-                index.write(line)
+            self._append([entry])
             known.add(identity)
         except OSError as error:
-            message = (
-                f"reject store {self.folder}: {error.strerror}. Name a folder of your own with --rejects."
-            )
-            raise DataError(message) from error
+            raise self._failed(error) from error
+
+    def entries(self) -> list[Kept]:
+        """Return the entries in the order in which they were kept, those that are settled too.
+
+        Raises UsageError when others can read the folder, DataError when it cannot be read.
+        """
+        kept: dict[str, Kept] = {}
+        try:
+            if self.folder.is_dir():
+                self._check_is_ours()
+            for line in self._lines():
+                with suppress(KeyError, TypeError):  # not an entry of ours
+                    if "settled" in line:
+                        old = kept[line["settled"]]
+                        kept[old.entry_id] = dataclasses.replace(old, settled_at=line["at"])
+                    else:
+                        entry = _kept(line)
+                        kept[entry.entry_id] = entry
+        except OSError as error:
+            raise self._failed(error) from error
+        return list(kept.values())
+
+    def content(self, kept: Kept) -> bytes | None:
+        """Return the bytes of an entry, or None when they are not there or are not what was kept."""
+        try:
+            content = self._path(kept.message_digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failed(error) from error
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return content if digest == kept.message_digest else None
+
+    def settle(self, settled: Iterable[Kept]) -> None:
+        """Note that entries were read after all; they stay where they are."""
+        try:
+            self._append([{"settled": kept.entry_id, "at": _now()} for kept in settled])
+        except OSError as error:
+            raise self._failed(error) from error
+        self._known = None
 
     def _entries(self) -> set[str]:
+        """Return the entries that are open: one that was settled is kept anew when it is refused again."""
         if self._known is None:
             self.make_folder()
             self._known = set()
-            with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
-                for line in index:
-                    with suppress(ValueError, KeyError, TypeError):  # a line torn by a crash is no entry
-                        self._known.add(json.loads(line)["entry"])
+            for line in self._lines():
+                with suppress(KeyError, TypeError):
+                    if "settled" in line:
+                        self._known.discard(line["settled"])
+                    else:
+                        self._known.add(line["entry"])
         return self._known
+
+    def _lines(self) -> Iterator[Any]:
+        with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
+            for line in index:
+                with suppress(ValueError):  # a line torn by a crash is no entry
+                    yield json.loads(line)
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        content = b"".join(json.dumps(line, sort_keys=True).encode() + b"\n" for line in lines)
+        with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
+            index.write(content)
+
+    def _failed(self, error: OSError) -> DataError:
+        return DataError(
+            f"reject store {self.folder}: {error.strerror}. Name a folder of your own with --rejects."
+        )
 
     def make_folder(self) -> None:
         """Make the folder for its owner alone; one that is there already is used only when it is so.
@@ -96,19 +185,25 @@ class RejectStore:
         try:
             self.folder.mkdir(mode=_DIRECTORY_MODE, parents=True)
         except FileExistsError:
-            if self.folder.is_dir() and self.folder.stat().st_mode & _OTHERS:
-                message = (
-                    f"reject store {self.folder}: others can read it. `chmod 700` it, or name another folder."
-                )
-                raise UsageError(message) from None
             if not self.folder.is_dir():
                 raise
+            self._check_is_ours()
         else:
             self.folder.chmod(_DIRECTORY_MODE)
 
+    def _check_is_ours(self) -> None:
+        if self.folder.stat().st_mode & _OTHERS:
+            message = (
+                f"reject store {self.folder}: others can read it. `chmod 700` it, or name another folder."
+            )
+            raise UsageError(message) from None
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest.removeprefix('sha256:')}.bin"
+
     def _write_bytes(self, digest: str, content: bytes) -> None:
         """Write beside and move, so that a full disk leaves no part of a message under its name."""
-        path = self.folder / f"{digest.removeprefix('sha256:')}.bin"
+        path = self._path(digest)
         if path.exists() and path.stat().st_size == len(content):
             return
         partial = f".{path.name}.partial"
@@ -122,3 +217,22 @@ class RejectStore:
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | flags, _FILE_MODE)
+
+
+def _kept(line: Any) -> Kept:
+    return Kept(
+        entry_id=line["entry"],
+        kind=line["kind"],
+        code=line["code"],
+        path=line["path"],
+        message_digest=line["message_digest"],
+        size_bytes=line["bytes"],
+        bytes_kept=line["bytes_kept"],
+        position=line["position"],
+        kept_at=line.get("kept_at"),
+        value_digest=line.get("value_digest"),
+    )
+
+
+def _now() -> str:
+    return format_instant(Instant(int(time.time()) * MICROSECONDS_PER_SECOND))
