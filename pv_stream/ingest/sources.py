@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pv_stream.ingest.e2b_batch import is_e2b, split_batch
+from pv_stream.ingest.openfda_files import has_results, is_openfda, split_results
 
 _CHUNK_BYTES: Final = 64 * 1024
 _LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
@@ -21,8 +22,9 @@ _FRAMING: Final = b"\x0b\x1c \t\r\n"
 _HL7_BEGINNINGS: Final = (b"MSH", b"FHS", b"BHS")
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 _LINES_LOOKED_AT: Final = 50
-_XML_SUFFIXES: Final = frozenset({".xml", ".sgm", ".sgml"})
 #: A batch of safety reports is held whole in memory.
+#: A Bundle of a patient's whole life; read, it takes some ten times as much memory.
+FHIR_DOCUMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
@@ -34,6 +36,7 @@ class Format(StrEnum):
     HL7V2 = "hl7v2"
     FHIR = "fhir"
     E2B = "e2b"
+    OPENFDA = "openfda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +57,35 @@ def find_format(head: bytes, suffix: str) -> Format | None:
     text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
     if text.startswith(_HL7_BEGINNINGS):
         return Format.HL7V2
-    if text.startswith(b"<") and (is_e2b(text) or suffix in _XML_SUFFIXES):
+    if text.startswith(b"<") and is_e2b(text):
         return Format.E2B
     for record in _parsed_lines(head):
         if "resourceType" in record:
             return Format.FHIR
         if "schema_version" in record:
             return Format.CANONICAL
+        if "safetyreportid" in record:
+            return Format.OPENFDA
     if b'"resourceType"' in head:
         return Format.FHIR
+    if is_openfda(head):
+        return Format.OPENFDA
     if b'"schema_version"' in head or suffix == ".jsonl":
         return Format.CANONICAL
     return Format.FHIR if text.startswith(b"{") or suffix == ".json" else None
 
 
 def records(
-    path: Path, chosen: Format, bytes_max: int, document_bytes_max: int = DOCUMENT_BYTES_MAX
+    path: Path,
+    chosen: Format,
+    bytes_max: int,
+    document_bytes_max: int = DOCUMENT_BYTES_MAX,
+    fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX,
 ) -> Iterator[tuple[Format | None, Record]]:
     """Yield the messages of a file with their format. Raises OSError when it cannot be read.
 
-    `bytes_max` bounds one message, `document_bytes_max` a whole batch of safety reports.
+    `bytes_max` bounds one message, `document_bytes_max` a whole batch of safety reports, `fhir_document_bytes_max`
+    a FHIR document, whose resources are held to `bytes_max` by their reader.
     """
     with path.open("rb") as file:
         head = file.read(_CHUNK_BYTES)
@@ -81,19 +93,47 @@ def records(
         form = find_format(head, path.suffix.lower()) if chosen is Format.AUTO else chosen
         if form is Format.E2B:
             found = _reports(file, bytes_max, document_bytes_max)
+        elif form is Format.FHIR:
+            found = _fhir_documents(file, head, max(bytes_max, fhir_document_bytes_max))
         else:
-            found = _split(file, form, head, bytes_max)
+            found = _split(file, form, bytes_max)
         for record in found:
             yield form, record
 
 
-def _split(file: BinaryIO, form: Format | None, head: bytes, bytes_max: int) -> Iterator[Record]:
+def _split(file: BinaryIO, form: Format | None, bytes_max: int) -> Iterator[Record]:
     if form is Format.HL7V2:
         return _hl7_messages(file, bytes_max)
-    has_lines = any("resourceType" in record for record in _parsed_lines(head))
-    if form is Format.CANONICAL or (form is Format.FHIR and has_lines):
-        return _lines(file, bytes_max)
-    return _whole(file, bytes_max)
+    return _lines(file, bytes_max) if form is Format.CANONICAL else _whole(file, bytes_max)
+
+
+def _fhir_documents(file: BinaryIO, head: bytes, bytes_max: int) -> Iterator[Record]:
+    """Yield each line of a bulk export, else the whole file as one document."""
+    is_export = any("resourceType" in record for record in _parsed_lines(head)) or (
+        len(head) == _CHUNK_BYTES and b"\n" not in head and _has_objects_by_line(file, bytes_max)
+    )
+    return _lines(file, bytes_max) if is_export else _whole(file, bytes_max)
+
+
+def _has_objects_by_line(file: BinaryIO, bytes_max: int) -> bool:
+    """Tell whether a file whose first line is long begins with two lines that look like objects of their own."""
+    first, after = file.readline(bytes_max + 1).strip(), file.readline(_CHUNK_BYTES).lstrip()
+    file.seek(0)
+    return first.startswith(b"{") and first.endswith(b"}") and after.startswith(b"{")
+
+
+def _openfda_reports(file: BinaryIO, head: bytes, bytes_max: int) -> Iterator[Record]:
+    if has_results(head):
+        number = 0
+        for piece in split_results(file, bytes_max):
+            number += 1
+            yield Record(piece.content, number, piece.offset, piece.size)
+        if number == 0:
+            yield Record(b"", 1, 0, 0)
+    else:
+        # A line that does not end in the head is a report of its own; one that is no JSON is a part of one.
+        is_one_to_a_line = b"\n" not in head.strip() or any(_parsed_lines(head))
+        yield from (_lines if is_one_to_a_line else _whole)(file, bytes_max)
 
 
 def _parsed_lines(head: bytes) -> Iterator[dict[str, object]]:
