@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         1024 * 1024, ge=1024, description="a larger input record is rejected as too_large"
     )
 
+    fhir_document_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="a larger FHIR document in a file is rejected as too_large"
+    )
     e2b_document_bytes_max: int = Field(
         256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
     )

@@ -135,10 +135,10 @@ def parse_json(content: bytes) -> Any:
         raise ValueError(message) from None
 
 
-def read_document(content: bytes, record_bytes_max: int | None = None) -> Document | RejectCode:
+def read_document(content: bytes, resource_bytes_max: int | None = None) -> Document | RejectCode:
     """Read one document, or say why it cannot be read.
 
-    A Bundle may be longer than `record_bytes_max` bytes; none of its entries may, nor a resource on its own.
+    A Bundle may be longer than `resource_bytes_max`; none of its entries may, nor a resource on its own.
     """
     if not content.strip():
         return RejectCode.EMPTY
@@ -149,7 +149,8 @@ def read_document(content: bytes, record_bytes_max: int | None = None) -> Docume
     kind = root.get("resourceType") if isinstance(root, dict) else None
     if not isinstance(kind, str):
         return RejectCode.INVALID_RESOURCE
-    limit = record_bytes_max if record_bytes_max is not None and len(content) > record_bytes_max else None
+    is_long = resource_bytes_max is not None and len(content) > resource_bytes_max
+    limit = resource_bytes_max if is_long else None
     if kind == _BUNDLE:
         document = Document([], root)
         _add_bundle(document, root, _BUNDLE, 1, limit)

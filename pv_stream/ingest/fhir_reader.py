@@ -39,9 +39,9 @@ _UNKNOWN: Final = "unknown resource"
 _COMPONENT: Final = ".component["
 
 
-def read_fhir(content: bytes, intake: Intake) -> Outcome:
-    """Read one document."""
-    document = read_document(content, intake.record_bytes_max)
+def read_fhir(content: bytes, intake: Intake, resource_bytes_max: int | None = None) -> Outcome:
+    """Read one document; in a Bundle that is longer than the limit, each resource of its own is held to it."""
+    document = read_document(content, resource_bytes_max)
     if isinstance(document, RejectCode):
         return rejected(document)
     if not document.bundle and document.entries[0].type not in fhir_resource_types():

@@ -24,8 +24,7 @@ class Intake:
     """Hold what is the same for every message of a run.
 
     `received_at` is the operator's own stamp (`--received-at`) and overrides the sender's; `utc_offset_minutes` is
-    the facility's offset where a message states none; `now` bounds what a sender may claim. `record_bytes_max` bounds
-    each resource of a document that may itself be longer; without it nothing is refused for its length.
+    the facility's offset where a message states none; `now` bounds what a sender may claim.
     """
 
     pseudonyms: Pseudonyms
@@ -34,7 +33,6 @@ class Intake:
     now: Instant
     received_at: Instant | None = None
     utc_offset_minutes: int | None = None
-    record_bytes_max: int | None = None
 
     def received(self, stated: Instant | None) -> Instant | RejectCode:
         """Return when a message counts as received, or why it has no time to be placed at."""
