@@ -1,7 +1,8 @@
 """The HTTP listener as an ASGI app: messages in by POST, an answer after they are durably written.
 
     POST /fhir, /fhir/{type}     FHIR R4 JSON: a Bundle, or one resource
-    POST /hl7v2                  one HL7v2 message (ER7)
+    POST /hl7v2                  one HL7v2 message (ER7); answered by its acknowledgement
+    POST /e2b                    E2B(R3) or E2B(R2): one document of safety reports
     GET  /livez, /readyz         is the process there; can it write
     GET  /metadata               FHIR CapabilityStatement (/fhir/metadata as well)
 
@@ -11,6 +12,7 @@ What an answer says is in `http_answers`; what is bounded where, in docs/listene
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pv_stream.domain.times import format_instant
 from pv_stream.errors import DataError, EnvironmentBroken, Unavailable
 from pv_stream.ingest.fhir import parse_json
+from pv_stream.ingest.fhir_reader import TYPES_READ
 from pv_stream.ingest.http_answers import (
     FHIR_JSON,
     Answer,
@@ -34,18 +37,25 @@ from pv_stream.ingest.http_answers import (
     capability_statement,
     encoded,
     refusal,
+    status_of,
     verdict,
 )
 from pv_stream.ingest.http_body import BodyLimits, media_type_of, read_body
 from pv_stream.ingest.http_repeats import Repeats, key_digest, request_digest
 from pv_stream.ingest.http_tokens import Tokens
 from pv_stream.ingest.listening import Desk, EventWriter, Reading, place_of
+from pv_stream.ingest.mllp_answers import answer as acknowledge
+from pv_stream.ingest.mllp_answers import verdict_of
+from pv_stream.ingest.outcomes import Outcome
 from pv_stream.ingest.rejects import Position
 from pv_stream.ingest.sources import Format, Record
+from pv_stream.ingest.tables import fhir_resource_types
 
 BODY_SECONDS_MAX: Final = 30.0
 REQUESTS_MAX: Final = 64
 _JSON: Final = "application/json"
+_ER7: Final = "application/hl7-v2"
+_CONTROL_ID_BYTES: Final = 10
 #: Who may be asked without a token: nothing there says anything of a patient.
 _OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/metadata", "/fhir/metadata"})
 _OWNER: Final = "pv_stream.token"
@@ -71,7 +81,8 @@ class Address:
 ADDRESSES: Final[Mapping[str, Address]] = {
     "/fhir": Address(Format.FHIR, (FHIR_JSON, _JSON)),
     "/fhir/{type:str}": Address(Format.FHIR, (FHIR_JSON, _JSON)),
-    "/hl7v2": Address(Format.HL7V2, ("application/hl7-v2", "x-application/hl7-v2+er7")),
+    "/hl7v2": Address(Format.HL7V2, (_ER7, "x-application/hl7-v2+er7")),
+    "/e2b": Address(Format.E2B, ("application/xml", "text/xml")),
 }
 
 
@@ -134,7 +145,7 @@ class HttpListener:
         self._repeats = Repeats()
         self._reading = asyncio.Lock()
         self._number = 0
-        self._capabilities = capability_statement(since=format_instant(desk.clock()))
+        self._capabilities = capability_statement(TYPES_READ, since=format_instant(desk.clock()))
 
     def routes(self) -> list[Route]:
         """Return where is answered what."""
@@ -177,10 +188,12 @@ class HttpListener:
         key = None if stated is None else key_digest(request.scope[_OWNER], stated)
         if isinstance(key, Refusal):
             return refusal(key)
+        resource_type = request.path_params.get("type", "")
+        if resource_type and resource_type not in fhir_resource_types():
+            return refusal(Refusal.NOT_FOUND)
         body = await read_body(request.stream(), request.headers, self._body_limits)
         if isinstance(body, Refusal):
             return refusal(body)
-        resource_type = request.path_params.get("type", "")
         named = request_digest(address.form.encode(), resource_type.encode(), body)
         return await self._repeats.answer(named, key, lambda: self._write(address, resource_type, body))
 
@@ -197,7 +210,16 @@ class HttpListener:
             return refusal(Refusal.UNAVAILABLE)
         except EnvironmentBroken:
             return refusal(Refusal.OUTCOME_UNKNOWN)
-        return verdict(reading.outcome)
+        return self._answer(address, body, reading.outcome)
+
+    def _answer(self, address: Address, body: bytes, outcome: Outcome) -> Answer:
+        """Answer in the format of the message where it has one of its own, else by an OperationOutcome."""
+        if address.form is Format.HL7V2:
+            control_id = secrets.token_hex(_CONTROL_ID_BYTES)
+            told = acknowledge(body, verdict_of(outcome), now=self._desk.clock(), control_id=control_id)
+            if told is not None:
+                return Answer(status_of(outcome), told, _ER7)
+        return verdict(outcome)
 
     def _read(self, address: Address, resource_type: str, body: bytes) -> Reading | Refusal:
         if resource_type and _type_of(body) not in {resource_type, None}:

@@ -109,10 +109,16 @@ _ISSUE_OF: Final[Mapping[RejectCode, str]] = {
     RejectCode.UNREADABLE_CHARACTERS: "structure",
     RejectCode.MALFORMED_JSON: "structure",
     RejectCode.MALFORMED_HL7: "structure",
+    RejectCode.MALFORMED_XML: "structure",
+    RejectCode.DOCTYPE_REFUSED: "security",
+    RejectCode.TOO_COMPLEX: "too-costly",
+    RejectCode.TOO_MANY_REPEATS: "too-costly",
+    RejectCode.INCOMPLETE_REPORT: "required",
     RejectCode.INVALID_RESOURCE: "structure",
     RejectCode.UNSUPPORTED_TYPE: "not-supported",
     RejectCode.UNSUPPORTED_VERSION: "not-supported",
     RejectCode.MISSING_PATIENT: "required",
+    RejectCode.MISSING_PRIOR: "required",
     RejectCode.NO_RECEIVED_AT: "required",
     RejectCode.RECEIVED_IN_FUTURE: "value",
     RejectCode.INTERNAL_ERROR: "exception",
@@ -123,6 +129,7 @@ _STATUS_OF: Final[Mapping[RejectCode, int]] = {
     RejectCode.UNREADABLE_CHARACTERS: 400,
     RejectCode.MALFORMED_JSON: 400,
     RejectCode.MALFORMED_HL7: 400,
+    RejectCode.MALFORMED_XML: 400,
     RejectCode.TOO_LARGE: 413,
     RejectCode.INTERNAL_ERROR: 500,
 }
@@ -180,13 +187,14 @@ def encoded(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def capability_statement(*, since: str) -> bytes:
+def capability_statement(resource_types: Iterable[str], *, since: str) -> bytes:
     """Return the FHIR CapabilityStatement: resources are taken in, and nothing can be read, searched or changed."""
     documentation = (
         "Takes resources in as messages: POST a Bundle, or one resource, to this address. Answers with an "
         "OperationOutcome after what was read is durably written. No resource is stored under an id, so none can be "
         "read, searched, updated or deleted; a transaction Bundle is taken in entry by entry."
     )
+    resources = [{"type": name} for name in sorted(resource_types)]
     return encoded(
         {
             "resourceType": "CapabilityStatement",
@@ -197,6 +205,6 @@ def capability_statement(*, since: str) -> bytes:
             "implementation": {"description": "pv-stream ingest-http"},
             "fhirVersion": FHIR_VERSION,
             "format": [FHIR_JSON, "application/json"],
-            "rest": [{"mode": "server", "documentation": documentation}],
+            "rest": [{"mode": "server", "documentation": documentation, "resource": resources}],
         }
     )

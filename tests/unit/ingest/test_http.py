@@ -53,6 +53,14 @@ ISSUE_TYPES = {
     "throttled",
     "informational",
 }
+#: A safety report as short as E2B(R2) allows.
+REPORT = (
+    b"<ichicsr><ichicsrmessageheader><messagedate>20210412080000</messagedate></ichicsrmessageheader>"
+    b"<safetyreport><safetyreportid>XX-1</safetyreportid><receivedate>20210410</receivedate>"
+    b"<receiptdate>20210410</receiptdate><patient>"
+    b"<reaction><reactionmeddrapt>Drug reaction with eosinophilia and systemic symptoms</reactionmeddrapt></reaction>"
+    b"<drug><medicinalproduct>imatinib</medicinalproduct></drug></patient></safetyreport></ichicsr>"
+)
 FINAL = oru("OBR|1|PL-1^WARD|FI-1^LAB|58410-2^CBC^LN|||20210412071500+0200", obx())
 
 
@@ -118,10 +126,44 @@ def test_a_resource_of_another_type_than_its_address_is_refused(served: Served) 
     assert served.memory.messages == []
 
 
-def test_an_hl7_message_is_taken_in(served: Served) -> None:
+def test_an_hl7_message_is_acknowledged_as_hl7_does(served: Served) -> None:
     said = served.post("/hl7v2", FINAL, HL7)
-    assert said.status == 200
+    assert (said.status, said.headers["content-type"]) == (200, HL7)
+    assert [line.split(b"|")[:3] for line in said.body.split(b"\r")[1:2]] == [[b"MSA", b"AA", b"C1"]]
     assert served.memory.types == ["observation"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [(b"PID|1", 400, "malformed_hl7"), (oru().replace(b"ORU^R01", b"SIU^S12"), 422, "unsupported_type")],
+    ids=["malformed", "unsupported"],
+)
+def test_a_refused_hl7_message_has_an_error_status_and_ar(
+    served: Served, body: bytes, status: int, code: str
+) -> None:
+    said = served.post("/hl7v2", body, HL7)
+    assert said.status == status
+    assert "MSA|AR|" in said.body.decode()
+    assert f"rejected {code}" in said.body.decode()
+    assert served.kept()[-1]["code"] == code
+
+
+def test_a_sender_that_asks_for_no_acknowledgement_is_answered_all_the_same(served: Served) -> None:
+    asks_none = FINAL.replace(b"|C1|P|2.5.1", b"|C2|P|2.5.1|||NE|NE")
+    said = served.post("/hl7v2", asks_none, HL7)
+    assert (said.status, said.codes) == (200, ["taken_in"])
+
+
+@pytest.mark.parametrize("content_type", ["application/xml", "text/xml; charset=utf-8"])
+def test_a_safety_report_is_taken_in(served: Served, content_type: str) -> None:
+    body = REPORT.replace(b"XX-1", content_type.encode()[:15])
+    assert served.post("/e2b", body, content_type).status == 200
+    assert "adverse_event_report" in served.memory.types
+
+
+def test_a_document_type_is_refused(served: Served) -> None:
+    said = served.post("/e2b", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "application/xml")
+    assert (said.status, said.codes) == (422, ["doctype_refused"])
 
 
 def test_what_is_received_is_stamped_by_the_listeners_clock(served: Served) -> None:
@@ -172,7 +214,7 @@ def test_a_message_that_is_refused_whole_is_kept_before_the_answer_and_not_writt
         ("/fhir", "application/json", b"[" * 30_000, "malformed_json"),
         ("/fhir", "application/json", b'{"a":' * 10_000, "malformed_json"),
         ("/fhir", "application/json", b"\xff\xfe", "malformed_json"),
-        ("/hl7v2", HL7, b"PID|1", "malformed_hl7"),
+        ("/e2b", "text/xml", b"<a><b></a>", "malformed_xml"),
     ],
 )
 def test_what_is_malformed_is_400(
@@ -363,7 +405,9 @@ def test_what_says_nothing_of_patients_needs_no_token(guarded: Served, path: str
     assert guarded.ask("GET", path).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/fhir/", "/fhir/a/b", "/docs", "/openapi.json", "/redoc", "//fhir"])
+@pytest.mark.parametrize(
+    "path", ["/", "/fhir/", "/fhir/Plover", "/fhir/Patient/1", "/docs", "/openapi.json", "/redoc", "//fhir"]
+)
 def test_an_unknown_path_is_404(served: Served, path: str) -> None:
     said = served.post(path, as_json(fresh()))
     assert (said.status, said.codes) == (404, ["not_found"])
@@ -395,6 +439,7 @@ def test_the_statement_of_what_it_takes_is_one_of_fhir(served: Served) -> None:
     get_fhir_model_class("CapabilityStatement").model_validate_json(said.body)
     (rest,) = said.outcome["rest"]
     assert rest["mode"] == "server"
+    assert {"type": "Observation"} in rest["resource"]
     assert "interaction" not in rest
     assert said.outcome["fhirVersion"] == "4.0.1"
 
