@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +13,18 @@ from pv_stream.ingest.e2b_reader import read_e2b
 from pv_stream.ingest.fhir_reader import read_fhir
 from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake, digest_of
+from pv_stream.ingest.openfda import read_openfda
 from pv_stream.ingest.outcomes import Outcome, RejectCode, rejected
 from pv_stream.ingest.rejects import Position, RejectStore
 from pv_stream.ingest.report import Report
-from pv_stream.ingest.sources import DOCUMENT_BYTES_MAX, Format, Record, records
+from pv_stream.ingest.sources import DOCUMENT_BYTES_MAX, FHIR_DOCUMENT_BYTES_MAX, Format, Record, records
 
 _READERS: Final[dict[Format | None, Callable[[bytes, Intake], Outcome]]] = {
     Format.CANONICAL: read_canonical,
     Format.HL7V2: read_hl7v2,
     Format.FHIR: read_fhir,
     Format.E2B: read_e2b,
+    Format.OPENFDA: read_openfda,
 }
 _UNKNOWN: Final = "unknown"
 
@@ -36,6 +39,7 @@ class Feed:
     chosen: Format = Format.AUTO
     by_file: bool = False
     document_bytes_max: int = DOCUMENT_BYTES_MAX
+    fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX
     report: Report = field(default_factory=Report)
     files: list[tuple[Path, Report]] = field(default_factory=list)
 
@@ -60,7 +64,13 @@ class Feed:
 
     def _records(self, path: Path) -> Iterator[tuple[Format | None, Record]]:
         try:
-            yield from records(path, self.chosen, self.record_bytes_max, self.document_bytes_max)
+            yield from records(
+                path,
+                self.chosen,
+                self.record_bytes_max,
+                self.document_bytes_max,
+                self.fhir_document_bytes_max,
+            )
         except OSError as error:
             message = f"{path}: {error.strerror}"
             raise DataError(message) from error
@@ -80,12 +90,16 @@ def name_of(form: Format | None) -> str:
 
 
 def read_record(form: Format | None, record: Record, intake: Intake, record_bytes_max: int) -> Outcome:
-    """Read one message. Never raises."""
+    """Read one message. Never raises.
+
+    A FHIR document that its source did not cut may be longer than `record_bytes_max`; its resources may not.
+    """
     if record.size == 0:
         return rejected(RejectCode.EMPTY)
-    if record.size > record_bytes_max:
+    is_whole = form is Format.FHIR and record.size == len(record.content)
+    if record.size > record_bytes_max and not is_whole:
         return rejected(RejectCode.TOO_LARGE)
-    reader = _READERS.get(form)
+    reader = partial(read_fhir, resource_bytes_max=record_bytes_max) if is_whole else _READERS.get(form)
     if reader is None:
         return rejected(RejectCode.UNKNOWN_FORMAT)
     try:

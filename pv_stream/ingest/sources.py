@@ -22,9 +22,9 @@ _FRAMING: Final = b"\x0b\x1c \t\r\n"
 _HL7_BEGINNINGS: Final = (b"MSH", b"FHS", b"BHS")
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 _LINES_LOOKED_AT: Final = 50
-#: A batch of safety reports is held whole in memory.
-#: A Bundle of a patient's whole life; read, it takes some ten times as much memory.
+#: A Bundle of a patient's whole life is held whole in memory; read, it takes some ten times as much.
 FHIR_DOCUMENT_BYTES_MAX: Final = 64 * 1024 * 1024
+#: A batch of safety reports is held whole in memory.
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
@@ -37,6 +37,14 @@ class Format(StrEnum):
     FHIR = "fhir"
     E2B = "e2b"
     OPENFDA = "openfda"
+
+
+#: What a line of JSON is known by.
+_KEYS: Final = {
+    "resourceType": Format.FHIR,
+    "schema_version": Format.CANONICAL,
+    "safetyreportid": Format.OPENFDA,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +67,9 @@ def find_format(head: bytes, suffix: str) -> Format | None:
         return Format.HL7V2
     if text.startswith(b"<") and is_e2b(text):
         return Format.E2B
-    for record in _parsed_lines(head):
-        if "resourceType" in record:
-            return Format.FHIR
-        if "schema_version" in record:
-            return Format.CANONICAL
-        if "safetyreportid" in record:
-            return Format.OPENFDA
+    found = next((form for record in _parsed_lines(head) if (form := _form_of_line(record))), None)
+    if found is not None:
+        return found
     if b'"resourceType"' in head:
         return Format.FHIR
     if is_openfda(head):
@@ -73,6 +77,10 @@ def find_format(head: bytes, suffix: str) -> Format | None:
     if b'"schema_version"' in head or suffix == ".jsonl":
         return Format.CANONICAL
     return Format.FHIR if text.startswith(b"{") or suffix == ".json" else None
+
+
+def _form_of_line(record: dict[str, object]) -> Format | None:
+    return next((form for key, form in _KEYS.items() if key in record), None)
 
 
 def records(
