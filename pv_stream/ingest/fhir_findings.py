@@ -52,37 +52,52 @@ def coded(concept: object) -> list[Coded]:
     return [(system, code) for system, code, _ in codings(concept)]
 
 
-def read_coded_value(  # noqa: PLR0913 - what a finding is made of
+@dataclass(frozen=True, slots=True)
+class CodedValue:
+    """Hold what an observation under one of our codes says, or why it says no fact; `test` is what decides it."""
+
+    codes: list[Coded]
+    test: Test | None
+    said: Finding | IgnoreReason
+
+
+def coded_value_of(resource: Resource) -> CodedValue | None:
+    """Return what an observation or component says by code, or None when its code is none of ours."""
+    codes = coded(resource.get("code"))
+    test = finding_table().test(codes)
+    said = _said(resource, codes, test)
+    return None if said is None else CodedValue(codes, test, said)
+
+
+def tell_coded_value(  # noqa: PLR0913 - what a finding is made of
+    found: CodedValue,
     part: Part,
     status: Status | None,
     entry: Entry,
     patient: PatientId,
-    moment: Moment | HoldCode,
-    specimen: Specimen,
+    when_and_where: tuple[Moment | HoldCode, Specimen],
     context: ResourceContext,
     outcome: Outcome,
-) -> bool:
-    """Add the finding of an observation or component, and return True when its code is one of ours."""
-    table, codes = finding_table(), coded(part.resource.get("code"))
-    test = table.test(codes)
-    found = _said(part.resource, codes, test)
-    if found is None:
-        return False
-    weak = (*(code for _, code in codes), _text_of_time(moment))
-    name = f"{part.kind}:{codes[0][1]}:finding" if part.kind else "finding"
+) -> None:
+    """Add the finding of an observation or component, or count why it is none."""
+    moment, specimen = when_and_where
+    weak = (*(code for _, code in found.codes), _text_of_time(moment))
+    name = f"{part.kind}:{found.codes[0][1]}:finding" if part.kind else "finding"
     version = version_of(entry, patient, context, status or Status.PRELIMINARY, weak=weak, part=name)
-    said = (name, *(code for _, code in coded(part.resource.get("valueCodeableConcept"))))
+    content: Finding | Retracted | HoldCode
     if status is Status.RETRACTED:
-        tell(Retracted(), moment, version, part.path, said, context, outcome)
-    elif isinstance(found, IgnoreReason):
-        outcome.ignored[found] += 1
+        content = Retracted()
+    elif isinstance(found.said, IgnoreReason):
+        outcome.ignored[found.said] += 1
+        return
     elif status is None:
-        tell(HoldCode.UNKNOWN_STATUS, moment, version, part.path, said, context, outcome)
-    elif test is not None and not specimen.is_credible:
-        tell(HoldCode.UNKNOWN_SPECIMEN, moment, version, part.path, said, context, outcome)
+        content = HoldCode.UNKNOWN_STATUS
+    elif found.test is not None and not specimen.is_credible:
+        content = HoldCode.UNKNOWN_SPECIMEN
     else:
-        tell(found, moment, version, part.path, said, context, outcome)
-    return True
+        content = found.said
+    value = (code for _, code in coded(part.resource.get("valueCodeableConcept")))
+    tell(content, moment, version, part.path, (name, *value), context, outcome)
 
 
 def _said(part: Resource, codes: list[Coded], test: Test | None) -> Finding | IgnoreReason | None:

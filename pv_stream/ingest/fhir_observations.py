@@ -20,7 +20,7 @@ from pv_stream.ingest.fhir import (
     text_of,
 )
 from pv_stream.ingest.fhir_context import ResourceContext, version_of, when
-from pv_stream.ingest.fhir_findings import Part, read_coded_value
+from pv_stream.ingest.fhir_findings import Part, coded_value_of, tell_coded_value
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
 from pv_stream.ingest.results import Result, Specimen, find_code
@@ -89,14 +89,16 @@ def read_observation(
         if status is None and text in _NO_RESULT:
             outcome.ignored[IgnoreReason.NO_RESULT_YET] += 1
             continue
-        moment, specimen = _moment_and_specimen(entry, patient, context)
-        if read_coded_value(part, status, entry, patient, moment, specimen, context, outcome):
+        coded = coded_value_of(part.resource)
+        if coded is not None:
+            around = _moment_and_specimen(entry, patient, context)
+            tell_coded_value(coded, part, status, entry, patient, around, context, outcome)
             continue
         found = _worth_reading(part.resource, status)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1
             continue
-        yield _result(part, status, moment, specimen, found, entry, patient, context)
+        yield _result(part, status, found, entry, patient, context)
 
 
 def _moment_and_specimen(
@@ -112,14 +114,13 @@ def _moment_and_specimen(
 def _result(  # noqa: PLR0913 - what a result is made of
     part: Part,
     status: Status | None,
-    moment: Moment | HoldCode,
-    specimen: Specimen,
     found: tuple[str, AnalyteCode],
     entry: Entry,
     patient: PatientId,
     context: ResourceContext,
 ) -> Result:
     loinc, code = found
+    moment, specimen = _moment_and_specimen(entry, patient, context)
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
     number, value_text, units = _quantity(part.resource)
     version = version_of(

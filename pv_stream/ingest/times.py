@@ -89,6 +89,12 @@ def fhir_moment(text: object, default_offset: int | None) -> Moment | HoldCode:
         return HoldCode.MISSING_TIME
     if not isinstance(text, str):
         return HoldCode.UNREADABLE_TIME
+    return _fhir_text(text, default_offset)
+
+
+@lru_cache(maxsize=4096)
+def _fhir_text(text: str, default_offset: int | None) -> Moment | HoldCode:
+    """Read a time that many resources of one document repeat."""
     return _moment(_FHIR.fullmatch(text.strip()), text, default_offset)
 
 
