@@ -14,7 +14,7 @@ from pv_stream.ingest.fhir_reader import read_fhir
 from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.openfda import read_openfda
-from pv_stream.ingest.outcomes import Outcome, RejectCode, rejected
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, RejectCode, rejected
 from pv_stream.ingest.rejects import Position, RejectStore
 from pv_stream.ingest.report import Report
 from pv_stream.ingest.sources import DOCUMENT_BYTES_MAX, FHIR_DOCUMENT_BYTES_MAX, Format, Record, records
@@ -90,10 +90,19 @@ def name_of(form: Format | None) -> str:
 
 
 def read_record(form: Format | None, record: Record, intake: Intake, record_bytes_max: int) -> Outcome:
-    """Read one message. Never raises.
+    """Read one message, and note the batch segments around it. Never raises.
 
     A FHIR document that its source did not cut may be longer than `record_bytes_max`; its resources may not.
     """
+    outcome = _read(form, record, intake, record_bytes_max)
+    for segment in record.envelope:
+        outcome.note(segment, Fate.CONTEXT)
+    if record.counts_differ:
+        outcome.ignored[IgnoreReason.BATCH_COUNT_DIFFERS] += record.counts_differ
+    return outcome
+
+
+def _read(form: Format | None, record: Record, intake: Intake, record_bytes_max: int) -> Outcome:
     if record.size == 0:
         return rejected(RejectCode.EMPTY)
     is_whole = form is Format.FHIR and record.size == len(record.content)

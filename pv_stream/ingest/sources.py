@@ -5,7 +5,6 @@ can be rejected as too large without ever being held whole in memory.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,14 +12,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pv_stream.ingest.e2b_batch import is_e2b, split_batch
+from pv_stream.ingest.hl7v2_files import Splitter, is_hl7v2
 from pv_stream.ingest.openfda_files import has_results, is_openfda, split_results
 
 _CHUNK_BYTES: Final = 64 * 1024
-_LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _FRAMING: Final = b"\x0b\x1c \t\r\n"
-_HL7_BEGINNINGS: Final = (b"MSH", b"FHS", b"BHS")
-_BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 _LINES_LOOKED_AT: Final = 50
 #: A Bundle of a patient's whole life is held whole in memory; read, it takes some ten times as much.
 FHIR_DOCUMENT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -51,19 +48,22 @@ _KEYS: Final = {
 class Record:
     """Hold one message as bytes, its number in the file (from 1), where it begins and how long it is.
 
-    `content` is cut at the limit when `size` is larger.
+    `content` is cut at the limit when `size` is larger. `envelope` names the batch segments of HL7v2 around it, and
+    `counts_differ` is how many of them state another number of messages than there are.
     """
 
     content: bytes
     number: int
     offset: int
     size: int
+    envelope: tuple[str, ...] = ()
+    counts_differ: int = 0
 
 
 def find_format(head: bytes, suffix: str) -> Format | None:
     """Return the format of a file by its beginning, or None when it is none of ours."""
     text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
-    if text.startswith(_HL7_BEGINNINGS):
+    if is_hl7v2(head):
         return Format.HL7V2
     if text.startswith(b"<") and is_e2b(text):
         return Format.E2B
@@ -104,14 +104,14 @@ def records(
         elif form is Format.FHIR:
             found = _fhir_documents(file, head, max(bytes_max, fhir_document_bytes_max))
         else:
-            found = _split(file, form, bytes_max)
+            found = _split(file, form, head, bytes_max)
         for record in found:
             yield form, record
 
 
-def _split(file: BinaryIO, form: Format | None, bytes_max: int) -> Iterator[Record]:
+def _split(file: BinaryIO, form: Format | None, head: bytes, bytes_max: int) -> Iterator[Record]:
     if form is Format.HL7V2:
-        return _hl7_messages(file, bytes_max)
+        return _hl7_messages(file, head, bytes_max)
     return _lines(file, bytes_max) if form is Format.CANONICAL else _whole(file, bytes_max)
 
 
@@ -198,65 +198,8 @@ def _end_length(line: bytes, last: bytes) -> int:
     return len(tail) - len(tail.rstrip(b"\r\n"))
 
 
-@dataclass(slots=True)
-class _Growing:
-    """Collect one message, up to a limit."""
-
-    bytes_max: int
-    offset: int
-    size: int = 0
-    content: bytearray | None = None
-
-    def add(self, piece: bytes) -> None:
-        """Take another piece; only what fits is kept."""
-        kept = self.content if self.content is not None else bytearray()
-        kept += piece[: max(0, self.bytes_max - len(kept))]
-        self.content = kept
-        self.size += len(piece)
-
-    def record(self, number: int) -> Record:
-        """Return the message."""
-        return Record(bytes(self.content or b""), number, self.offset, self.size)
-
-
-def _hl7_messages(file: BinaryIO, bytes_max: int) -> Iterator[Record]:
-    """Yield the messages of a file: each begins with a line MSH. Batch headers before the first are left out."""
-    number = offset = 0
-    current = _Growing(bytes_max, 0)
-    for piece, begins_line in _pieces(file):
-        text = piece.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
-        if begins_line and text.startswith(b"MSH") and current.size:
-            if _is_message(current):
-                number += 1
-                yield current.record(number)
-            current = _Growing(bytes_max, offset)
-        current.add(piece)
-        offset += len(piece)
-    if _is_message(current) or number == 0:
-        yield current.record(number + 1)
-
-
-def _is_message(current: _Growing) -> bool:
-    content = bytes(current.content or b"").removeprefix(_BYTE_ORDER_MARK).strip(_FRAMING)
-    lines = [line.strip(_FRAMING) for line in _LINE_ENDS.split(content[: 8 * 1024])]
-    return bool(content) and not all(line.startswith(_BATCH_SEGMENTS) or not line for line in lines)
-
-
-def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Yield the lines of a file with their ends (CR, LF or CRLF), long ones in several pieces; True begins a line."""
-    waiting = b""
-    begins_line = True
-    while chunk := file.read(_CHUNK_BYTES):
-        waiting += chunk
-        start = 0
-        for end in _LINE_ENDS.finditer(waiting):
-            if end.end() == len(waiting) and end[0] == b"\r":
-                break  # the LF of a CRLF may come next
-            yield waiting[start : end.end()], begins_line
-            start, begins_line = end.end(), True
-        waiting = waiting[start:]
-        if len(waiting) > _CHUNK_BYTES:
-            yield waiting, begins_line
-            waiting, begins_line = b"", False
-    if waiting:
-        yield waiting, begins_line
+def _hl7_messages(file: BinaryIO, head: bytes, bytes_max: int) -> Iterator[Record]:
+    for number, piece in enumerate(Splitter(head, bytes_max).pieces(file), start=1):
+        yield Record(
+            bytes(piece.content), number, piece.offset, piece.size, tuple(piece.envelope), piece.counts_differ
+        )
