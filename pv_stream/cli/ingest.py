@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from pv_stream.cli.acknowledgements import Acknowledgements
 from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActivated, Transferred
@@ -82,6 +83,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     rejects: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Owner-only folder for refused and held messages.")
     ] = None,
+    ack: Annotated[
+        Path | None, typer.Option(metavar="FILE|DIR", help="Where acknowledgements of E2B batches go.")
+    ] = None,
     *,
     by_file: Annotated[
         bool, typer.Option("--by-file", help="Say for each file what became of its segments or resources.")
@@ -106,12 +110,36 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     rulebook = load_default()
     intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
     store = RejectStore(rejects or settings.state_dir / REJECTS_NAME)
-    feed = Feed(intake, store, settings.record_bytes_max, form, by_file=by_file)
+    acknowledgements = Acknowledgements(ack, paths)
+    feed = _feed(intake, store, settings, form, acknowledgements, by_file=by_file)
     with progress("Ingesting", sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
+    for path in acknowledgements.write(now):
+        stderr().print(f"Acknowledgement for the sender: {path}", soft_wrap=True)
     _say(feed, key, store, destination, as_json=as_json)
     if strict and (feed.report.rejected or feed.report.entries_rejected):
         raise typer.Exit(1)
+
+
+def _feed(  # noqa: PLR0913 - what a feed is made of
+    intake: Intake,
+    store: RejectStore,
+    settings: Settings,
+    form: Format,
+    acknowledgements: Acknowledgements,
+    *,
+    by_file: bool,
+) -> Feed:
+    return Feed(
+        intake,
+        store,
+        settings.record_bytes_max,
+        form,
+        by_file=by_file,
+        document_bytes_max=settings.e2b_document_bytes_max,
+        fhir_document_bytes_max=settings.fhir_document_bytes_max,
+        on_message=acknowledgements.hear,
+    )
 
 
 def _destination(to: str | None, paths: list[Path], *, as_json: bool) -> Destination:
