@@ -147,16 +147,16 @@ class Splitter:
         line_end = self._line_end
         buffer, base = line_end, -len(line_end)  # as if a line had ended before the file
         name: str | None = None
-        is_first, at = True, len(line_end)
+        is_first, at, taken = True, len(line_end), -1
         while True:
             chunk = file.read(_CHUNK_BYTES)
             buffer += chunk or line_end
             limit = max(at, len(buffer) - _REACH * self._unit) if chunk else len(buffer)
             for match in self._start.finditer(buffer, max(0, at - _REACH * self._unit)):
                 start = match.start(1)
-                if at <= start < limit:
+                if at <= start < limit and base + start != taken:
                     yield from self._part(name, base + at, buffer[at:start], is_first)
-                    name, at, is_first = match[2].decode(self._encoding), start, True
+                    name, at, is_first, taken = match[2].decode(self._encoding), start, True, base + start
             if not chunk:
                 yield from self._part(name, base + at, buffer[at : len(buffer) - len(line_end)], is_first)
                 return
