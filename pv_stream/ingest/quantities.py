@@ -30,6 +30,7 @@ _EXACT: Final = Context(prec=80)
 #: The canonical form writes at most twelve digits before the point; no plausible value comes near.
 _MAGNITUDE_MAX: Final = Decimal(10) ** 12
 _FAHRENHEIT: Final = "temperature_fahrenheit"
+_CELL_COUNT: Final = "cell_count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,14 @@ class UcumCode(str):
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Hold a value in the unit of its analyte, and how our table spells the unit that was sent."""
+    """Hold a value in the unit of its analyte, and how our table spells the unit that was sent.
+
+    `counts_parts` says that single cells were counted with decimals, as in 2.0 per microlitre.
+    """
 
     value: Decimal
     unit: str
+    counts_parts: bool = False
 
 
 def parse_number(text: str) -> Sent | None:
@@ -111,7 +116,16 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit)
     if abs(value) >= _MAGNITUDE_MAX:
         return HoldCode.OUT_OF_RANGE
-    return Converted(_cut(value, _NINE_DECIMALS), spelling)
+    return Converted(_cut(value, _NINE_DECIMALS), spelling, _has_decimals(sent) and _is_of_single_cells(unit))
+
+
+def _has_decimals(sent: Decimal) -> bool:
+    exponent = sent.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < 0
+
+
+def _is_of_single_cells(unit: Unit) -> bool:
+    return unit.quantity == _CELL_COUNT and unit.factor <= unit.divisor
 
 
 def _times(sent: Decimal, unit: Unit) -> Decimal:

@@ -19,7 +19,7 @@ from pv_stream.ingest.outcomes import Hold, IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Converted, Sent, convert
 from pv_stream.ingest.tables import AnalyteCode, loinc_table
 from pv_stream.ingest.times import Moment
-from pv_stream.rules.plausibility import why_held
+from pv_stream.rules.plausibility import is_small_count, why_held
 
 #: What the canonical form allows as a token (`codec.events`).
 _TOKEN = re.compile(r"[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}")
@@ -102,7 +102,10 @@ def _content(result: Result, intake: Intake) -> Measurement | Retracted | HoldCo
         return converted
     measurement = _measurement(result, result.number, converted)
     received_at = result.envelope.received_at
-    return why_held(measurement, result.moment.interval, received_at, intake.rulebook) or measurement
+    why = why_held(measurement, result.moment.interval, received_at, intake.rulebook)
+    if why is None and converted.counts_parts and is_small_count(measurement, intake.rulebook):
+        why = HoldCode.FRACTION_OF_A_CELL
+    return measurement if why is None else why
 
 
 def _measurement(result: Result, number: Sent, converted: Converted) -> Measurement:

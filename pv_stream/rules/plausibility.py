@@ -26,6 +26,15 @@ def why_held(
     return None
 
 
+def is_small_count(measurement: Measurement, rulebook: Rulebook) -> bool:
+    """Tell whether a cell count is so small that a fraction of it, as 2.0 per microlitre, must mean thousands.
+
+    Zero thousands are zero. Whether decimals were written is seen by ingest: 2.0 and 2 are the same value.
+    """
+    is_small = 0 < measurement.value < rulebook.plausibility_of_counts.fraction_below_per_ul.value
+    return is_small and measurement.analyte in _CELL_COUNTS
+
+
 def _latest_believed(content: Content, received_at: Instant, rulebook: Rulebook) -> Instant:
     """Return the latest clinical time that may be meant: an order may be planned, a result may not."""
     parameters = rulebook.parameters
@@ -39,8 +48,6 @@ def _why_value_held(measurement: Measurement, rulebook: Rulebook) -> HoldCode | 
     value = measurement.value
     if not limits.minimum <= value <= limits.maximum:
         return HoldCode.OUT_OF_RANGE
-    if measurement.analyte in _CELL_COUNTS:
-        fraction_below = rulebook.plausibility_of_counts.fraction_below_per_ul.value
-        if value < fraction_below and value != value.to_integral_value():
-            return HoldCode.FRACTION_OF_A_CELL
+    if value != value.to_integral_value() and is_small_count(measurement, rulebook):
+        return HoldCode.FRACTION_OF_A_CELL
     return None

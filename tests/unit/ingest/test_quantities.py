@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.domain.codes import Analyte, Comparator, HoldCode
+from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.quantities import Converted, Sent, convert, find_unit, parse_number
 from pv_stream.ingest.tables import AnalyteCode, loinc_table, unit_table
 from pv_stream.rules.rulebook import Rulebook
+from tests.unit.ingest.messages import OBR, SPM, obx, oru
 
 EOSINOPHILS = loinc_table().analytes["711-2"]
 PERCENT = loinc_table().analytes["713-8"]
@@ -188,3 +191,39 @@ def test_every_analyte_of_the_rulebook_has_a_code_but_those_that_only_canonical_
     coded = {code.analyte for code in loinc_table().analytes.values()}
     assert set(rulebook.plausibility) - coded == {Analyte.ATYPICAL_LYMPHOCYTES_PERCENT}
     assert coded < set(rulebook.plausibility)
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "counts_parts"),
+    [
+        ("2.0", "/uL", True),
+        ("2.0", "cells/mm3", True),
+        ("2.0", "10*6/L", True),
+        ("2", "/uL", False),
+        ("2.0", "10*3/uL", False),
+        ("0.01", "10*9/L", False),
+    ],
+)
+def test_decimals_of_single_cells_are_seen(number: str, unit: str, *, counts_parts: bool) -> None:
+    converted = convert(Decimal(number), (unit,), EOSINOPHILS)
+    assert isinstance(converted, Converted)
+    assert converted.counts_parts is counts_parts
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "why"),
+    [
+        ("0.9", "/uL", HoldCode.FRACTION_OF_A_CELL),
+        ("2.0", "/uL", HoldCode.FRACTION_OF_A_CELL),
+        ("0.0", "/uL", None),
+        ("2", "/uL", None),
+        ("20.0", "/uL", None),
+        ("0.01", "10*9/L", None),
+        ("3000", "10*3/uL", HoldCode.OUT_OF_RANGE),
+    ],
+)
+def test_a_result_that_is_a_thousandfold_wrong_is_held(
+    intake: Intake, value: str, unit: str, why: HoldCode | None
+) -> None:
+    outcome = read_hl7v2(oru(OBR, obx(value, unit), SPM), intake)
+    assert [hold.code for hold in outcome.holds] == ([] if why is None else [why])
