@@ -29,9 +29,16 @@ _READERS: Final[dict[Format | None, Callable[[bytes, Intake], Outcome]]] = {
 _UNKNOWN: Final = "unknown"
 
 
+def _nobody(_form: Format | None, _position: Position, _outcome: Outcome) -> None:
+    """Tell nobody."""
+
+
 @dataclass(slots=True)
 class Feed:
-    """Read files with one intake into one report, and with `by_file` into one report for each file as well."""
+    """Read files with one intake into one report, and with `by_file` into one report for each file as well.
+
+    `on_message` is told of each message how it ended.
+    """
 
     intake: Intake
     store: RejectStore
@@ -40,6 +47,7 @@ class Feed:
     by_file: bool = False
     document_bytes_max: int = DOCUMENT_BYTES_MAX
     fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX
+    on_message: Callable[[Format | None, Position, Outcome], None] = _nobody
     report: Report = field(default_factory=Report)
     files: list[tuple[Path, Report]] = field(default_factory=list)
 
@@ -81,6 +89,7 @@ class Feed:
         for report in (self.report, self.files[-1][1]) if self.by_file else (self.report,):
             report.add(name_of(form), outcome)
         keep(self.store, position, outcome)
+        self.on_message(form, position, outcome)
         return outcome.events
 
 
