@@ -12,6 +12,7 @@ from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Held
 from pv_stream.errors import DataError, UsageError
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.intake import Intake, digest_of
@@ -200,7 +201,10 @@ def test_a_canonical_value_that_is_not_believable_is_held_under_its_key(
     assert isinstance(event, FactArrived)
     assert event.version.key == "lab_1"
     assert feed.report.held == {code.value: 1}
-    assert b"1690" not in encode_event(event)
+    held = event.version.statement.content
+    assert isinstance(held, Held)
+    # Only a value whose time alone is in doubt stays with its hold, for the person who settles it.
+    assert (held.said is not None) == (b"1690" in encode_event(event)) == (code is HoldCode.TIME_IN_FUTURE)
     assert event.version.statement.effective.latest <= event.received_at
 
 
