@@ -11,16 +11,16 @@ from decimal import Decimal
 from typing import Final
 
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route, Status
-from pv_stream.domain.facts import Dose, Exposure, Held, Retracted
-from pv_stream.domain.times import Interval, exactly
+from pv_stream.domain.facts import Dose, Exposure, Retracted
+from pv_stream.domain.times import Interval
 from pv_stream.ingest.drugs import Coding, Drug, route_of
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_doses import dose_of, per_day_of
 from pv_stream.ingest.hl7v2_people import PatientContext, order_number
-from pv_stream.ingest.intake import Version, arrive, digest_of
-from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
+from pv_stream.ingest.hl7v2_statements import state
+from pv_stream.ingest.intake import Version
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome
 from pv_stream.ingest.times import Moment, hl7_moment
-from pv_stream.rules.plausibility import why_held
 
 #: ORC-1, HL7 table 0119: what begins or changes an order, and what ends one. Others say nothing about exposure.
 _STARTS: Final = frozenset({"NW", "OK", "RE", "RO", "RF", "SN", "NA", "XO", "XX", "XR", "PA"})
@@ -141,7 +141,7 @@ def _why_not_used(name: str | None, control: str) -> IgnoreReason | None:
 
 
 def _read_item(place: Place, context: PatientContext, outcome: Outcome) -> None:
-    envelope, segment = context.envelope, place.item.segment
+    segment = place.item.segment
     drug = context.intake.drugs.recognise(_codings(place.item))
     moment, end = _times(place, context.default_offset)
     version = Version(
@@ -150,49 +150,31 @@ def _read_item(place: Place, context: PatientContext, outcome: Outcome) -> None:
         status=Status.FINAL,
         issued_at=context.issued_at,
     )
-    content = _content(place, drug, moment, end, context)
-    if isinstance(content, Retracted):
-        segment.fate = Fate.FACT
-        when = moment if isinstance(moment, Moment) else Moment(exactly(envelope.received_at), None)
-        outcome.events.append(arrive(version, content, when, envelope, place.path))
-    elif isinstance(content, Exposure) and isinstance(moment, Moment):
-        segment.fate = Fate.FACT
-        outcome.events.append(arrive(version, content, moment, envelope, place.path))
-    else:
-        why = content if isinstance(content, HoldCode) else HoldCode.MISSING_TIME
-        digest = digest_of(segment.raw(_DRUG_FIELD[segment.name]).encode(errors="surrogatepass"))
-        segment.fate = Fate.HELD
-        outcome.holds.append(Hold(why, place.path, digest))
-        at_arrival = Moment(exactly(envelope.received_at), None)
-        outcome.events.append(arrive(version, Held(why, digest), at_arrival, envelope, place.path))
+    if isinstance(moment, Moment) and end is not None and end.latest < moment.interval.earliest:
+        moment, end = HoldCode.UNREADABLE_TIME, None
+    said = _as_recorded(segment)
+    if said is None:
+        said = Exposure(
+            kind=place.kind,
+            ingredients=drug.ingredients,
+            route=_route(place, drug),
+            end=end,
+            is_stop=place.is_stop,
+            as_sent=drug.as_sent,
+            flags=() if drug.is_known else (EvidenceFlag.UNKNOWN_INGREDIENT,),
+            dose=None if place.is_stop else _dose(place, drug, context),
+        )
+    state(segment, _DRUG_FIELD[segment.name], place.path, said, moment, version, context, outcome)
 
 
-def _content(
-    place: Place, drug: Drug, moment: Moment | HoldCode, end: Interval | None, context: PatientContext
-) -> Exposure | Retracted | HoldCode:
-    segment = place.item.segment
-    if segment.name == "RXA":
-        completion, action = segment.text(20), segment.text(21)
-        if action == _DELETED or completion in _NOT_GIVEN:
-            return Retracted()
-        if completion not in _GIVEN or action not in _RECORDED:
-            return HoldCode.UNKNOWN_STATUS
-    if isinstance(moment, HoldCode):
-        return moment
-    if end is not None and end.latest < moment.interval.earliest:
-        return HoldCode.UNREADABLE_TIME
-    exposure = Exposure(
-        kind=place.kind,
-        ingredients=drug.ingredients,
-        route=_route(place, drug),
-        end=end,
-        is_stop=place.is_stop,
-        as_sent=drug.as_sent,
-        flags=() if drug.is_known else (EvidenceFlag.UNKNOWN_INGREDIENT,),
-        dose=None if place.is_stop else _dose(place, drug, context),
-    )
-    why = why_held(exposure, moment.interval, context.envelope.received_at, context.intake.rulebook)
-    return exposure if why is None else why
+def _as_recorded(segment: Segment) -> Exposure | Retracted | HoldCode | None:
+    """Return what the record of a dose says instead of an exposure: that none was given, or nothing defined."""
+    if segment.name != "RXA":
+        return None
+    completion, action = segment.text(20), segment.text(21)
+    if action == _DELETED or completion in _NOT_GIVEN:
+        return Retracted()
+    return None if completion in _GIVEN and action in _RECORDED else HoldCode.UNKNOWN_STATUS
 
 
 def _route(place: Place, drug: Drug) -> Route:

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pv_stream.domain.codes import EvidenceFlag, HoldCode, Presence, Status
-from pv_stream.domain.facts import Finding, Held, Retracted
-from pv_stream.domain.times import exactly
+from pv_stream.domain.facts import Finding, Retracted
 from pv_stream.ingest.findings import Test
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_people import OrderNumber, PatientContext, order_number
+from pv_stream.ingest.hl7v2_statements import state
 from pv_stream.ingest.hl7v2_values import NUMERIC_TYPES, answer_of, code_of, is_empty, number_of, units_of
-from pv_stream.ingest.intake import Version, arrive, digest_of
-from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
+from pv_stream.ingest.intake import Version
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome
 from pv_stream.ingest.results import Result, Specimen
 from pv_stream.ingest.tables import AnalyteCode, blood_table
 from pv_stream.ingest.times import Moment, hl7_moment, span
-from pv_stream.rules.plausibility import why_held
 
 #: OBX-11, HL7 table 0085. X takes back an earlier version; I, O and N say that there is no result.
 _STATUS: Final = {
@@ -189,40 +188,16 @@ def _read_test(  # noqa: PLR0913 - a segment and what it stands in
         status=status or Status.PRELIMINARY,
         issued_at=context.issued_at,
     )
-    moment, content = _finding(test, answer, is_open, status, shared)
-    if isinstance(content, HoldCode):
-        digest = digest_of(segment.raw(5).encode(errors="surrogatepass"))
-        outcome.holds.append(Hold(content, path, digest))
-        content = Held(content, digest)
-    segment.fate = Fate.HELD if isinstance(content, Held) else Fate.FACT
-    outcome.events.append(arrive(version, content, moment, context.envelope, path))
-
-
-def _finding(
-    test: Test,
-    answer: Presence | None,
-    is_open: bool,  # noqa: FBT001 - a fact about the answer, not a switch
-    status: Status | None,
-    shared: GroupContext,
-) -> tuple[Moment, Finding | Retracted | HoldCode]:
-    """Return when a test was taken and what it found, or why it is held."""
-    received_at = shared.patient.envelope.received_at
-    at_arrival = Moment(exactly(received_at), None)
-    moment = shared.moment
-    when = at_arrival if isinstance(moment, HoldCode) else moment
+    said: Finding | Retracted | HoldCode
     if status is Status.RETRACTED:
-        return when, Retracted()
-    if status is None:
-        return when, HoldCode.UNKNOWN_STATUS
-    if isinstance(moment, HoldCode):
-        return when, moment
-    if not shared.specimen.is_credible:
-        return when, HoldCode.UNKNOWN_SPECIMEN
-    if is_open or answer is None:
-        return when, HoldCode.UNREADABLE_VALUE
-    finding = Finding(test.finding, answer)
-    why = why_held(finding, moment.interval, received_at, shared.patient.intake.rulebook)
-    return (when, finding) if why is None else (at_arrival, why)
+        said = Retracted()
+    elif status is None:
+        said = HoldCode.UNKNOWN_STATUS
+    elif not shared.specimen.is_credible:
+        said = HoldCode.UNKNOWN_SPECIMEN
+    else:
+        said = HoldCode.UNREADABLE_VALUE if is_open or answer is None else Finding(test.finding, answer)
+    state(segment, 5, path, said, shared.moment, version, context, outcome)
 
 
 # Specimen, time and key ---------------------------------------------------------------------------------------------

@@ -8,19 +8,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from pv_stream.domain.codes import HoldCode, ReportedReaction, ReportOutcome, Status
-from pv_stream.domain.facts import Held, Report, Retracted
-from pv_stream.domain.times import exactly
+from pv_stream.domain.facts import Report, Retracted
 from pv_stream.ingest.findings import finding_table
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_people import PatientContext, order_number
 from pv_stream.ingest.hl7v2_results import OrderGroup, read_group
+from pv_stream.ingest.hl7v2_statements import state
 from pv_stream.ingest.hl7v2_values import code_of
-from pv_stream.ingest.intake import Version, arrive, digest_of
-from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome
+from pv_stream.ingest.intake import Version
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome
 from pv_stream.ingest.results import Result
 from pv_stream.ingest.tables import AnalyteCode
-from pv_stream.ingest.times import Moment, hl7_moment
-from pv_stream.rules.plausibility import why_held
+from pv_stream.ingest.times import hl7_moment
 
 _DRESS: Final = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, ())
 _CODINGS: Final = ((3, 1), (6, 4))
@@ -82,7 +81,6 @@ def _read_diagnosis(segment: Segment, path: str, context: PatientContext, outcom
         outcome.ignored[IgnoreReason.DIAGNOSIS_NOT_USED] += 1
         segment.fate = Fate.IGNORED
         return
-    envelope = context.envelope
     moment = hl7_moment(segment.component(5, 1), context.default_offset)
     number = order_number((("diagnosis", segment, 20),), context.sender)
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
@@ -93,21 +91,5 @@ def _read_diagnosis(segment: Segment, path: str, context: PatientContext, outcom
         status=Status.PRELIMINARY if segment.text(6) in _EARLY else Status.FINAL,
         issued_at=context.issued_at,
     )
-    at_arrival = Moment(exactly(envelope.received_at), None)
-    segment.fate = Fate.FACT
-    if segment.text(21) == _DELETED:
-        when = at_arrival if isinstance(moment, HoldCode) else moment
-        outcome.events.append(arrive(version, Retracted(), when, envelope, path))
-        return
-    why: HoldCode | None
-    if isinstance(moment, HoldCode):
-        why = moment
-    else:
-        why = why_held(_DRESS, moment.interval, envelope.received_at, context.intake.rulebook)
-        if why is None:
-            outcome.events.append(arrive(version, _DRESS, moment, envelope, path))
-            return
-    digest = digest_of("^".join(codes).encode(errors="surrogatepass"))
-    segment.fate = Fate.HELD
-    outcome.holds.append(Hold(why, path, digest))
-    outcome.events.append(arrive(version, Held(why, digest), at_arrival, envelope, path))
+    said = Retracted() if segment.text(21) == _DELETED else _DRESS
+    state(segment, 3, path, said, moment, version, context, outcome)
