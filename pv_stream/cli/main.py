@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "act": Command(
         "pv_stream.cli.act", "Acknowledge, override, refute or confirm one alert: writes it to the log."
     ),
+    "holds": Command("pv_stream.cli.holds", "Confirm or discard values that were read but are not believed."),
     "scenario": Command(
         "pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."
     ),
@@ -54,8 +55,15 @@ COMMANDS: Final = {
     "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
     "run": Command("pv_stream.cli.run", "Run a live worker.", "kafka"),
     "worklist": Command("pv_stream.cli.worklist", "Print the alerts that stand in the live topic.", "kafka"),
+    "ingest-mllp": Command(
+        "pv_stream.cli.ingest_mllp",
+        "Take HL7v2 messages in over MLLP; acknowledge after they are written.",
+        "kafka",
+    ),
     "ingest-http": Command(
-        "pv_stream.cli.ingest_http", "Take messages in over HTTP; answer after they are written.", "http,kafka"
+        "pv_stream.cli.ingest_http",
+        "Take messages in over HTTP; answer after they are written.",
+        "http,kafka",
     ),
     "archive": Command("pv_stream.cli.archive", "Copy a topic to a file that replay reads.", "kafka"),
 }

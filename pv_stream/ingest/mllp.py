@@ -95,22 +95,27 @@ class MllpListener:
     ) -> None:
         """Serve until `stop`, then answer what is in work, for a while."""
         server = await asyncio.start_server(
-            self._connected,
+            self.connected,
             sock=listening,
             limit=_CHUNK_BYTES,
             ssl=tls,
             ssl_handshake_timeout=None if tls is None else self._limits.handshake_seconds_max,
         )
-        await self._stopping.wait()
-        server.close()
+        try:
+            await self._stopping.wait()
+        finally:
+            server.close()
+        await self.finish(stop_seconds_max=stop_seconds_max)
+
+    async def finish(self, *, stop_seconds_max: float) -> None:
+        """Answer what is in work, for a while, then close every connection."""
         for session in self._sessions:
             session.stop()
         finishing = asyncio.create_task(self._finish())
         hurrying = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait(
-            {finishing, hurrying}, timeout=stop_seconds_max, return_when=asyncio.FIRST_COMPLETED
-        )
-        left = {finishing, hurrying, *self._sessions.values(), *self._tasks}
+        ends = {finishing, hurrying}
+        await asyncio.wait(ends, timeout=stop_seconds_max, return_when=asyncio.FIRST_COMPLETED)
+        left = {*ends, *self._sessions.values(), *self._tasks}
         for task in left:
             task.cancel()
         await asyncio.wait(left)
@@ -123,7 +128,7 @@ class MllpListener:
 
     def line(self) -> str:
         """Return what was answered and what went wrong so far, in one line."""
-        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.counts.items()))
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.counts.items()) if count)
         return f"{len(self._sessions):,} connections; {counts or 'nothing yet'}"
 
     async def begin(self, frame: Frame, position: Position) -> "asyncio.Task[Answer]":
@@ -135,7 +140,8 @@ class MllpListener:
         task.add_done_callback(lambda _: self._places.release())
         return task
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
         if len(self._sessions) >= self._limits.connections_max or self._stopping.is_set():
             self.counts["connections refused"] += 1
             writer.transport.abort()
@@ -234,6 +240,7 @@ class _Session:
         self._frames = Frames(bytes_max)
         self._messages = 0
         self._message_deadline = 0.0
+        self._active_at = self._now()
         self._answers: asyncio.Queue[asyncio.Task[Answer] | None] = asyncio.Queue()
         self._unanswered = 0
         self._free = asyncio.Semaphore(limits.pipelined_max)
@@ -274,8 +281,9 @@ class _Session:
                 data = await self._reader.read(_CHUNK_BYTES)
         except TimeoutError:
             if not frames.is_ending:
-                return self._is_waiting()
+                return self._may_be_silent()
             data = b""
+        self._active_at = self._now()
         found = frames.feed(data) if data else [frame for frame in (frames.end(),) if frame is not None]
         for frame in found:
             await self._begin(frame)
@@ -292,15 +300,18 @@ class _Session:
             return self._limits.ending_seconds_max
         if self._frames.is_inside:
             return max(0.0, self._message_deadline - self._now())
-        return self._limits.idle_seconds_max
+        idle_seconds = 0.0 if self._unanswered else self._now() - self._active_at
+        return max(0.0, self._limits.idle_seconds_max - idle_seconds)
 
-    def _is_waiting(self) -> bool:
-        """Tell, after a silence, whether it is the sender who waits."""
+    def _may_be_silent(self) -> bool:
+        """Tell, after a silence, whether it was the sender's turn: it may be waiting for us."""
         if self._frames.is_inside:
             self._counts["messages torn"] += 1
             return False
-        self._counts["idle"] += self._unanswered == 0
-        return self._unanswered > 0
+        if self._unanswered or self._now() - self._active_at < self._limits.idle_seconds_max:
+            return True
+        self._counts["closed as idle"] += 1
+        return False
 
     async def _begin(self, frame: Frame) -> None:
         self._messages += 1
@@ -317,6 +328,7 @@ class _Session:
                 async with asyncio.timeout(self._limits.answer_seconds_max):
                     await self._writer.drain()
             self._unanswered -= 1
+            self._active_at = self._now()
             self._free.release()
             if ready.ends:
                 return
