@@ -76,6 +76,20 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 @pytest.fixture
+def own_broker(bootstrap_servers: str, tmp_path: Path) -> Iterator[LocalBroker]:
+    """Give a broker of the test's own, down: for tests that stop and start one.
+
+    Without Java or Maven the broker of this run is another (or the run has failed): only then is it skipped.
+    """
+    missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"a broker to stop needs {' and '.join(missing)}; this run uses {bootstrap_servers}")
+    broker = LocalBroker(tmp_path / "own-kafka", port=free_port(), controller_port=free_port())
+    yield broker
+    broker.down()
+
+
+@pytest.fixture
 def cluster(bootstrap_servers: str, tmp_path: Path) -> Iterator[Cluster]:
     """Give a test topics, a group and workers that no other test knows."""
     fresh = Cluster(bootstrap_servers, prefix=f"t{uuid.uuid4().hex[:8]}.", directory=tmp_path)
