@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pv_stream.domain.codes import HoldCode, Status
-from pv_stream.domain.facts import Content, Held, Retracted
+from pv_stream.domain.codes import TIME_HOLDS, HoldCode, Status
+from pv_stream.domain.facts import Content, Exposure, Finding, Held, Report, Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Instant, Interval, exactly
 from pv_stream.ingest.fhir import Document, Entry, Place, Resource, child, text_of
@@ -147,7 +147,11 @@ def tell(  # noqa: PLR0913 - what a fact is made of
     code = why or HoldCode.UNREADABLE_TIME
     digest = digest_of("\x1f".join(said).encode(errors="surrogatepass"))
     outcome.holds.append(Hold(code, path, digest))
-    outcome.events.append(arrive(version, Held(code, digest), at_arrival(envelope), envelope, path))
+    # Where the time alone is in doubt, what was read waits with the hold for the person who settles it.
+    read = content if code in TIME_HOLDS and isinstance(content, Finding | Exposure | Report) else None
+    outcome.events.append(
+        arrive(version, Held(code, digest, said=read), at_arrival(envelope), envelope, path)
+    )
 
 
 def _why_held(

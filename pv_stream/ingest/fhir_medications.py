@@ -138,14 +138,13 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
     stage: Stage,
     context: ResourceContext,
 ) -> Exposure | HoldCode:
-    if isinstance(moment, HoldCode):
-        return moment
     if end is HoldCode.UNREADABLE_TIME:
         return HoldCode.UNREADABLE_TIME
     interval = end.interval if isinstance(end, Moment) else None
-    if interval is None and stage is Stage.ENDED and not _is_point(entry):
-        interval = _some_time_after(moment, entry.resource, context.envelope)
-    if interval is not None and interval.latest < moment.interval.earliest:
+    start = moment.interval if isinstance(moment, Moment) else None
+    if start is not None and interval is None and stage is Stage.ENDED and not _is_point(entry):
+        interval = _some_time_after(start, entry.resource, context.envelope)
+    if start is not None and interval is not None and interval.latest < start.earliest:
         return HoldCode.UNREADABLE_TIME
     return Exposure(
         kind=kind,
@@ -154,7 +153,7 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
         end=interval,
         as_sent=drug.as_sent,
         flags=tuple(sorted(_flags(entry, drug))),
-        dose=dose_of(entry, context.document, (moment.interval, interval)),
+        dose=dose_of(entry, context.document, (start, interval)),
     )
 
 
@@ -172,10 +171,10 @@ def _is_point(entry: Entry) -> bool:
     return entry.type == "MedicationAdministration" and entry.resource.get("effectiveDateTime") is not None
 
 
-def _some_time_after(moment: Moment, resource: Resource, envelope: Envelope) -> Interval:
+def _some_time_after(start: Interval, resource: Resource, envelope: Envelope) -> Interval:
     updated: Instant | None = stamp(fhir_moment(child(resource.get("meta"), "lastUpdated"), None))
     last = envelope.received_at if updated is None else updated
-    return Interval(moment.interval.earliest, max(last, moment.interval.latest))
+    return Interval(start.earliest, max(last, start.latest))
 
 
 def _times(resource: Resource, kind: str, offset: int | None) -> tuple[Moment | HoldCode, Moment | HoldCode]:
