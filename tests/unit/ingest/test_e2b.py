@@ -107,7 +107,7 @@ def test_a_reaction_is_a_report_at_its_onset(intake: Intake) -> None:
     ],
 )
 def test_dress_is_known_by_its_code_or_by_a_whole_name(
-    intake: Intake, term: tuple[str, str], is_dress: bool
+    intake: Intake, term: tuple[str, str], *, is_dress: bool
 ) -> None:
     reported = _one(read_e2b(r3(Version(reactions=[Onset(term)])), intake), Report)
     assert (reported.reaction is ReportedReaction.DRESS) is is_dress
@@ -125,7 +125,7 @@ def test_dress_is_known_by_its_code_or_by_a_whole_name(
     ],
 )
 def test_seriousness_is_said_by_any_criterion_and_silence_is_unknown(
-    intake: Intake, criteria: tuple[str, ...], highlighted: str, serious: bool | None
+    intake: Intake, criteria: tuple[str, ...], highlighted: str, *, serious: bool | None
 ) -> None:
     version = Version(reactions=[Onset(criteria=criteria, highlighted=highlighted)])
     assert _one(read_e2b(r3(version), intake), Report).serious is serious
