@@ -25,9 +25,6 @@ _SN_COMPARATORS: Final = frozenset({"", "=", "<", ">", "<=", ">="})
 #: (system, code) of a coded element: as sent, its alternate, and the second alternate of version 2.7.
 _CODINGS: Final = ((3, 1), (6, 4), (12, 10))
 _ORIGINAL_TEXT: Final = 9
-#: Code, text and system of the two codings of a unit.
-_UNIT_CODINGS: Final = ((1, 2, 3), (4, 5, 6))
-_UCUM: Final = "UCUM"
 #: HL7 table 0396, coding systems.
 _UCUM: Final = "UCUM"
 #: Codes and units repeat from message to message; a longer one is no code, and is not kept in memory.
