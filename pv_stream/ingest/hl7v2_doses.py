@@ -20,7 +20,9 @@ _MASS_PER_WEIGHT: Final = "mass_per_body_weight"
 _MG_PER_KG: Final = Decimal(1_000_000)  # milligrams in the kilogram in which masses are kept
 _EXACT: Final = Context(prec=80)
 _NINE_DECIMALS: Final = Decimal("1E-9")
-_MAGNITUDE_MAX: Final = Decimal(10) ** 9
+#: A dose weighs less than a kilogram, and less than a tenth of the body; what is not is no dose but another number.
+_LIMIT_MG: Final = Decimal(1_000_000)
+_LIMIT_MG_PER_KG: Final = Decimal(100_000)
 _HOURS_PER_DAY: Final = 24
 #: Dose forms that are counted, as codes and words of RXE-5, RXO-4 and RXA-7.
 _COUNTED: Final = frozenset(
@@ -89,10 +91,12 @@ def _amount(segment: Segment, fields: Fields) -> tuple[Decimal | None, Decimal |
     if len(known) != 1:
         return None, None
     unit = known.pop()
+    if unit.divisor != 1:
+        return None, None
     if unit.quantity == _MASS:
-        return _kept(_EXACT.multiply(_EXACT.multiply(amount, unit.factor), _MG_PER_KG)), None
+        return _kept(_EXACT.multiply(_EXACT.multiply(amount, unit.factor), _MG_PER_KG), _LIMIT_MG), None
     if unit.quantity == _MASS_PER_WEIGHT:
-        return None, _kept(_EXACT.multiply(amount, unit.factor))
+        return None, _kept(_EXACT.multiply(amount, unit.factor), _LIMIT_MG_PER_KG)
     return None, None
 
 
@@ -101,9 +105,9 @@ def _number(text: str) -> Decimal | None:
     return sent.value if sent is not None and sent.comparator is None and sent.value > 0 else None
 
 
-def _kept(value: Decimal) -> Decimal | None:
-    """Return a value as the log keeps it, with nine decimals at most."""
-    if value >= _MAGNITUDE_MAX:
+def _kept(value: Decimal, limit: Decimal) -> Decimal | None:
+    """Return a value as the log keeps it, with nine decimals at most, or None when it is no dose."""
+    if value >= limit:
         return None
     kept = value.quantize(_NINE_DECIMALS, rounding=ROUND_HALF_EVEN, context=_EXACT).normalize(_EXACT)
     return kept or None

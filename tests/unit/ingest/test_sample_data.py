@@ -45,12 +45,12 @@ def read(sample_data: Path, intake: Intake) -> Callable[[str], Outcome]:
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
-        ("hl7v2/ADT-A40-01.hl7", (0, 0, ["unsupported_type"], {})),
+        ("hl7v2/ADT-A40-01.hl7", (2, 0, [], {})),
         (LAB_1, (1, 0, [], {"code_not_used": 8, "no_result_yet": 1})),
         (LAB_2, (2, 0, [], {"code_not_used": 8})),
         (NIST, (3, 0, [], {"code_not_used": 24, "text_value": 1})),
-        ("hl7v2/RDE-O11-01.hl7", (1, 0, [], {"observation_in_order": 1})),
-        ("hl7v2/RDS-O13-01.hl7", (1, 0, [], {"observation_in_order": 1})),
+        ("hl7v2/RDE-O11-01.hl7", (1, 0, [], {"code_not_used": 1})),
+        ("hl7v2/RDS-O13-01.hl7", (1, 0, [], {"code_not_used": 1})),
         ("fhir_r4/AdverseEvent-example.json", (0, 0, ["unsupported_type"], {})),
         (CBC, (3, 0, [], {"code_not_used": 14})),
         ("fhir_r4/MedicationAdministration-medadmin0301.json", (1, 0, [], {})),
