@@ -96,23 +96,39 @@ def records(
     a FHIR document, whose resources are held to `bytes_max` by their reader.
     """
     with path.open("rb") as file:
-        head = file.read(_CHUNK_BYTES)
-        file.seek(0)
+        head = _head(file)
         form = find_format(head, path.suffix.lower()) if chosen is Format.AUTO else chosen
-        if form is Format.E2B:
-            found = _reports(file, bytes_max, document_bytes_max)
-        elif form is Format.FHIR:
-            found = _fhir_documents(file, head, max(bytes_max, fhir_document_bytes_max))
-        else:
-            found = _split(file, form, head, bytes_max)
-        for record in found:
+        for record in messages(file, form, bytes_max, document_bytes_max, fhir_document_bytes_max):
             yield form, record
 
 
-def _split(file: BinaryIO, form: Format | None, head: bytes, bytes_max: int) -> Iterator[Record]:
-    if form is Format.HL7V2:
-        return _hl7_messages(file, head, bytes_max)
-    return _lines(file, bytes_max) if form is Format.CANONICAL else _whole(file, bytes_max)
+def messages(
+    file: BinaryIO,
+    form: Format | None,
+    bytes_max: int,
+    document_bytes_max: int = DOCUMENT_BYTES_MAX,
+    fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX,
+) -> Iterator[Record]:
+    """Yield the messages of an open file of a known format; the limits are those of `records`."""
+    match form:
+        case Format.E2B:
+            return _reports(file, bytes_max, document_bytes_max)
+        case Format.FHIR:
+            return _fhir_documents(file, _head(file), max(bytes_max, fhir_document_bytes_max))
+        case Format.HL7V2:
+            return _hl7_messages(file, _head(file), bytes_max)
+        case Format.OPENFDA:
+            return _openfda_reports(file, _head(file), bytes_max)
+        case Format.CANONICAL:
+            return _lines(file, bytes_max)
+        case _:
+            return _whole(file, bytes_max)
+
+
+def _head(file: BinaryIO) -> bytes:
+    head = file.read(_CHUNK_BYTES)
+    file.seek(0)
+    return head
 
 
 def _fhir_documents(file: BinaryIO, head: bytes, bytes_max: int) -> Iterator[Record]:
