@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def _is_asleep(pid: int) -> bool:
     return states == ["S"] * 5
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Let a child process heed SIGINT, also where this one was begun in the background and ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) -> None:
     log = tmp_path / "log"
