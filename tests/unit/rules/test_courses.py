@@ -5,9 +5,10 @@ import pytest
 from pv_stream.domain.assessment import ExposureState
 from pv_stream.domain.codes import ExposureKind, Route
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Exposure
 from pv_stream.domain.times import Interval
 from pv_stream.rules.courses import Course, build_courses, exposure_state
-from tests.builders import RULEBOOK, at, dose, exposed, order, statement, stop, timeline_of
+from tests.builders import RULEBOOK, at, dose, event, exposed, order, statement, stop, timeline_of
 
 
 def _courses(*events: FactArrived, drug: str = "imatinib") -> tuple[Course, ...]:
@@ -43,6 +44,15 @@ def test_an_order_after_a_recorded_stop_begins_one_too() -> None:
 def test_the_first_stop_of_a_course_stands() -> None:
     (course,) = _courses(dose("imatinib", at(0)), stop("imatinib", at(5)), stop("imatinib", at(9)))
     assert course.stopped_at == at(5)
+
+
+def test_a_stop_known_to_its_day_ends_the_course_at_the_end_of_that_day() -> None:
+    day = event(
+        Exposure(ExposureKind.ORDER, ("imatinib",), Route.ORAL, is_stop=True),
+        Interval(at(2, 0), at(2, 23, 59)),
+    )
+    assert len(_courses(dose("imatinib", at(0)), day, dose("imatinib", at(2, 12)))) == 1
+    assert len(_courses(dose("imatinib", at(0)), day, dose("imatinib", at(2, 23, 59)))) == 2
 
 
 def test_a_stop_without_a_course_is_nothing() -> None:

@@ -3,21 +3,26 @@
 import pytest
 
 from pv_stream.domain.assessment import Closing, EpisodeAssessment
-from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.codes import Analyte, FindingCode
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.times import Interval
+from pv_stream.domain.times import Instant, Interval
+from pv_stream.rules import episodes
+from pv_stream.rules.courses import build_courses
 from tests.builders import (
+    RULEBOOK,
     absent,
     alt,
     assessed,
     at,
     dose,
     eosinophils,
+    measured,
     only_episode,
     present,
     statement,
     stop,
     temperature,
+    timeline_of,
 )
 
 DRUG = statement("imatinib", at(0))
@@ -99,12 +104,67 @@ def test_a_resolution_known_by_its_day_comes_after_a_sign_of_that_day() -> None:
     assert only_episode(DRUG, *alerting, day).resolved_at == at(20, 23, 59)
 
 
-@pytest.mark.parametrize(("day", "episodes"), [(140, 1), (141, 2)])
-def test_a_silence_too_long_to_reopen_after_cuts(day: int, episodes: int) -> None:
+def test_a_resolution_of_the_instant_of_the_last_sign_is_after_it_and_of_the_next_one_not_before_it() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
+    assert _onsets(*alerting, present(RESOLVED, at(20)), present(RASH, at(22))) == [20, 22]
+    assert _onsets(*alerting, present(RESOLVED, at(22)), present(RASH, at(22))) == [20]
+
+
+def test_a_normal_value_of_the_very_instant_was_not_in_between() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), alt(300, at(20)), present(RESOLVED, at(21)))
+    for instant in (at(20), at(23)):
+        normal = measured(Analyte.ALT, 30, instant, key="another")
+        assert _onsets(*alerting, normal, alt(200, at(23))) == [20]
+    between = measured(Analyte.ALT, 30, at(22), key="another")
+    assert _onsets(*alerting, between, alt(200, at(23)), present(RASH, at(23))) == [20, 23]
+
+
+def test_a_value_as_high_as_before_the_resolution_is_not_news() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), alt(300, at(20)), present(RESOLVED, at(21)))
+    assert len(_episodes(*alerting, alt(300, at(23)))) == 1
+    assert len(_episodes(*alerting, alt(300, at(23)), alt(301, at(24)), present(RASH, at(24)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("noted", "improved"), [(at(20), False), (at(20, 9), True), (at(25), False), (at(24), True)]
+)
+def test_an_improvement_lies_between_the_first_evidence_and_the_new(
+    noted: Instant, *, improved: bool
+) -> None:
+    timeline = timeline_of(present(FindingCode.RASH_IMPROVED, noted))
+    assert episodes._has_improved(timeline, at(20), at(25)) is improved
+
+
+@pytest.mark.parametrize(
+    ("begun", "is_news"), [(at(40), False), (at(40, 9), True), (at(45), True), (at(45, 9), False)]
+)
+def test_a_course_is_new_when_it_began_after_the_last_evidence(begun: Instant, *, is_news: bool) -> None:
+    first = (dose("imatinib", at(0)), stop("imatinib", at(1)), temperature("36.6", at(42)))
+    timeline = timeline_of(*first, present(RASH, at(40)), dose("imatinib", begun), present(RASH, at(45)))
+    last, evidence = episodes.positive_evidence(timeline, RULEBOOK)
+    courses = build_courses(timeline.exposures, RULEBOOK)
+    assert episodes._is_under_new_course(evidence, last, timeline, courses, RULEBOOK) is is_news
+
+
+@pytest.mark.parametrize(("value", "is_worse"), [(199, False), (200, False), (201, True)])
+def test_a_higher_value_is_worse_than_the_last(value: int, *, is_worse: bool) -> None:
+    timeline = timeline_of(alt(200, at(20)), alt(value, at(22)))
+    *before, evidence = episodes.positive_evidence(timeline, RULEBOOK)
+    assert episodes._is_worse(evidence, before, timeline, RULEBOOK) is is_worse
+
+
+def test_a_higher_fever_is_not_worse() -> None:
+    timeline = timeline_of(temperature("38.5", at(20)), temperature("39.5", at(22)))
+    *before, evidence = episodes.positive_evidence(timeline, RULEBOOK)
+    assert episodes._is_worse(evidence, before, timeline, RULEBOOK) is False
+
+
+@pytest.mark.parametrize(("day", "count"), [(140, 1), (141, 2)])
+def test_a_silence_too_long_to_reopen_after_cuts(day: int, count: int) -> None:
     drug = dose("imatinib", at(139))
     alerting = (present(RASH, at(20)), eosinophils(1600, at(20)))
     again = (present(RASH, at(day)), eosinophils(1600, at(day)))
-    assert len(assessed(DRUG, drug, *alerting, *again).episodes) == episodes
+    assert len(assessed(DRUG, drug, *alerting, *again).episodes) == count
 
 
 def test_evidence_of_one_instant_is_one_episode_whatever_else_is_known() -> None:

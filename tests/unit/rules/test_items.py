@@ -113,6 +113,15 @@ def test_nodes_documented_as_absent_are_a_no_unless_others_qualify() -> None:
     assert levels(regiscar.NODES, none, some) == YES
 
 
+def test_nodes_of_one_site_each_may_be_nodes_of_two_sites() -> None:
+    one, other = (
+        present(FindingCode.ENLARGED_LYMPH_NODES, at(day), sites=1, size_cm="2", key=f"node {day}")
+        for day in (1, 2)
+    )
+    assert levels(regiscar.NODES, one, other) == OPEN
+    assert documented(regiscar.NODES, one, other).evidence == (one.version.key,)
+
+
 # Simple findings ------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +241,12 @@ def test_organs_are_those_proven_less_what_may_have_another_cause(
     assert levels(regiscar.ORGANS, *events) == expected
 
 
+def test_one_note_of_another_cause_is_named() -> None:
+    again = absent(FindingCode.OTHER_CAUSES_EXCLUDED, at(3))
+    found = documented(regiscar.ORGANS, LIVER, ALTERNATIVE, again)
+    assert (found.current, found.evidence) == ("none", (ALTERNATIVE.version.key,))
+
+
 def test_a_value_proves_an_organ_but_a_normal_one_does_not_clear_it() -> None:
     others = _normal(FindingCode.LIVER_INVOLVEMENT)
     assert levels(regiscar.ORGANS, alt(100, at(1)), EXCLUDED, *others) == (("one",), "one")
@@ -261,6 +276,12 @@ def test_a_documented_resolution_before_the_fifteenth_day_is_a_no(day: int, expe
 def test_days_are_calendar_days_so_the_hour_of_the_onset_does_not_matter() -> None:
     late = present(FindingCode.RASH, at(15, 0, 1))
     assert documented(regiscar.RESOLUTION, late, onset=at(0, 23, 59)).current == "yes"
+
+
+def test_one_note_of_the_resolution_is_named() -> None:
+    first, second = (present(FindingCode.REACTION_RESOLVED, at(day)) for day in (9, 10))
+    found = documented(regiscar.RESOLUTION, first, second, resolved_at=at(9))
+    assert (found.current, found.evidence) == ("no", (first.version.key,))
 
 
 def test_silence_settles_nothing() -> None:

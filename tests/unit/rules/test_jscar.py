@@ -69,6 +69,19 @@ def test_an_earlier_rash_of_unstated_form_may_be_the_same(day: int, expected: Tr
     assert late_rash(GIVEN, present(FindingCode.RASH, at(day)), rash) is expected
 
 
+@pytest.mark.parametrize(("day", "expected"), [(21, UNKNOWN), (22, MET)])
+def test_an_earlier_rash_known_to_some_days_began_on_the_first_of_them_perhaps(
+    day: int, expected: Truth
+) -> None:
+    unstated = present(FindingCode.RASH, Interval(at(day), at(24)))
+    assert late_rash(GIVEN, unstated, present(FindingCode.MACULOPAPULAR_RASH, at(25))) is expected
+
+
+def test_one_rash_of_unstated_form_is_named() -> None:
+    first, second = (present(FindingCode.RASH, at(day)) for day in (25, 26))
+    assert only_episode(GIVEN, first, second).criteria.jscar.criteria[0].evidence == (first.version.key,)
+
+
 @pytest.mark.parametrize("code", [FindingCode.MACULOPAPULAR_RASH, FindingCode.RASH])
 def test_no_rash_must_be_documented(code: FindingCode) -> None:
     assert truth_of("late_maculopapular_rash", absent(code, at(26))) is UNMET
@@ -110,6 +123,20 @@ def test_a_sign_14_days_after_the_stop_is_persistence(day: int, expected: Truth)
 def test_a_resolution_before_that_day_says_no(day: int, expected: Truth) -> None:
     resolved = present(FindingCode.REACTION_RESOLVED, at(day))
     assert truth_of("persistence_after_stop", stop("imatinib", at(30)), resolved) is expected
+
+
+def test_persistence_names_the_stop_and_the_sign_or_the_resolution() -> None:
+    stopped = stop("imatinib", at(30))
+    course = (GIVEN, dose("imatinib", at(5)), dose("imatinib", at(10)), stopped, OPENING)
+    late = present(FindingCode.SCALING, at(44))
+    scaling = present(FindingCode.SCALING, at(35))
+    assert _persistence_evidence(*course, scaling, late) == (stopped.version.key, late.version.key)
+    first, second = (present(FindingCode.REACTION_RESOLVED, at(day)) for day in (40, 41))
+    assert _persistence_evidence(*course, first, second) == (stopped.version.key, first.version.key)
+
+
+def _persistence_evidence(*events: FactArrived) -> tuple[str, ...]:
+    return only_episode(*events).criteria.jscar.criteria[1].evidence
 
 
 def test_without_a_recorded_stop_persistence_is_not_known() -> None:

@@ -1,5 +1,6 @@
 """Masking: which treatments hide a count, and when one holds a reaction down."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Dose, Exposure
 from pv_stream.domain.times import Instant, Interval, exactly
 from pv_stream.rules.masking import masking_drugs
+from pv_stream.rules.timeline import Control
 from pv_stream.rules.treatments import build_treatments
 from tests.builders import (
     RULEBOOK,
@@ -183,9 +185,21 @@ def test_no_sign_under_an_antibody_while_the_drug_goes_on_is_control() -> None:
     assert _is_controlled(IMATINIB, ANTIBODY, present(RESOLVED, at(24)))
 
 
+def test_control_holds_at_both_of_its_ends() -> None:
+    timeline = replace(timeline_of(), control=(Control("reslizumab", at(5), at(10)),))
+    instants = (at(5, 7, 59), at(5), at(10), at(10, 8, 1))
+    assert [timeline.is_controlled(instant) for instant in instants] == [False, True, True, False]
+
+
 def test_silence_is_no_control() -> None:
     assert not _is_controlled(IMATINIB, ANTIBODY)
     assert not _is_controlled(IMATINIB, ANTIBODY, eosinophils(10, at(24)))
+
+
+def test_a_resolution_of_the_instant_of_the_last_sign_is_control_under_the_antibody() -> None:
+    together = (present(LIVER, at(24)), present(RESOLVED, at(24)))
+    assert _is_controlled(IMATINIB, ANTIBODY, *together)
+    assert not _is_controlled(IMATINIB, ANTIBODY, *together, present(LIVER, at(24, 9), key="again"))
 
 
 def test_a_sign_or_a_raised_count_under_the_antibody_is_no_control() -> None:

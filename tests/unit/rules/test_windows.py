@@ -87,7 +87,8 @@ def test_piperacillin_begins_early_so_its_core_begins_on_day_1() -> None:
 
 def test_an_order_without_a_dose_is_inside_but_of_unknown_latency() -> None:
     course = _last_course(order("imatinib", at(0)))
-    assert _position(course, 10) == WindowPosition(Latency.UNKNOWN, None)
+    for day in (1, 10, 90):
+        assert _position(course, day) == WindowPosition(Latency.UNKNOWN, None)
     assert _position(course, 0) is None
     assert _position(course, 91) is None
 
