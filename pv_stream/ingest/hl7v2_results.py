@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pv_stream.domain.codes import EvidenceFlag, HoldCode, Presence, Status
+from pv_stream.domain.codes import EvidenceFlag, HoldCode, Status
 from pv_stream.domain.facts import Finding, Retracted
-from pv_stream.ingest.findings import Test
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_people import OrderNumber, PatientContext, order_number
 from pv_stream.ingest.hl7v2_statements import state
-from pv_stream.ingest.hl7v2_values import NUMERIC_TYPES, answer_of, code_of, is_empty, number_of, units_of
+from pv_stream.ingest.hl7v2_values import (
+    NUMERIC_TYPES,
+    Asked,
+    code_of,
+    finding_of,
+    is_empty,
+    number_of,
+    units_of,
+)
 from pv_stream.ingest.intake import Version
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome
 from pv_stream.ingest.results import Result, Specimen
@@ -97,8 +104,8 @@ def read_group(
         shared = shared or _shared(group, context)
         path = f"{shared.path}OBX[{position}]"
         code, use = found
-        if isinstance(use, Test):
-            _read_test(segment, code, use, path, shared, outcome)
+        if isinstance(use, Asked):
+            _read_finding(segment, code, use, path, shared, outcome)
         else:
             yield segment, _result(segment, code, use, path, shared)
 
@@ -122,9 +129,7 @@ def _shared(group: OrderGroup, context: PatientContext) -> GroupContext:
 def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: GroupContext) -> Result:
     context = shared.patient
     status = _STATUS.get(segment.text(11))
-    moment = shared.moment
-    if moment is HoldCode.MISSING_TIME and not code.in_blood:
-        moment = hl7_moment(segment.component(14, 1), context.default_offset)
+    moment = _moment_of(segment, shared, is_of_specimen=code.in_blood)
     return Result(
         envelope=context.envelope,
         path=path,
@@ -146,7 +151,7 @@ def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: 
     )
 
 
-def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode | Test] | IgnoreReason:
+def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode | Asked] | IgnoreReason:
     found = code_of(segment)
     if isinstance(found, IgnoreReason):
         return found
@@ -157,34 +162,34 @@ def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode | Test] | IgnoreR
         return found
     if is_empty(segment) and status != "C":
         return IgnoreReason.NO_VALUE
-    if isinstance(found[1], Test) or segment.raw(2) in NUMERIC_TYPES or number_of(segment) is not None:
+    if isinstance(found[1], Asked) or segment.raw(2) in NUMERIC_TYPES or number_of(segment) is not None:
         return found
     return found if status == "C" else IgnoreReason.TEXT_VALUE
 
 
-# Tests whose answer is a finding ------------------------------------------------------------------------------------
+# Observations whose answer is a finding -----------------------------------------------------------------------------
 
 
-def _read_test(  # noqa: PLR0913 - a segment and what it stands in
-    segment: Segment, loinc: str, test: Test, path: str, shared: GroupContext, outcome: Outcome
+def _read_finding(  # noqa: PLR0913 - a segment and what it stands in
+    segment: Segment, code: str, asked: Asked, path: str, shared: GroupContext, outcome: Outcome
 ) -> None:
-    """Add the finding of a test. Only a final answer is one: a culture without growth today may grow tomorrow.
+    """Add the finding of a test or an examination.
 
-    A negative answer of one test of several leaves the group open. A correction always stands for what it corrects,
-    so one that says neither yes nor no is held.
+    Only the final answer of a test is one: a culture without growth today may grow tomorrow. A correction always
+    stands for what it corrects, so one that says neither yes nor no is held.
     """
     context = shared.patient
     status = _STATUS.get(segment.text(11))
-    answer = answer_of(segment)
-    is_open = answer is None or (answer is Presence.ABSENT and test.is_part)
-    if status is Status.PRELIMINARY or (is_open and status is Status.FINAL):
-        reason = IgnoreReason.NO_RESULT_YET if status is Status.PRELIMINARY else IgnoreReason.UNDECIDED_VALUE
+    found = finding_of(segment, asked)
+    reason = _why_no_finding(found, status, asked)
+    if reason is not None:
         outcome.ignored[reason] += 1
         segment.fate = Fate.IGNORED
         return
+    moment = _moment_of(segment, shared, is_of_specimen=asked.of_specimen)
     version = Version(
         patient=context.patient,
-        key=context.intake.pseudonyms.fact("lab", *_identity(segment, loinc, shared.moment, shared)),
+        key=context.intake.pseudonyms.fact("lab", *_identity(segment, code, moment, shared)),
         status=status or Status.PRELIMINARY,
         issued_at=context.issued_at,
     )
@@ -193,11 +198,21 @@ def _read_test(  # noqa: PLR0913 - a segment and what it stands in
         said = Retracted()
     elif status is None:
         said = HoldCode.UNKNOWN_STATUS
-    elif not shared.specimen.is_credible:
+    elif asked.of_specimen and not shared.specimen.is_credible:
         said = HoldCode.UNKNOWN_SPECIMEN
     else:
-        said = HoldCode.UNREADABLE_VALUE if is_open or answer is None else Finding(test.finding, answer)
-    state(segment, 5, path, said, shared.moment, version, context, outcome)
+        said = HoldCode.UNREADABLE_VALUE if isinstance(found, IgnoreReason) else found
+    state(segment, 5, path, said, moment, version, context, outcome)
+
+
+def _why_no_finding(
+    found: Finding | IgnoreReason, status: Status | None, asked: Asked
+) -> IgnoreReason | None:
+    if status not in {Status.PRELIMINARY, Status.FINAL}:
+        return None
+    if isinstance(found, IgnoreReason):
+        return found
+    return IgnoreReason.NO_RESULT_YET if status is Status.PRELIMINARY and asked.of_specimen else None
 
 
 # Specimen, time and key ---------------------------------------------------------------------------------------------
@@ -219,6 +234,13 @@ def _specimen_time(group: OrderGroup, default_offset: int | None) -> Moment | Ho
     if group.request is None:
         return HoldCode.MISSING_TIME
     return hl7_moment(group.request.component(7, 1), default_offset)
+
+
+def _moment_of(segment: Segment, shared: GroupContext, *, is_of_specimen: bool) -> Moment | HoldCode:
+    """Return when a result holds: the time of the specimen, else of an observation on the patient its own."""
+    if shared.moment is HoldCode.MISSING_TIME and not is_of_specimen:
+        return hl7_moment(segment.component(14, 1), shared.patient.default_offset)
+    return shared.moment
 
 
 def _time_part(moment: Moment | HoldCode) -> str:

@@ -5,11 +5,13 @@ number. Of a structured number (SN) only a comparator with one number is read: a
 (^1^:^80) and a grade (^2^+) are each more or less than one number. Nothing is taken out of a longer text.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from pv_stream.domain.codes import Presence
-from pv_stream.ingest.findings import Test, finding_table
+from pv_stream.domain.codes import FindingCode, Presence
+from pv_stream.domain.facts import Finding
+from pv_stream.ingest.findings import finding_table
 from pv_stream.ingest.hl7v2 import Delimiters, Segment, part_of
 from pv_stream.ingest.outcomes import IgnoreReason
 from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
@@ -31,7 +33,20 @@ _UCUM: Final = "UCUM"
 _REMEMBERED_MAX: Final = 256
 
 
-def code_of(segment: Segment) -> tuple[str, AnalyteCode] | tuple[str, Test] | IgnoreReason:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Hold what a coded observation decides: a finding, or whichever its value names (None).
+
+    `of_specimen` says that it is a test of blood, `is_part` that it is one of several that only together exclude the
+    finding.
+    """
+
+    finding: FindingCode | None
+    of_specimen: bool
+    is_part: bool = False
+
+
+def code_of(segment: Segment) -> tuple[str, AnalyteCode | Asked] | IgnoreReason:
     """Return what OBX-3 says was measured or tested, or why no rule uses it."""
     raw, marks = segment.raw(3), segment.delimiters
     return _code_of(raw, marks) if len(raw) <= _REMEMBERED_MAX else _find_code(raw, marks)
@@ -69,21 +84,27 @@ def number_of(segment: Segment) -> Sent | None:
     return parse_number(first if comparator == "=" else comparator + first)
 
 
-def answer_of(segment: Segment) -> Presence | None:
-    """Return what a coded value, or a text that is an exact answer, says; None when it says neither or both."""
+def finding_of(segment: Segment, asked: Asked) -> Finding | IgnoreReason:
+    """Return what a coded value, or a text that is an exact answer, says; or why it says neither yes nor no."""
     kind, repetitions = segment.text(2), segment.repetitions(5)
     if len(repetitions) != 1:
-        return None
+        return IgnoreReason.UNDECIDED_VALUE
+    table = finding_table()
     components = segment.components_of(repetitions[0])
+    codings = _codings(components) if kind in CODED_TYPES else []
+    if asked.finding is None:
+        named = table.finding(codings)
+        return IgnoreReason.CODE_NOT_USED if named is None else Finding(named, Presence.PRESENT)
     if kind in CODED_TYPES:
-        codings = [(part_of(components, system), part_of(components, code)) for system, code in _CODINGS]
-        texts = (
-            []
-            if any(code for _, code in codings)
-            else [part_of(components, 2), part_of(components, _ORIGINAL_TEXT)]
-        )
-        return finding_table().answer([coding for coding in codings if coding[1]], texts)
-    return finding_table().answer((), components) if kind in _TEXT_TYPES and len(components) == 1 else None
+        texts = [] if codings else [part_of(components, 2), part_of(components, _ORIGINAL_TEXT)]
+    else:
+        texts = components if kind in _TEXT_TYPES and len(components) == 1 else []
+    answer = table.answer(codings, texts)
+    if answer is None:
+        return IgnoreReason.UNDECIDED_VALUE
+    if answer is Presence.ABSENT and asked.is_part:
+        return IgnoreReason.NEGATIVE_OF_PART
+    return Finding(asked.finding, answer)
 
 
 def is_empty(segment: Segment) -> bool:
@@ -98,14 +119,25 @@ def _plain(raw: str, marks: Delimiters) -> Sent | None:
     return parse_number(marks.unescape(raw))
 
 
-def _find_code(raw: str, marks: Delimiters) -> tuple[str, AnalyteCode] | tuple[str, Test] | IgnoreReason:
+def _codings(components: list[str]) -> list[tuple[str, str]]:
+    pairs = ((part_of(components, system), part_of(components, code)) for system, code in _CODINGS)
+    return [(system, code) for system, code in pairs if code]
+
+
+def _find_code(raw: str, marks: Delimiters) -> tuple[str, AnalyteCode | Asked] | IgnoreReason:
     first = raw.split(marks.repetition, 1)[0] if marks.repetition else raw
-    components = marks.parts(first, marks.component)
-    codings = [(part_of(components, system), part_of(components, code)) for system, code in _CODINGS]
+    codings = _codings(marks.parts(first, marks.component))
     found = find_code(codings)
-    if isinstance(found, IgnoreReason):
-        tests = ((coding[1], finding_table().test([coding])) for coding in codings)
-        return next(((code, test) for code, test in tests if test is not None), found)
+    if not isinstance(found, IgnoreReason):
+        return found
+    table = finding_table()
+    for coding in codings:
+        if (test := table.test([coding])) is not None:
+            return coding[1], Asked(test.finding, of_specimen=True, is_part=test.is_part)
+        if (finding := table.finding([coding])) is not None:
+            return coding[1], Asked(finding, of_specimen=False)
+        if table.asks_for_a_finding([coding]):
+            return coding[1], Asked(None, of_specimen=False)
     return found
 
 

@@ -1,14 +1,14 @@
 """What every message may say beside its results and orders: observations on the patient, diagnoses, allergies.
 
-A diagnosis (DG1) is a fact when its code is DRESS itself, as reported at its own date. The reaction of an
-allergy (AL1, IAM) is text, so an allergy is left aside.
+A diagnosis (DG1) is a fact when its code is DRESS itself, as reported at its own date, or names a finding. The
+reaction of an allergy (AL1, IAM) is text, so an allergy is left aside.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
-from pv_stream.domain.codes import HoldCode, ReportedReaction, ReportOutcome, Status
-from pv_stream.domain.facts import Report, Retracted
+from pv_stream.domain.codes import HoldCode, Presence, ReportedReaction, ReportOutcome, Status
+from pv_stream.domain.facts import Finding, Report, Retracted
 from pv_stream.ingest.findings import finding_table
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_people import PatientContext, order_number
@@ -59,7 +59,7 @@ def read_on_patient(
         reason: IgnoreReason | None = None
         if isinstance(found, IgnoreReason):
             reason = found
-        elif not isinstance(found[1], AnalyteCode) or found[1].in_blood:
+        elif found[1].in_blood if isinstance(found[1], AnalyteCode) else found[1].of_specimen:
             reason = IgnoreReason.OBSERVATION_IN_ORDER
         elif not segment.text(14):
             reason = IgnoreReason.NO_OBSERVATION_TIME
@@ -77,19 +77,27 @@ def _read_diagnosis(segment: Segment, path: str, context: PatientContext, outcom
     # Before version 2.4 the system stands in DG1-2.
     systems[0] = systems[0] or segment.text(2)
     codes = [part_of(components, code) for _, code in _CODINGS]
-    if not finding_table().names_dress(zip(systems, codes, strict=True)):
+    coded = list(zip(systems, codes, strict=True))
+    named = finding_table().finding(coded)
+    diagnosis: Report | Finding
+    if finding_table().names_dress(coded):
+        diagnosis = _DRESS
+    elif named is not None:
+        diagnosis = Finding(named, Presence.PRESENT)
+    else:
         outcome.ignored[IgnoreReason.DIAGNOSIS_NOT_USED] += 1
         segment.fate = Fate.IGNORED
         return
     moment = hl7_moment(segment.component(5, 1), context.default_offset)
     number = order_number((("diagnosis", segment, 20),), context.sender)
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
-    identity = ("weak", context.patient, "dress", time) if number is None else number.parts
+    name = "dress" if diagnosis is _DRESS else str(named)
+    identity = ("weak", context.patient, name, time) if number is None else number.parts
     version = Version(
         patient=context.patient,
         key=context.intake.pseudonyms.fact("diagnosis", *identity),
         status=Status.PRELIMINARY if segment.text(6) in _EARLY else Status.FINAL,
         issued_at=context.issued_at,
     )
-    said = Retracted() if segment.text(21) == _DELETED else _DRESS
+    said = Retracted() if segment.text(21) == _DELETED else diagnosis
     state(segment, 3, path, said, moment, version, context, outcome)
