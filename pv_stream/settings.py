@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     )
 
     pseudonym_key: SecretStr | None = Field(None, description="key of the pseudonyms made at ingest")
+    http_body_bytes_max: int = Field(
+        4 * 1024 * 1024, ge=1024, description="a larger body is refused by `ingest-http`"
+    )
     http_tokens: SecretStr | None = Field(
         None, description="bearer tokens that `ingest-http` takes, one to a line or with spaces between"
     )

@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         bool, typer.Option("--no-auth", help="Ask for no token: on this host only, for trying it out.")
     ] = False,
 ) -> None:
-    """Take FHIR and HL7v2 messages in over HTTP, and answer after their events are durably in Kafka.
+    """Take FHIR, HL7v2, E2B and openFDA in over HTTP, and answer after their events are durably in Kafka.
 
     Senders need a token of PV_STREAM_HTTP_TOKENS (or its _FILE). SIGTERM or Ctrl-C stops it after what is in work.
     """
@@ -102,7 +102,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
 ) -> None:
     import asyncio  # noqa: PLC0415 - see above
 
-    from pv_stream.ingest.http import http_app  # noqa: PLC0415
+    from pv_stream.ingest.http import HttpLimits, http_app  # noqa: PLC0415
     from pv_stream.ingest.http_server import ServerOptions, make_server, serve_until_told  # noqa: PLC0415
     from pv_stream.stream.broker_watch import BrokerWatch  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
@@ -110,7 +110,8 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
     stop_seconds_max = max(1.0, settings.shutdown_timeout_seconds - _CLOSING_SECONDS)
     async with DurableWriter(settings, name=name, say=say) as writer:
         watch = BrokerWatch(settings.bootstrap_servers, lambda _line: None)  # the writer says it
-        app = http_app(desk, writer, tokens=tokens, is_ready=lambda: not watch.gone, say=say)
+        limits = HttpLimits(body_bytes_max=settings.http_body_bytes_max)
+        app = http_app(desk, writer, tokens=tokens, is_ready=lambda: not watch.gone, say=say, limits=limits)
         server = make_server(app, ServerOptions(tls=tls, stop_seconds_max=stop_seconds_max))
         looking = asyncio.create_task(watch.keep_looking())
         serving = asyncio.create_task(serve_until_told(server, listening))

@@ -1,18 +1,18 @@
 """The HTTP listener as an ASGI app: messages in by POST, an answer after they are durably written.
 
     POST /fhir, /fhir/{type}     FHIR R4 JSON: a Bundle, or one resource
-    POST /hl7v2                  one HL7v2 message (ER7); answered by its acknowledgement
-    POST /e2b                    E2B(R3) or E2B(R2): one document of safety reports
+    POST /hl7v2                  HL7v2 (ER7): a message, or a batch
+    POST /e2b                    E2B(R3) or E2B(R2): safety reports, answered by their acknowledgement
+    POST /openfda                openFDA drug/event JSON
     GET  /livez, /readyz         is the process there; can it write
     GET  /metadata               FHIR CapabilityStatement (/fhir/metadata as well)
 
 A request passes the gate (its token, a free place), its body is read within its limits, the desk reads the message,
 the writer makes its events durable, and only then it is answered. It knows nothing of Kafka: `EventWriter` does that.
-What an answer says is in `http_answers`; what is bounded where, in docs/listeners.md.
+What an answer says is in `http_answers` and `http_messages`; what is bounded where, in docs/listeners.md.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -37,25 +37,19 @@ from pv_stream.ingest.http_answers import (
     capability_statement,
     encoded,
     refusal,
-    status_of,
-    verdict,
 )
 from pv_stream.ingest.http_body import BodyLimits, media_type_of, read_body
+from pv_stream.ingest.http_messages import ER7, XML, answer_to, read_messages
 from pv_stream.ingest.http_repeats import Repeats, key_digest, request_digest
 from pv_stream.ingest.http_tokens import Tokens
-from pv_stream.ingest.listening import Desk, EventWriter, Reading, place_of
-from pv_stream.ingest.mllp_answers import answer as acknowledge
-from pv_stream.ingest.mllp_answers import verdict_of
-from pv_stream.ingest.outcomes import Outcome
-from pv_stream.ingest.rejects import Position
-from pv_stream.ingest.sources import Format, Record
+from pv_stream.ingest.listening import Desk, EventWriter, KeyedEvent, place_of
+from pv_stream.ingest.sources import Format
 from pv_stream.ingest.tables import fhir_resource_types
 
+BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 BODY_SECONDS_MAX: Final = 30.0
 REQUESTS_MAX: Final = 64
 _JSON: Final = "application/json"
-_ER7: Final = "application/hl7-v2"
-_CONTROL_ID_BYTES: Final = 10
 #: Who may be asked without a token: nothing there says anything of a patient.
 _OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/metadata", "/fhir/metadata"})
 _OWNER: Final = "pv_stream.token"
@@ -63,9 +57,10 @@ _OWNER: Final = "pv_stream.token"
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Bound the requests that are in work at once, and the time that a body may take."""
+    """Bound the requests that are in work at once, and the bytes and the time of a body."""
 
     requests_max: int = REQUESTS_MAX
+    body_bytes_max: int = BODY_BYTES_MAX
     body_seconds_max: float = BODY_SECONDS_MAX
 
 
@@ -81,8 +76,9 @@ class Address:
 ADDRESSES: Final[Mapping[str, Address]] = {
     "/fhir": Address(Format.FHIR, (FHIR_JSON, _JSON)),
     "/fhir/{type:str}": Address(Format.FHIR, (FHIR_JSON, _JSON)),
-    "/hl7v2": Address(Format.HL7V2, (_ER7, "x-application/hl7-v2+er7")),
-    "/e2b": Address(Format.E2B, ("application/xml", "text/xml")),
+    "/hl7v2": Address(Format.HL7V2, (ER7, "x-application/hl7-v2+er7")),
+    "/openfda": Address(Format.OPENFDA, (_JSON,)),
+    "/e2b": Address(Format.E2B, (XML, "text/xml")),
 }
 
 
@@ -140,7 +136,7 @@ class HttpListener:
         self._desk = desk
         self._writer = writer
         self._is_ready = is_ready
-        self._body_limits = BodyLimits(desk.record_bytes_max, limits.body_seconds_max)
+        self._body_limits = BodyLimits(limits.body_bytes_max, limits.body_seconds_max)
         self._say = say
         self._repeats = Repeats()
         self._reading = asyncio.Lock()
@@ -197,39 +193,35 @@ class HttpListener:
         named = request_digest(address.form.encode(), resource_type.encode(), body)
         return await self._repeats.answer(named, key, lambda: self._write(address, resource_type, body))
 
-    async def _write(self, address: Address, resource_type: str, body: bytes) -> Answer:
-        """Read one message and answer after its events are durable."""
+    async def _write(self, address: Address, resource_type: str, content: bytes) -> Answer:
+        """Read one body and answer after its events are durable."""
         async with self._reading:
-            reading = await asyncio.to_thread(self._read, address, resource_type, body)
-        if isinstance(reading, Refusal):
-            return refusal(reading)
+            read = await asyncio.to_thread(self._read, address, resource_type, content)
+        if isinstance(read, Refusal):
+            return refusal(read)
+        events, answer = read
         try:
-            if reading.events:
-                await self._writer.write(reading.events)
+            if events:
+                await self._writer.write(events)
         except Unavailable:
             return refusal(Refusal.UNAVAILABLE)
         except EnvironmentBroken:
             return refusal(Refusal.OUTCOME_UNKNOWN)
-        return self._answer(address, body, reading.outcome)
+        return answer
 
-    def _answer(self, address: Address, body: bytes, outcome: Outcome) -> Answer:
-        """Answer in the format of the message where it has one of its own, else by an OperationOutcome."""
-        if address.form is Format.HL7V2:
-            control_id = secrets.token_hex(_CONTROL_ID_BYTES)
-            told = acknowledge(body, verdict_of(outcome), now=self._desk.clock(), control_id=control_id)
-            if told is not None:
-                return Answer(status_of(outcome), told, _ER7)
-        return verdict(outcome)
-
-    def _read(self, address: Address, resource_type: str, body: bytes) -> Reading | Refusal:
-        if resource_type and _type_of(body) not in {resource_type, None}:
+    def _read(
+        self, address: Address, resource_type: str, content: bytes
+    ) -> tuple[tuple[KeyedEvent, ...], Answer] | Refusal:
+        """Return what is to be written, and what is to be answered then."""
+        if resource_type and _type_of(content) not in {resource_type, None}:
             return Refusal.TYPE_DIFFERS
         self._number += 1
         try:
-            return self._desk.read(address.form, Position(1, Record(body, self._number, 0, len(body))))
+            body = read_messages(self._desk, address.form, content, self._number)
         except DataError as error:
             self._say(str(error))
             return Refusal.NOT_KEPT
+        return body.events, answer_to(body, self._desk.clock())
 
 
 def http_app(  # noqa: PLR0913 - what an app is made of; mostly by keyword

@@ -21,9 +21,9 @@ from pv_stream.ingest.rejects import INDEX_NAME, RejectStore
 
 FHIR = "application/fhir+json"
 HL7 = "application/hl7-v2"
-#: One message may have so many bytes here.
+#: One body may have so many bytes here, one message half of them.
 BYTES_MAX = 64 * 1024
-LIMITS = HttpLimits()
+LIMITS = HttpLimits(body_bytes_max=BYTES_MAX)
 OPTIONS = ServerOptions(stop_seconds_max=5)
 TOKEN = "a-token-of-the-tests-with-enough-letters"  # noqa: S105 - it opens nothing
 OTHER_TOKEN = "another-token-of-the-tests-long-enough"  # noqa: S105 - as above
@@ -138,12 +138,11 @@ def serving(
     tokens: Tokens | None = None,
     limits: HttpLimits = LIMITS,
     options: ServerOptions = OPTIONS,
-    bytes_max: int = BYTES_MAX,
 ) -> Iterator[Served]:
     """Run a listener for a while."""
     lines: list[str] = []
     ready = [True]
-    desk = Desk(intake, RejectStore(folder / "rejects"), bytes_max, lambda: intake.now)
+    desk = Desk(intake, RejectStore(folder / "rejects"), BYTES_MAX // 2, lambda: intake.now)
     memory = Memory()
     with listening_socket("127.0.0.1", 0) as listening, logged() as records:
         started = threading.Event()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,16 +155,67 @@ def test_a_sender_that_asks_for_no_acknowledgement_is_answered_all_the_same(serv
     assert (said.status, said.codes) == (200, ["taken_in"])
 
 
+def test_of_a_batch_of_hl7_messages_each_is_read_for_itself(served: Served) -> None:
+    broken = FINAL.replace(b"ORU^R01", b"SIU^S12")
+    batch = b"BHS|^~\\&\r" + FINAL.replace(b"FI-1", b"FI-2") + broken + FINAL.replace(b"FI-1", b"FI-3")
+    said = served.post("/hl7v2", batch + b"BTS|3\r", HL7)
+    assert (said.status, said.codes) == (200, ["taken_in", "unsupported_type"])
+    assert said.outcome["issue"][1]["expression"] == ["message[2]"]
+    assert [len(message) for message in served.memory.messages] == [2]
+
+
 @pytest.mark.parametrize("content_type", ["application/xml", "text/xml; charset=utf-8"])
-def test_a_safety_report_is_taken_in(served: Served, content_type: str) -> None:
+def test_a_safety_report_is_acknowledged_as_e2b_does(served: Served, content_type: str) -> None:
     body = REPORT.replace(b"XX-1", content_type.encode()[:15])
-    assert served.post("/e2b", body, content_type).status == 200
+    said = served.post("/e2b", body, content_type)
+    assert (said.status, said.headers["content-type"]) == (200, "application/xml")
+    assert b"<reportacknowledgmentcode>01<" in said.body
     assert "adverse_event_report" in served.memory.types
 
 
-def test_a_document_type_is_refused(served: Served) -> None:
-    said = served.post("/e2b", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "application/xml")
-    assert (said.status, said.codes) == (422, ["doctype_refused"])
+def test_of_a_batch_of_reports_each_is_accepted_or_refused_for_itself(served: Served) -> None:
+    report = REPORT[REPORT.index(b"<safetyreport>") : REPORT.index(b"</ichicsr>")]
+    incomplete = report.replace(b"XX-1", b"XX-3").replace(b"<receiptdate>20210410</receiptdate>", b"")
+    batch = REPORT.replace(report, report.replace(b"XX-1", b"XX-2") + incomplete)
+    said = served.post("/e2b", batch, "application/xml")
+    assert said.status == 200
+    assert re.findall(rb"<reportacknowledgmentcode>(..)<", said.body) == [b"01", b"02"]
+    assert served.kept()[-1]["code"] == "incomplete_report"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', 422, "doctype_refused"),
+        (b"<a><b></a>", 400, "malformed_xml"),
+    ],
+    ids=["doctype", "malformed"],
+)
+def test_a_document_that_is_refused_whole_has_an_error_status_and_ar(
+    served: Served, body: bytes, status: int, code: str
+) -> None:
+    said = served.post("/e2b", body, "application/xml")
+    assert said.status == status
+    assert b'typeCode="AR"' in said.body
+    assert code.encode() in said.body
+    assert served.memory.messages == []
+
+
+def test_reports_of_openfda_are_taken_in(served: Served) -> None:
+    reports = [
+        {
+            "safetyreportid": f"{number}",
+            "receiptdate": "20210410",
+            "patient": {
+                "reaction": [{"reactionmeddrapt": "Drug reaction with eosinophilia and systemic symptoms"}],
+                "drug": [{"medicinalproduct": "IMATINIB"}],
+            },
+        }
+        for number in (1, 2)
+    ]
+    said = served.post("/openfda", as_json({"meta": {}, "results": reports}), "application/json")
+    assert said.status == 200
+    assert served.memory.types.count("adverse_event_report") == 2
 
 
 def test_what_is_received_is_stamped_by_the_listeners_clock(served: Served) -> None:
@@ -214,7 +266,6 @@ def test_a_message_that_is_refused_whole_is_kept_before_the_answer_and_not_writt
         ("/fhir", "application/json", b"[" * 30_000, "malformed_json"),
         ("/fhir", "application/json", b'{"a":' * 10_000, "malformed_json"),
         ("/fhir", "application/json", b"\xff\xfe", "malformed_json"),
-        ("/e2b", "text/xml", b"<a><b></a>", "malformed_xml"),
     ],
 )
 def test_what_is_malformed_is_400(
@@ -457,6 +508,8 @@ def test_the_statement_of_what_it_takes_is_one_of_fhir(served: Served) -> None:
         ("/fhir", HL7),
         ("/hl7v2", "application/json"),
         ("/hl7v2", "application/hl7-v2+xml"),
+        ("/e2b", "application/json"),
+        ("/openfda", "application/fhir+json"),
     ],
 )
 def test_another_content_type_is_415_and_says_which_is_read(
@@ -495,8 +548,15 @@ def test_a_gzip_that_is_none_is_400(served: Served, spoil: Callable[[bytes], byt
     assert served.memory.messages == []
 
 
+def test_one_message_of_a_body_may_be_too_large_for_itself(served: Served) -> None:
+    body = FINAL + b"NTE|1||" + b"x" * (BYTES_MAX // 2)
+    said = served.post("/hl7v2", body, HL7)
+    assert said.status == 413
+    assert b"rejected too_large" in said.body
+
+
 def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_413(served: Served) -> None:
-    body = as_json(fresh())
+    body = bundle(fresh())
     assert served.post("/fhir", body + b" " * (BYTES_MAX - len(body))).status == 200
     said = served.post("/fhir", body + b" " * (BYTES_MAX - len(body) + 1))
     assert (said.status, said.codes) == (413, ["body_too_large"])
@@ -504,7 +564,7 @@ def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_413(served: Ser
 
 
 def test_a_packed_body_is_measured_unpacked(served: Served) -> None:
-    body = as_json(fresh())
+    body = bundle(fresh())
     for more, status in ((0, 200), (1, 413)):
         packed = gzip.compress(body + b" " * (BYTES_MAX - len(body) + more))
         assert served.post("/fhir", packed, content_encoding="gzip").status == status

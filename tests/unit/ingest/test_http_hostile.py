@@ -29,7 +29,7 @@ from tests.unit.ingest.http_serving import BYTES_MAX, FHIR, HL7, TOKEN, Served, 
 from tests.unit.ingest.messages import as_json, bundle, observation, obx, oru
 
 CANARIES = ["Zyxwvut", "MRN8675309", "19420229", "13-Canary-Row"]
-SLOW = HttpLimits(requests_max=2, body_seconds_max=0.3)
+SLOW = HttpLimits(requests_max=2, body_bytes_max=BYTES_MAX, body_seconds_max=0.3)
 HASTY = ServerOptions(stop_seconds_max=5, head_seconds_max=0.3, connections_max=4)
 
 
@@ -270,7 +270,10 @@ def test_a_client_that_does_not_read_its_answer_is_left(
 ) -> None:
     monkeypatch.setattr(http_server, "ANSWER_SECONDS_MAX", 0.2)
     many = bundle(*(observation(id=f"n{number}", subject={}) for number in range(1_000)))
-    with serving(intake, tmp_path, bytes_max=1_000_000) as one, socket.socket() as connection:
+    with (
+        serving(intake, tmp_path, limits=HttpLimits(body_bytes_max=1_000_000)) as one,
+        socket.socket() as connection,
+    ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
         connection.connect(("127.0.0.1", one.port))
         request = head("/fhir", f"Content-Length: {len(many)}") + many
