@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
+from pv_stream.codec.state import encode_state
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
 from pv_stream.domain.events import AlertActed, FactArrived, Separated
-from pv_stream.domain.ids import ActionId, AlertId, PatientId
+from pv_stream.domain.ids import ActionId, AlertId, PatientId, shard_of
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.merge import follow
 from pv_stream.shard.fold import Limits
 from tests.builders import RULEBOOK, at, dose, eosinophils, held, measured, present, temperature, with_patient
 from tests.merging import PatientEvent, Topic, absorbed, merge, separated
-from tests.shards import new_shard
+from tests.shards import fold, new_shard, raw
 
 A, B, C = "patient-a", "patient-b", "patient-c"
 REACTION = (dose("imatinib", at(0)), dose("imatinib", at(7)), eosinophils(1690, at(15)))
@@ -101,6 +102,83 @@ def test_a_value_that_waits_for_review_waits_under_the_survivor() -> None:
     assert [alert["status"] for alert in alerts(topic, A, "data_review")] == ["raised", "transferred"]
     (review,) = alerts(topic, B, "data_review")
     assert (review["status"], len(review["continues"])) == ("raised", 1)
+
+
+SICK = (*REACTION, temperature("39", at(15)), present(FindingCode.RASH, at(15)))
+#: Heard of after the fifteenth day from the onset, so that the follow-up has been asked for.
+LATER = measured(Analyte.AST, 20, at(32))
+
+
+def test_a_follow_up_that_the_prior_asked_for_is_asked_for_under_the_survivor() -> None:
+    topic = settled(*of(A, *SICK, LATER), *merge(A, B, at(33)))
+    assert [alert["status"] for alert in alerts(topic, A, "follow_up_due")] == ["raised", "transferred"]
+    (asked,) = alerts(topic, B, "follow_up_due")
+    assert (asked["status"], asked["continues"]) == (
+        "raised",
+        [alerts(topic, A, "follow_up_due")[0]["alert_id"]],
+    )
+    topic.send(*of(B, present(FindingCode.REACTION_RESOLVED, at(34))))
+    assert alerts(topic, B, "follow_up_due")[-1]["closing"] == "documented"
+
+
+def test_follow_ups_that_both_records_asked_for_become_one() -> None:
+    own = [eosinophils(1650, at(16)), temperature("39", at(16)), present(FindingCode.RASH, at(16))]
+    later = measured(Analyte.AST, 21, at(33))
+    topic = settled(*of(B, *REACTION[:2], *own, later), *of(A, *SICK, LATER), *merge(A, B, at(34)))
+    assert alerts(topic, A, "follow_up_due")[-1]["status"] == "transferred"
+    live = {alert["alert_id"]: alert["status"] for alert in alerts(topic, B, "follow_up_due")}
+    assert list(live.values()) == ["revised"]
+
+
+def _full(patient: str) -> list[PatientEvent]:
+    """Return more of a patient than a shard of `SMALL` can hold."""
+    return of(patient, *(measured(Analyte.AST, 20, at(0, 8, minute)) for minute in range(60)))
+
+
+SMALL = Limits(state_bytes_max=8_000, state_bytes_reserved=1_000)
+
+
+def test_that_a_prior_is_incomplete_is_said_of_the_survivor() -> None:
+    topic = Topic(2)
+    topic.shards[shard_of(A, 2)] = new_shard(shard=shard_of(A, 2), shard_count=2, limits=SMALL)
+    topic.send(*_full(A), *merge(A, B, WHEN))
+    topic.settle()
+    told = alerts(topic, A, "system")
+    assert (told[0]["status"], told[-1]["status"]) == ("raised", "transferred")
+    (incomplete,) = alerts(topic, B, "system")
+    assert (incomplete["status"], incomplete["continues"]) == ("raised", [told[0]["alert_id"]])
+
+
+def test_a_survivor_that_is_incomplete_itself_says_so_once_more() -> None:
+    small = new_shard(limits=SMALL)
+    fold(raw([*_full(A), *_full(B)]), small)
+    topic = Topic(1)
+    for patient in (A, B):
+        topic.shards[0].restore(patient.encode(), encode_state(small.state_of(PatientId(patient))))
+    topic.send(*merge(A, B, WHEN))
+    topic.settle()
+    assert [alert["status"] for alert in alerts(topic, A, "system")] == ["transferred"]
+    (again,) = alerts(topic, B, "system")
+    assert (again["status"], len(again["continues"])) == ("revised", 1)
+
+
+def test_what_was_noted_in_the_prior_is_noted_where_its_alert_goes_on() -> None:
+    raised = alerts(settled(*of(A, *REACTION)), A)[-1]
+    noted = AlertActed(
+        patient_id=PatientId(A),
+        action_id=ActionId("action-1"),
+        alert_id=AlertId(raised["alert_id"]),
+        action=ActionKind.ACKNOWLEDGE,
+        reason=None,
+        drugs=(),
+        actor="pharmacist",
+        seen_tier=Tier.INFO,
+        seen_revision=raised["revision"],
+        received_at=WHEN,
+    )
+    topic = settled(*of(A, *REACTION), noted, *merge(A, B, at(17)))
+    assert alerts(topic, A)[-1]["status"] == "transferred"
+    assert alerts(topic, B)[-1]["acknowledged"]["by"] == "pharmacist"
 
 
 def test_an_action_on_the_alert_of_the_prior_reaches_the_one_that_continues_it() -> None:
