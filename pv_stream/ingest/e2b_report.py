@@ -20,6 +20,8 @@ from pv_stream.ingest.times import Moment, hl7_moment
 _EXACT: Final = Context(prec=80)
 _NINE_DECIMALS: Final = Decimal("1E-9")
 _MAGNITUDE_MAX: Final = Decimal(10) ** 12
+#: A dose of more than a kilogram was not given to anybody: the number is of something else.
+_MG_MAX: Final = Decimal(1_000_000)
 _MG_PER_KG: Final = Decimal(1_000_000)
 _SECONDS_PER_DAY: Final = Decimal(86_400)
 _UNITS_OF_TIME_MAX: Final = Decimal(10_000)
@@ -126,15 +128,15 @@ def _seconds(text: str) -> int:
 
 
 def dose_of(amount: str, unit: str, per_day: Decimal | None) -> Dose | None:
-    """Return a dose in mg or mg/kg, or None when its unit is none of mass: tablets and drops say no amount."""
+    """Return a dose in mg or mg/kg; None when it is impossible or its unit is none of mass: tablets say no amount."""
     number, found = parse_number(amount), find_unit(unit)
     mg = mg_per_kg = None
     if number is not None and number.comparator is None and number.value > 0 and found is not None:
         value = _EXACT.multiply(number.value, found[1].factor)
         if found[1].quantity == "mass":
-            mg = _nine_decimals(_EXACT.multiply(value, _MG_PER_KG))
+            mg = _dose_amount(_EXACT.multiply(value, _MG_PER_KG))
         elif found[1].quantity == "mass_per_body_weight":
-            mg_per_kg = _nine_decimals(value)
+            mg_per_kg = _dose_amount(value)
     return None if mg is None and mg_per_kg is None else Dose(mg, mg_per_kg, per_day)
 
 
@@ -168,6 +170,10 @@ def shifted(moment: Moment, by: tuple[int, int]) -> Moment:
     """Return when something may have been that lies so far from a moment; `by` may be negative."""
     interval = Interval(Instant(moment.interval.earliest + by[0]), Instant(moment.interval.latest + by[1]))
     return Moment(interval, moment.utc_offset_minutes)
+
+
+def _dose_amount(value: Decimal) -> Decimal | None:
+    return _nine_decimals(value) if value <= _MG_MAX else None
 
 
 def _nine_decimals(value: Decimal) -> Decimal | None:

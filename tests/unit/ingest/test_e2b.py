@@ -310,6 +310,8 @@ def test_a_dosage_that_ends_before_it_begins_is_held(intake: Intake) -> None:
         ),
         ('<doseQuantity value="2" unit="{DF}"/>', "", None),
         ('<doseQuantity value="many" unit="mg"/>', "", None),
+        ('<doseQuantity value="1" unit="kg"/>', "", Dose(Decimal(1_000_000))),
+        ('<doseQuantity value="1.1" unit="kg"/>', "", None),
         (
             '<doseQuantity value="60" unit="mg"/>',
             '<comp><period value="1" unit="wk"/></comp>',
