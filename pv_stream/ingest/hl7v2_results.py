@@ -47,12 +47,12 @@ _NO_RESULT: Final = frozenset({"I", "O", "N"})
 
 @dataclass(slots=True)
 class OrderGroup:
-    """Hold the segments that belong to one OBR; number 0 is what stands before any."""
+    """Hold the segments that belong to one OBR, its OBX by their place; number 0 is what stands before any."""
 
     number: int
     order: Segment | None = None
     request: Segment | None = None
-    results: list[Segment] = field(default_factory=list)
+    results: list[tuple[int, Segment]] = field(default_factory=list)
     specimens: list[Segment] = field(default_factory=list)
 
 
@@ -75,7 +75,7 @@ def order_groups(segments: list[Segment]) -> Iterator[OrderGroup]:
     for segment in segments:
         if segment.name == "OBX":
             group = group or OrderGroup(0, order)
-            group.results.append(segment)
+            group.results.append((len(group.results) + 1, segment))
         elif segment.name == "ORC":
             order = segment
         elif segment.name == "OBR":
@@ -95,7 +95,7 @@ def read_group(
 ) -> Iterator[tuple[Segment, Result]]:
     """Yield the measurements of one group that rules use; add its findings, and count the rest."""
     shared: GroupContext | None = None
-    for position, segment in enumerate(group.results, start=1):
+    for position, segment in group.results:
         found = _worth_reading(segment)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1

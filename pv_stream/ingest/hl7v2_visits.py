@@ -52,9 +52,8 @@ def read_on_patient(
     Results of specimens that stand in an order are copies without the specimen's time, and are left aside.
     """
     group = OrderGroup(0)
-    for segment in segments:
-        if segment.name != "OBX":
-            continue
+    observations = (segment for segment in segments if segment.name == "OBX")
+    for position, segment in enumerate(observations, start=1):
         found = code_of(segment)
         reason: IgnoreReason | None = None
         if isinstance(found, IgnoreReason):
@@ -64,7 +63,7 @@ def read_on_patient(
         elif not segment.text(14):
             reason = IgnoreReason.NO_OBSERVATION_TIME
         if reason is None:
-            group.results.append(segment)
+            group.results.append((position, segment))
         else:
             outcome.ignored[reason] += 1
             segment.fate = Fate.IGNORED
