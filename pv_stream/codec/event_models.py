@@ -52,7 +52,7 @@ class IntervalModel(_Model):
 class SourceModel(_Model):
     """Where the statement came from: the digest of the message and the path inside it."""
 
-    format: Literal["hl7v2", "fhir_r4", "e2b_r2", "e2b_r3", "canonical"]
+    format: Literal["hl7v2", "fhir_r4", "e2b_r2", "e2b_r3", "openfda", "canonical"]
     message_digest: Digest
     path: SourcePath
 

@@ -130,7 +130,7 @@ def _tree(name: str, value: dict[str, Any], depth: int) -> Element:
             if isinstance(each, dict):
                 if depth < _DEPTH_MAX and (isinstance(member, list) or key not in _LISTS):
                     element.append(_tree(key, each, depth + 1))
-            elif text := _text(each):
+            elif key not in _LISTS and (text := _text(each)):
                 etree.SubElement(element, key).text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     return element
 
