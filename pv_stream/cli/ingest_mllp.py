@@ -61,12 +61,16 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     """
     import asyncio  # noqa: PLC0415 - `--help` must not pay for it
 
-    from pv_stream.ingest.listening import listening_socket  # noqa: PLC0415
-    from pv_stream.ingest.mllp import MllpLimits  # noqa: PLC0415
     from pv_stream.settings import load_settings  # noqa: PLC0415
+    from pv_stream.stream.connection import require_broker  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     tls = tls_context(tls_cert, tls_key, client_ca)
+    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+
+    from pv_stream.ingest.listening import listening_socket  # noqa: PLC0415 - a broker that is away is said before
+    from pv_stream.ingest.mllp import MllpLimits  # noqa: PLC0415
+
     desk = open_desk(settings, rejects, utc_offset)
     limits = MllpLimits(connections_max=max_connections, idle_seconds_max=idle_timeout)
     with listening_socket(host, port) as listening:
