@@ -11,11 +11,12 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.stamp-core
 ALL := $(VENV)/.stamp-all
 PACKAGE := $(VENV)/.stamp-package
+MUTATION := $(VENV)/mutation
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration bench schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration bench mutation schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -46,6 +47,9 @@ integration: install ## The tests on a real broker
 
 bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.engine
+
+mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers)
+	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)'
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
@@ -82,6 +86,12 @@ $(PACKAGE): pyproject.toml $(CORE)
 	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# An environment of its own: mutmut and Faust need different versions of click.
+$(MUTATION)/.stamp: requirements/mutation.txt | python
+	$(PYTHON) -m venv $(MUTATION)
+	$(MUTATION)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.txt
+	@touch $@
+
 # --- the locks -------------------------------------------------------------------------------------------------
 # Exact versions with hashes, no index address. core.txt is a subset of all.txt, so that both agree.
 
@@ -92,6 +102,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 lock: | $(UV) ## Resolve the locks in requirements/ anew (UPGRADE=1: to the newest versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras pyproject.toml requirements/build.in -o requirements/all.txt
 	$(COMPILE) --constraint requirements/all.txt pyproject.toml requirements/build.in -o requirements/core.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint requirements/core.txt --extra test pyproject.toml requirements/mutation.in \
+	  -o requirements/mutation.txt
 	@! grep -n '://' requirements/*.txt
 
 $(UV): | $(BIN)/python

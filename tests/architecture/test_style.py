@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pv_stream"
 CORE = ("codec", "domain", "engine", "rules", "shard")
 LOCKS = ("all.txt", "core.txt")
+MUTATION_LOCK = "mutation.txt"
 
 #: Put together here, so that this file does not name it.
 MACHINE_FOLDERS = (f"{PurePosixPath('/') / 'work'}/",)
@@ -103,7 +104,7 @@ def test_the_core_never_follows_the_hash_order_of_a_set() -> None:
     assert findings(CORE_MODULES, lambda source: checks.set_iterations(source, fields)) == ""
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, MUTATION_LOCK])
 def test_locks_hold_exact_versions_with_hashes_and_no_index_address(lock: str) -> None:
     text = text_of(ROOT / "requirements" / lock)
     assert checks.index_addresses(text) == []
