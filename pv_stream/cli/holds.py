@@ -311,9 +311,10 @@ def _print_one(hold: "OpenHold") -> None:
 
 
 def _store(rejects: Path | None, settings: "Settings") -> "RejectStore":
-    from pv_stream.ingest.rejects import FOLDER_NAME, RejectStore  # noqa: PLC0415 - see above
+    from pv_stream.cli.ingest import REJECTS_NAME  # noqa: PLC0415 - see above
+    from pv_stream.ingest.rejects import RejectStore  # noqa: PLC0415
 
-    return RejectStore(rejects or settings.state_dir / FOLDER_NAME)
+    return RejectStore(rejects or settings.state_dir / REJECTS_NAME)
 
 
 def _print_as_sent(hold: "OpenHold", store: "RejectStore") -> None:
@@ -353,13 +354,9 @@ def _check_can_append(plan: "ReplayPlan") -> None:
 
 
 def _utc_offset(text: str | None) -> int | None:
-    from pv_stream.ingest.times import parse_utc_offset  # noqa: PLC0415 - see above
+    from pv_stream.cli.ingest import utc_offset_minutes  # noqa: PLC0415 - see above
 
-    minutes = None if text is None else parse_utc_offset(text)
-    if text is not None and minutes is None:
-        message = f"--utc-offset {text}: say an offset such as +01:00 or -05:00"
-        raise UsageError(message)
-    return minutes
+    return utc_offset_minutes(text)
 
 
 def _reason(text: str | None, *, discarded: bool) -> ReviewReason:

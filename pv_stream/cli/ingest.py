@@ -102,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     now = present()
     for path in paths:
         check_readable(path)
-    received = _received_at(received_at, now)
+    received = received_stamp(received_at, now)
     offset = utc_offset_minutes(utc_offset)
     key = choose_key(settings, may_make=not destination.is_kafka or is_loopback(settings.bootstrap_servers))
     if destination.is_kafka:
@@ -169,7 +169,8 @@ def present() -> Instant:
     return Instant(int(time.time()) * MICROSECONDS_PER_SECOND)
 
 
-def _received_at(text: str | None, now: Instant) -> Instant | None:
+def received_stamp(text: str | None, now: Instant) -> Instant | None:
+    """Return the stamp that `--received-at` states; raise UsageError when it states none."""
     if text is None:
         return None
     if text == NOW:

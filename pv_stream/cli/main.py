@@ -45,6 +45,7 @@ COMMANDS: Final = {
         "pv_stream.cli.act", "Acknowledge, override, refute or confirm one alert: writes it to the log."
     ),
     "holds": Command("pv_stream.cli.holds", "Confirm or discard values that were read but are not believed."),
+    "dlq": Command("pv_stream.cli.dlq", "List what was refused, show one, and read it again after a fix."),
     "scenario": Command(
         "pv_stream.cli.scenario", "Check YAML cases: given these events, expect these alerts."
     ),

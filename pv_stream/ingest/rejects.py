@@ -22,8 +22,6 @@ from pv_stream.ingest.outcomes import Hold, Reject
 from pv_stream.ingest.sources import Record
 
 INDEX_NAME: Final = "index.jsonl"
-#: The folder in the state directory, where none is named.
-FOLDER_NAME: Final = "rejects"
 REJECTED: Final = "rejected"
 HELD: Final = "held"
 _DIRECTORY_MODE: Final = 0o700
@@ -132,7 +130,7 @@ class RejectStore:
     def content(self, kept: Kept) -> bytes | None:
         """Return the bytes of an entry, or None when they are not there or are not what was kept."""
         try:
-            content = self._path(kept.message_digest).read_bytes()
+            content = self.path_of(kept.message_digest).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -198,12 +196,13 @@ class RejectStore:
             )
             raise UsageError(message) from None
 
-    def _path(self, digest: str) -> Path:
+    def path_of(self, digest: str) -> Path:
+        """Return the file of a message's bytes, whether it is there or not."""
         return self.folder / f"{digest.removeprefix('sha256:')}.bin"
 
     def _write_bytes(self, digest: str, content: bytes) -> None:
         """Write beside and move, so that a full disk leaves no part of a message under its name."""
-        path = self._path(digest)
+        path = self.path_of(digest)
         if path.exists() and path.stat().st_size == len(content):
             return
         partial = f".{path.name}.partial"
