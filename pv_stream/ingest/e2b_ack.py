@@ -7,7 +7,7 @@ names the batch and its reports is repeated as it was sent: an acknowledgement i
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
@@ -159,7 +159,8 @@ def _r2_receipt(report: Element, digest: str, outcome: Outcome) -> Receipt:
 
 
 def _r3_document(batch: BatchReceipt, stamp: str) -> bytes:
-    root = etree.Element(f"{{{_HL7}}}MCCI_IN200101UV01", nsmap={None: _HL7, "xsi": _XSI})
+    names: dict[Any, str] = {None: _HL7, "xsi": _XSI}
+    root = etree.Element(f"{{{_HL7}}}MCCI_IN200101UV01", nsmap=names)
     root.set("ITSVersion", "XML_1.0")
     _add(root, "id", extension=batch.local_number, root=f"{_ICH}20")
     _add(root, "creationTime", value=f"{stamp}+0000")

@@ -2,7 +2,7 @@
 
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from lxml import etree
@@ -51,8 +51,12 @@ def _acknowledged(content: bytes, intake: Intake) -> bytes:
 
 def _r3(content: bytes, intake: Intake) -> dict[str, list[str]]:
     root = etree.fromstring(_acknowledged(content, intake))
-    found = {name: root.xpath(path, namespaces=NAMES) for name, path in PATHS.items()}
-    return {name: [str(each) for each in texts] for name, texts in found.items()}
+    return {name: _texts(root, path) for name, path in PATHS.items()}
+
+
+def _texts(root: etree._Element, path: str) -> list[str]:
+    found: Any = root.xpath(path, namespaces=NAMES)
+    return [str(each) for each in found]
 
 
 def _r2(content: bytes, intake: Intake) -> etree._Element:
@@ -122,11 +126,10 @@ def test_one_report_that_could_not_be_parsed_is_told_of_the_batch(intake: Intake
 
 
 def test_an_acknowledgement_of_r2(zoned: Intake) -> None:
+    written = _acknowledged(r2(R2_DRESS), zoned)
+    assert b'<!DOCTYPE ichicsrack SYSTEM "ich-icsrack-v1_1.dtd">' in written
     root = _r2(r2(R2_DRESS), zoned)
-    assert (root.tag, root.getroottree().docinfo.doctype) == (
-        "ichicsrack",
-        '<!DOCTYPE ichicsrack SYSTEM "ich-icsrack-v1_1.dtd">',
-    )
+    assert root.tag == "ichicsrack"
     header, acknowledgment = root
     assert [(each.tag, each.text) for each in header if each.tag != "messagenumb"] == [
         ("messagetype", "ichicsrack"),
@@ -184,7 +187,7 @@ def test_the_command_writes_one_for_its_owner_alone(tmp_path: Path) -> None:
     assert (result.exit_code, "ack.xml" in result.stderr) == (0, True)
     assert stat.S_IMODE((tmp_path / "ack.xml").stat().st_mode) == 0o600
     root = etree.parse(tmp_path / "ack.xml").getroot()
-    assert root.xpath(PATHS["ACK.B.r.6"], namespaces=NAMES) == ["CA", "CA", "CR"]
+    assert _texts(root, PATHS["ACK.B.r.6"]) == ["CA", "CA", "CR"]
 
 
 def test_several_inputs_have_a_folder(tmp_path: Path) -> None:

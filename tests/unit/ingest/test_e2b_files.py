@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pv_stream.cli.main import app
 from pv_stream.codec.events import decode_event
 from pv_stream.domain.codes import DrugRole, RechallengeOutcome
+from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Exposure, Measurement, Report
 from pv_stream.ingest.e2b_reader import read_e2b
 from pv_stream.ingest.intake import Intake
@@ -144,4 +145,4 @@ def test_every_public_file_goes_in(sample_data: Path, folder: str) -> None:
     assert (said["messages"]["rejected"], said["rejected"], said["held"]) == (0, {}, {})
     assert said["messages"]["accepted"] == {"e2b_r2": 7, "e2b_r3": 4}[folder]
     for line in Path("e.jsonl").read_bytes().splitlines():
-        assert decode_event(line)
+        assert isinstance(decode_event(line), FactArrived)
