@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final
 
 from pv_stream.ingest.outcomes import RejectCode
@@ -22,6 +23,8 @@ _FULL_URL: Final = re.compile(
 _RELATIVE: Final = re.compile(r"([A-Z][A-Za-z]{2,60})/([A-Za-z0-9.-]{1,64})(?:/_history/[^/]+)?")
 _URN: Final = re.compile(r"urn:(?:uuid|oid):[A-Za-z0-9.-]{1,80}")
 _DIGITS_MAX: Final = 40
+#: Concepts are shared by many resources: reading them stays linear.
+_CODINGS_MAX: Final = 100
 #: Bundles inside bundles: a batch response holds one for each search. Deeper ones are refused.
 _BUNDLES_DEEP_MAX: Final = 3
 _BUNDLE: Final = "Bundle"
@@ -184,10 +187,22 @@ def _add_bundle(document: Document, bundle: Resource, path: str, depth: int, lim
                 _add_bundle(document, resource, at, depth + 1, limit)
         else:
             _add(document, resource, wrapper, at)
+    _add_deletions(document, deletions)
+
+
+def _add_deletions(document: Document, deletions: list[tuple[Resource, str]]) -> None:
+    """Add the deletions last, when all that the document knows is known; the second of a resource says nothing."""
     servers = {entry.place.server for entry in document.entries if entry.place.server not in {"", "urn"}}
     server = servers.pop() if len(servers) == 1 else ""
-    for wrapper, at in deletions:  # last, when all that the document knows is known
-        document.entries.append(_deletion(document, wrapper, at, server))
+    deleted: set[Place] = set()
+    for wrapper, path in deletions:
+        entry = _deletion(document, wrapper, path, server)
+        if entry.place in deleted:
+            document.empty += 1
+            continue
+        document.entries.append(entry)
+        if entry.place.id:
+            deleted.add(entry.place)
 
 
 def _add(document: Document, resource: Resource, wrapper: Resource, path: str) -> None:
@@ -233,12 +248,11 @@ def _deletion(document: Document, wrapper: Resource, path: str, server: str) -> 
 
 def _is_longer(value: object, bytes_max: int) -> bool:
     """Tell whether an entry is longer than a limit in its shortest form."""
-    return (
-        len(
-            json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
-        )
-        > bytes_max
-    )
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return True
+    return len(text.encode(errors="replace")) > bytes_max
 
 
 def child(value: object, name: str) -> Any:
@@ -258,8 +272,8 @@ def text_of(value: object) -> str:
 
 
 def codings(concept: object) -> Iterator[tuple[str, str, str]]:
-    """Yield (system, code, display) of a CodeableConcept."""
-    for coding in children(concept, "coding"):
+    """Yield (system, code, display) of a CodeableConcept; nobody names one in more systems than are read."""
+    for coding in islice(children(concept, "coding"), _CODINGS_MAX):
         yield text_of(coding.get("system")), text_of(coding.get("code")), text_of(coding.get("display"))
 
 

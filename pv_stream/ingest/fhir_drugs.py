@@ -5,13 +5,15 @@ exact name, and the drug is otherwise unknown.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from pv_stream.ingest.drugs import Coding
 from pv_stream.ingest.fhir import Document, Entry, Resource, child, children, codings, text_of
 
-#: A product of products: a kit that holds packs that hold ingredients. Deeper ones are circles.
-_PARTS_DEEP_MAX: Final = 4
+#: A product is shared by many orders, and may be a circle: reading it stays bounded. No real one has so many parts.
+_MEDICATIONS_MAX: Final = 20
+_PARTS_MAX: Final = 50
 
 
 def drug_codings(resource: Resource, entry: Entry, document: Document) -> Iterator[Coding]:
@@ -20,7 +22,7 @@ def drug_codings(resource: Resource, entry: Entry, document: Document) -> Iterat
     if isinstance(concept, dict):
         yield from concept_codings(concept)
     else:
-        yield from _referenced(resource.get("medicationReference"), entry, document, _PARTS_DEEP_MAX)
+        yield from _referenced(resource.get("medicationReference"), entry, document, set())
 
 
 def concept_codings(concept: object) -> Iterator[Coding]:
@@ -31,19 +33,22 @@ def concept_codings(concept: object) -> Iterator[Coding]:
         yield Coding("", "", text)
 
 
-def _referenced(reference: object, entry: Entry, document: Document, depth: int) -> Iterator[Coding]:
+def _referenced(reference: object, entry: Entry, document: Document, seen: set[int]) -> Iterator[Coding]:
     """Yield how a Medication or Substance is named, and its ingredients but those said not to be active."""
     target = document.find(reference, entry)
     if target is None:
         if display := text_of(child(reference, "display")):
             yield Coding("", "", display)
         return
+    if id(target) in seen or len(seen) == _MEDICATIONS_MAX:
+        return
+    seen.add(id(target))
     found = document.find_entry(reference, entry)
     holder = entry if found is None else found
     yield from concept_codings(target.get("code"))
-    for ingredient in children(target, "ingredient"):
+    for ingredient in islice(children(target, "ingredient"), _PARTS_MAX):
         if ingredient.get("isActive") is False:
             continue
         yield from concept_codings(ingredient.get("itemCodeableConcept"))
-        if depth > 0 and isinstance(ingredient.get("itemReference"), dict):
-            yield from _referenced(ingredient["itemReference"], holder, document, depth - 1)
+        if isinstance(ingredient.get("itemReference"), dict):
+            yield from _referenced(ingredient["itemReference"], holder, document, seen)

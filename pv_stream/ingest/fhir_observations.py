@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
@@ -232,7 +233,7 @@ def _specimen(entry: Entry, report: Entry | None, patient: PatientId, context: R
         return _stated_specimen([stated], entry, patient, context)
     if report is None:
         return Specimen(None, EvidenceFlag.SPECIMEN_NOT_STATED)
-    of_report = list(children(report.resource, "specimen"))
+    of_report = list(islice(children(report.resource, "specimen"), 2))  # two cannot say which
     if of_report:
         return _stated_specimen(of_report, report, patient, context)
     place = report.place
@@ -244,9 +245,8 @@ def _stated_specimen(
     references: list[Any], source: Entry, patient: PatientId, context: ResourceContext
 ) -> Specimen:
     document = context.document
-    kinds = [child(document.find(reference, source), "type") for reference in references]
-    credible = len(references) == 1 and all(_is_blood(kind) for kind in kinds)
     reference = references[0]
+    credible = len(references) == 1 and _is_blood(child(document.find(reference, source), "type"))
     place = document.place_of(reference, source)
     text = text_of(child(reference, "reference"))
     identifier = text_of(child(child(reference, "identifier"), "value"))

@@ -297,3 +297,52 @@ def test_a_drug_in_another_line_is_unknown_and_not_guessed(intake: Intake, tmp_p
     (event,) = events
     assert isinstance(event, FactArrived)
     assert event.version.statement.content.ingredients == ()  # type: ignore[union-attr]
+
+
+# Documents that mean to hurt ---------------------------------------------------------------------------------------
+
+
+def test_a_chain_of_medications_and_shared_large_ones_are_read_in_bounded_time(intake: Intake) -> None:
+    chain = [
+        {
+            "resourceType": "Medication",
+            "id": f"m{n}",
+            "ingredient": [{"itemReference": {"reference": f"Medication/m{n + 1}"}}],
+        }
+        for n in range(3_000)
+    ]
+    wide = {"resourceType": "Medication", "id": "wide", "ingredient": [{"isActive": False}] * 20_000}
+    given = [
+        medication(
+            id=f"g{n}",
+            medicationCodeableConcept=None,
+            medicationReference={"reference": f"Medication/{target}"},
+        )
+        for n in range(500)
+        for target in ("m0", "wide")
+    ]
+    assert len(read_fhir(bundle(*chain, wide, *given), intake).events) == 1_000
+
+
+def test_large_lists_that_many_resources_share_are_read_in_bounded_time(intake: Intake) -> None:
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": "d",
+        "specimen": [{"reference": "Specimen/s"}] * 20_000,
+        "result": [{"reference": f"Observation/o{n}"} for n in range(1_000)],
+        "contained": [{"resourceType": "Specimen", "id": f"c{n}"} for n in range(5_000)],
+    }
+    specimen = {"resourceType": "Specimen", "id": "s", "type": {"coding": [{"code": "x"}] * 20_000}}
+    results = [observation(id=f"o{n}", specimen={"reference": "Specimen/s"}) for n in range(1_000)]
+    outcome = read_fhir(bundle(report, specimen, *results), intake)
+    assert len(outcome.holds) == 1_000
+
+
+def test_a_resource_deleted_a_thousand_times_is_deleted_once(intake: Intake) -> None:
+    entries = [
+        {"fullUrl": f"{SERVER}/Observation/o1", "resource": observation()},
+        *[_delete("Observation/o1")] * 1_000,
+    ]
+    outcome = read_fhir(_bundle(*entries, timestamp="2021-04-14T08:00:00Z"), intake)
+    assert len(outcome.events) == 2
+    assert outcome.parts["Bundle.entry", Fate.IGNORED] == 999
