@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.domain.codes import DrugRole, EvidenceFlag, ExposureKind, HoldCode, ReportedReaction
+from pv_stream.domain.codes import (
+    TIME_HOLDS,
+    DrugRole,
+    EvidenceFlag,
+    ExposureKind,
+    HoldCode,
+    ReportedReaction,
+)
 from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Interval, exactly
@@ -72,11 +79,11 @@ class _Writer:
             pseudonyms.patient("e2b", case), key, self.report.status, self.report.version, issued_at=0
         )
 
-    def hold(self, code: HoldCode, path: str, sent: str) -> Held:
-        """Count a hold and return what stands for it."""
+    def hold(self, code: HoldCode, path: str, sent: str, said: Exposure | Report | None = None) -> Held:
+        """Count a hold and return what stands for it; `said` is what was read, if its time alone is in doubt."""
         digest = digest_of(sent.encode(errors="surrogatepass"))
         self.outcome.holds.append(Hold(code, path, digest))
-        return Held(code, digest)
+        return Held(code, digest, said=said if code in TIME_HOLDS else None)
 
     def refuse(self, part: str, code: RejectCode, path: str) -> None:
         """Count a part that is refused."""
@@ -108,6 +115,7 @@ def tell(report: SafetyReport, intake: Intake, envelope: Envelope, outcome: Outc
         _retract(writer, kind, said, _PLACES[kind])
     _write(writer, "dosage", dosages)
     judge(results, intake, outcome)
+    _note(results, report, outcome)
     _write(writer, "reaction", reactions)
 
 
@@ -120,7 +128,7 @@ def _retract(writer: _Writer, kind: str, said: int, places: int) -> None:
                 Retracted(),
                 writer.report.latest,
                 writer.envelope,
-                writer.report.path,
+                f"{writer.report.prefix}C.1",
             )
         )
 
@@ -160,15 +168,16 @@ def _rank(content: Content) -> int:
 
 def _reactions(writer: _Writer, drugs: dict[str, Drug]) -> Iterator[_Told]:
     for number, reaction in enumerate(writer.report.reactions):
-        content: Content = _report(writer, reaction, number, drugs)
+        read = _report(writer, reaction, number, drugs)
+        content: Content = read
         onset = reaction.onset
         if onset is HoldCode.MISSING_TIME:
             onset = _onset_by_report(writer.report)
         why: HoldCode | None = onset if isinstance(onset, HoldCode) else None
         if isinstance(onset, Moment):
-            why = why_held(content, onset.interval, writer.envelope.received_at, writer.intake.rulebook)
+            why = why_held(read, onset.interval, writer.envelope.received_at, writer.intake.rulebook)
         if why is not None or isinstance(onset, HoldCode):
-            content = writer.hold(why or HoldCode.UNREADABLE_TIME, reaction.path, reaction.sent)
+            content = writer.hold(why or HoldCode.UNREADABLE_TIME, reaction.path, reaction.sent, read)
             onset = _at_arrival(writer.envelope)
         yield _Told(_REACTION, reaction.path, content, onset)
 
@@ -225,7 +234,10 @@ def _dosages(writer: _Writer, drugs: dict[str, Drug]) -> Iterator[_Told]:
         if product.role is None:
             writer.refuse("G.k drug", RejectCode.INCOMPLETE_REPORT, product.path)
             continue
-        writer.outcome.note("G.k drug", Fate.FACT)
+        if drug.is_known or product.role in _BLAMES or product.dosages:
+            writer.outcome.note("G.k drug", Fate.FACT)
+        else:
+            writer.ignore("G.k drug", IgnoreReason.CODE_NOT_USED)
         for dosage in product.dosages:
             told = _dosage(writer, product, dosage, drug)
             if isinstance(told, IgnoreReason):
@@ -246,12 +258,12 @@ def _dosage(writer: _Writer, product: Product, dosage: Dosage, drug: Drug) -> _T
     exposure = _exposure(dosage, drug, end)
     why = why_held(exposure, start.interval, writer.envelope.received_at, writer.intake.rulebook)
     if why is not None:
-        return _held(writer, why, dosage, drug)
+        return _held(writer, why, dosage, drug, exposure)
     return _Told(_DOSAGE, dosage.path, exposure, start)
 
 
-def _held(writer: _Writer, code: HoldCode, dosage: Dosage, drug: Drug) -> _Told:
-    held = writer.hold(code, dosage.path, f"{drug.identity}\x1f{dosage.sent}")
+def _held(writer: _Writer, code: HoldCode, dosage: Dosage, drug: Drug, read: Exposure | None = None) -> _Told:
+    held = writer.hold(code, dosage.path, f"{drug.identity}\x1f{dosage.sent}", read)
     return _Told(_DOSAGE, dosage.path, held, _at_arrival(writer.envelope))
 
 
@@ -303,14 +315,20 @@ def _results(writer: _Writer) -> list[Result]:
             writer.refuse("F.r test", RejectCode.TOO_MANY_REPEATS, test.path)
         else:
             results.append(_result(writer, test, found, len(results) + 1))
-            writer.outcome.note("F.r test", Fate.FACT)
     weight = _weight(writer)
     if isinstance(weight, IgnoreReason):
         writer.ignore("D.3 body weight", weight)
     elif weight is not None:
         results.append(_result(writer, weight, (_BODY_WEIGHT, _weight_code()), len(results) + 1))
-        writer.outcome.note("D.3 body weight", Fate.FACT)
     return results
+
+
+def _note(results: Sequence[Result], report: SafetyReport, outcome: Outcome) -> None:
+    """Say of each result that was judged whether it is held."""
+    held = {hold.path for hold in outcome.holds}
+    for result in results:
+        part = "D.3 body weight" if result.path == f"{report.prefix}D.3" else "F.r test"
+        outcome.note(part, Fate.HELD if result.path in held else Fate.FACT)
 
 
 def _weight(writer: _Writer) -> TestResult | IgnoreReason | None:
@@ -323,7 +341,7 @@ def _weight(writer: _Writer) -> TestResult | IgnoreReason | None:
         return IgnoreReason.NO_START
     first = min(onsets, key=lambda onset: (onset.interval.earliest, onset.interval.latest))
     number = parse_number(report.weight_kg)
-    return TestResult("D.3", (), first, number, report.weight_kg, ("kg",), None)
+    return TestResult(f"{report.prefix}D.3", (), first, number, report.weight_kg, ("kg",), None)
 
 
 def _weight_code() -> AnalyteCode:
