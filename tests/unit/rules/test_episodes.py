@@ -110,19 +110,20 @@ def test_a_resolution_of_the_instant_of_the_last_sign_is_after_it_and_of_the_nex
     assert _onsets(*alerting, present(RESOLVED, at(22)), present(RASH, at(22))) == [20]
 
 
-def test_a_normal_value_of_the_very_instant_was_not_in_between() -> None:
-    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), alt(300, at(20)), present(RESOLVED, at(21)))
-    for instant in (at(20), at(23)):
-        normal = measured(Analyte.ALT, 30, instant, key="another")
-        assert _onsets(*alerting, normal, alt(200, at(23))) == [20]
-    between = measured(Analyte.ALT, 30, at(22), key="another")
-    assert _onsets(*alerting, between, alt(200, at(23)), present(RASH, at(23))) == [20, 23]
+@pytest.mark.parametrize(
+    ("normal_at", "is_between"), [(at(20), False), (at(20, 9), True), (at(22), True), (at(23), False)]
+)
+def test_a_normal_value_lies_between_two_raised_ones(normal_at: Instant, *, is_between: bool) -> None:
+    normal = measured(Analyte.ALT, 30, normal_at, key="another")
+    timeline = timeline_of(alt(300, at(20)), normal, alt(200, at(23)))
+    last, evidence = episodes.positive_evidence(timeline, RULEBOOK)
+    assert episodes._was_normal_between(last, evidence, timeline, RULEBOOK) is is_between
 
 
-def test_a_value_as_high_as_before_the_resolution_is_not_news() -> None:
-    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), alt(300, at(20)), present(RESOLVED, at(21)))
-    assert len(_episodes(*alerting, alt(300, at(23)))) == 1
-    assert len(_episodes(*alerting, alt(300, at(23)), alt(301, at(24)), present(RASH, at(24)))) == 2
+@pytest.mark.parametrize(("per_ul", "onsets"), [(1599, [20]), (1600, [20]), (1601, [20, 23])])
+def test_a_count_no_higher_than_before_the_resolution_is_not_news(per_ul: int, onsets: list[int]) -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(21)))
+    assert _onsets(*alerting, eosinophils(per_ul, at(23))) == onsets
 
 
 @pytest.mark.parametrize(
