@@ -32,6 +32,7 @@ from pv_stream.ingest.times import hl7_moment
 
 FORMAT: Final = "openfda"
 _RXNORM: Final = "RXNORM"
+_UNII: Final = "UNII"
 _ELEMENT: Final = re.compile(r"[a-z]{1,40}", re.ASCII)
 _NO_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DEPTH_MAX: Final = 6
@@ -102,7 +103,6 @@ def _read(sent: dict[str, Any], case: str, intake: Intake) -> SafetyReport | str
     return replace(
         report,
         form=FORMAT,
-        path="safetyreport",
         # openFDA counts reports by itself: the same number elsewhere is not the same case.
         case=f"openfda {case}",
         version=_version(sent),
@@ -179,17 +179,19 @@ def _reported(drug: dict[str, Any]) -> Iterator[Coding]:
 
 def _annotated(drug: dict[str, Any], intake: Intake) -> tuple[Coding, ...]:
     """Return FDA's annotation when all of it is of one mind, else nothing: it may be of another product."""
-    annotation = drug.get("openfda")
+    annotation, recognise = drug.get("openfda"), intake.drugs.recognise
+    names = _texts(annotation, "substance_name") or _texts(annotation, "generic_name")
+    named = tuple(Coding("", "", name) for name in names)
     products = tuple(Coding(_RXNORM, code) for code in _texts(annotation, "rxcui"))
-    names = tuple(
-        Coding("", "", name)
-        for name in _texts(annotation, "substance_name") or _texts(annotation, "generic_name")
-    )
-    each = {intake.drugs.recognise((product,)).ingredients for product in products}
-    together = intake.drugs.recognise(names).ingredients
-    if products:
-        return (*products, *names) if each == {together} or (len(each) == 1 and not names) else ()
-    return names if len(names) == 1 else ()
+    said = {recognise((product,)).ingredients for product in products}
+    said |= {recognise(named).ingredients} if products and named else set()
+    if len(said) == 1 and () not in said:
+        return (*products, *named)
+    if not products and len(named) == 1 and recognise(named).is_known:
+        return named
+    # One substance is one mind too: of a drug that no list knows it is the name.
+    substances = tuple(Coding(_UNII, code) for code in _texts(annotation, "unii"))
+    return substances if len(substances) == 1 and said <= {(), recognise(substances).ingredients} else ()
 
 
 def _texts(annotation: object, name: str) -> tuple[str, ...]:

@@ -232,11 +232,14 @@ def test_the_date_of_the_event_is_its_onset(desk: Intake, text: str, onset: Inte
         ("X", "", {"rxcui": ["403878"], "substance_name": ["IMATINIB MESYLATE"]}, ("imatinib",)),
         ("X", "", {"substance_name": ["IMATINIB MESYLATE"]}, ("imatinib",)),
         ("X", "", {"generic_name": ["IMATINIB"]}, ("imatinib",)),
+        ("X", "", {"rxcui": ["999999999"], "unii": ["8A1O1M485B"]}, ("imatinib",)),
         # Products of one name that hold different things: which was given is not known.
         ("X", "", {"rxcui": ["403878", "197361"]}, ()),
         ("X", "", {"rxcui": ["403878", "200133"]}, ()),
         ("X", "", {"rxcui": ["403878"], "substance_name": ["IBUPROFEN"]}, ()),
         ("X", "", {"substance_name": ["IMATINIB", "IBUPROFEN"]}, ()),
+        ("X", "", {"rxcui": ["200133"], "substance_name": ["X", "Y"], "unii": ["8A1O1M485B"]}, ()),
+        ("X", "", {"unii": ["8A1O1M485B", "33CM23913M"]}, ()),
         ("X", "", "IMATINIB", ()),
     ],
 )
@@ -248,6 +251,15 @@ def test_whose_word_counts_for_a_drug(
     )
     (exposure,) = _said(read_openfda(as_json(sent), desk), Exposure)
     assert exposure.ingredients == ingredients
+
+
+def test_a_blamed_drug_that_no_list_knows_is_named_by_its_substance(desk: Intake) -> None:
+    def blamed(annotation: object) -> list[str]:
+        sent = _with_drug(medicinalproduct="VIOXX", activesubstance=None, openfda=annotation)
+        return [drug.ingredient for drug in _said(read_openfda(as_json(sent), desk), Report)[0].drugs]
+
+    assert blamed({"rxcui": ["197361"], "unii": ["0QTW8Z7MCR"]}) == ["unii 0qtw8z7mcr"]
+    assert blamed({"rxcui": ["197361"]}) == ["unlisted drug"]
 
 
 # Versions --------------------------------------------------------------------------------------------------------
