@@ -182,7 +182,7 @@ def _positive(quantity: object) -> Decimal | None:
     value = child(quantity, "value")
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or child(quantity, "comparator"):
         return None
-    sent = parse_number(format(value, "f"))
+    sent = parse_number(format(Decimal(value), "f"))
     return sent.value if sent is not None and sent.value > 0 else None
 
 

@@ -188,7 +188,7 @@ def _of_quantity(quantity: Resource, bound: str = "") -> tuple[Sent | None, str,
     value = quantity.get("value")
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
     as_written = value.text if isinstance(value, NoMeasurement) else text_of(value)
-    text = format(value, "f") if is_number else as_written
+    text = format(Decimal(value), "f") if is_number else as_written
     comparator = text_of(quantity.get("comparator")) or bound
     number = parse_number(f"{comparator}{text}") if is_number and comparator in {"", *Comparator} else None
     return number, f"{comparator}{text}", tuple(filter(None, _spellings(quantity)))
