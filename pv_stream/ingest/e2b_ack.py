@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lxml import etree
 
+from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Instant, format_instant
 from pv_stream.ingest.e2b import R2_BATCH, Element, attribute, name_of, r2_children, r2_text, read_tree
 from pv_stream.ingest.e2b_reader import reports_of
@@ -75,8 +76,9 @@ class BatchReceipt:
             return
         self.is_r2 = name_of(root) == R2_BATCH
         self.address = _r2_address(root) if self.is_r2 else _r3_address(root)
-        for report in reports:
-            self.receipts.append((_r2_receipt if self.is_r2 else _r3_receipt)(report, digest, outcome))
+        for number, report in enumerate(reports, start=1):
+            told = outcome if len(reports) == 1 else _of_report(outcome, f"report[{number}]")
+            self.receipts.append((_r2_receipt if self.is_r2 else _r3_receipt)(report, digest, told))
 
     @property
     def code(self) -> str:
@@ -101,6 +103,20 @@ class BatchReceipt:
     def text(self) -> str:
         """Return why messages could not be parsed."""
         return _limited(f"not parsed: {reason}" for reason in self.unparsed)
+
+
+def _of_report(outcome: Outcome, place: str) -> Outcome:
+    """Return what became of one report of a document that holds several."""
+
+    def is_of(path: str) -> bool:
+        return path == place or path.startswith(f"{place}/")
+
+    facts = (event for event in outcome.events if isinstance(event, FactArrived))
+    return Outcome(
+        events=[event for event in facts if is_of(event.version.provenance.path)],
+        holds=[hold for hold in outcome.holds if is_of(hold.path)],
+        rejects=[reject for reject in outcome.rejects if is_of(reject.path)],
+    )
 
 
 def _reasons(outcome: Outcome) -> str:

@@ -72,7 +72,7 @@ def read_r2(element: Element, batch: Element, path: str, offset: int | None) -> 
     sent = r2_text(header, "messagedate")
     return SafetyReport(
         form=FORMAT,
-        path=f"{path}A.1",
+        prefix=path,
         case=case,
         version=version_of(information, r2_text(element, "transmissiondate") or sent, _number(element)),
         status=Status.FINAL,

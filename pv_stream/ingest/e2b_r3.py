@@ -74,7 +74,7 @@ def read_r3(message: Element, batch: Element | None, path: str, offset: int | No
     created = attribute(control, "effectiveTime", "value")
     return SafetyReport(
         form=FORMAT,
-        path=f"{path}C.1",
+        prefix=path,
         case=case,
         version=version_of(information, created),
         status=Status.CORRECTED if kind == _AMENDED else Status.FINAL,

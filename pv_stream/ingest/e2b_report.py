@@ -92,12 +92,13 @@ class TestResult:
 class SafetyReport:
     """Hold one version of one case.
 
-    `case` is its worldwide identification. `version` orders the versions; `first` and `latest` are the dates of the
-    first and of the most recent information. `weight_kg` is the text of D.3, which is in kilograms by definition.
+    `prefix` begins the paths of its parts. `case` is its worldwide identification. `version` orders the versions;
+    `first` and `latest` are the dates of the first and of the most recent information. `weight_kg` is the text of
+    D.3, which is in kilograms by definition.
     """
 
     form: str
-    path: str
+    prefix: str
     case: str
     version: int
     status: Status

@@ -386,7 +386,10 @@ def test_tests_that_no_rule_uses_are_counted(intake: Intake, test: str, reason: 
 
 def test_a_unit_that_no_table_knows_is_held(intake: Intake) -> None:
     test = result(value='<center value="3" unit="furlong"/>')
-    assert _one(read_e2b(r3(Version(tests=[test])), intake), Held).code is HoldCode.UNKNOWN_UNIT
+    outcome = read_e2b(r3(Version(tests=[test, result()], weight="900")), intake)
+    assert [held.code for held in _said(outcome, Held)] == [HoldCode.UNKNOWN_UNIT, HoldCode.OUT_OF_RANGE]
+    assert (outcome.parts["F.r test", Fate.HELD], outcome.parts["F.r test", Fate.FACT]) == (1, 1)
+    assert outcome.parts["D.3 body weight", Fate.HELD] == 1
 
 
 def test_the_body_weight_is_that_at_the_first_onset(intake: Intake) -> None:

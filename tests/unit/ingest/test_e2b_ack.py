@@ -107,6 +107,18 @@ def test_what_was_held_or_refused_inside_a_report_is_told(intake: Intake) -> Non
     assert told["ACK.B.r.7"] == ["entry refused: incomplete_report G.k[1]; held: time_in_future E.i[1]"]
 
 
+def test_a_document_that_was_read_whole_tells_each_report_its_own(intake: Intake) -> None:
+    held = Version(case="XX-3", reactions=[Onset(low="20520101")])
+    content = r3(Version(case="XX-1"), Version(case="XX-2", latest=""), held)
+    batch = BatchReceipt()
+    batch.add(content, read_e2b(content, intake))
+    assert [(each.is_accepted, each.reasons) for each in batch.receipts] == [
+        (True, ""),
+        (False, "rejected: incomplete_report report[2]/C.1.5"),
+        (True, "held: time_in_future report[3]/E.i[1]"),
+    ]
+
+
 def test_no_reason_is_longer_than_the_standard_allows(intake: Intake) -> None:
     version = Version(drugs=[Given(role="")] * 40)
     (text,) = _r3(r3(version), intake)["ACK.B.r.7"]
