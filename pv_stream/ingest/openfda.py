@@ -71,15 +71,14 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
         return rejected(RejectCode.MALFORMED_JSON)
     if not isinstance(sent, dict):
         return rejected(RejectCode.INVALID_RESOURCE)
-    outcome = Outcome()
     case = _text(sent.get("safetyreportid"))
     report = _read(sent, case, intake) if case else "safetyreportid"
     received_at = intake.received(None)
-    if isinstance(report, str) or isinstance(received_at, RejectCode):
-        code = RejectCode.INCOMPLETE_REPORT if isinstance(report, str) else received_at
-        outcome.rejects.append(Reject(code, report if isinstance(report, str) else ""))
-        outcome.note(_IDENTIFICATION, Fate.REJECTED)
-        return outcome
+    if isinstance(report, str):
+        return _refused(RejectCode.INCOMPLETE_REPORT, report)
+    if isinstance(received_at, RejectCode):
+        return _refused(received_at, "")
+    outcome = Outcome()
     outcome.note(_IDENTIFICATION, Fate.CONTEXT)
     _note_rest(sent, outcome)
     tell(report, intake, Envelope(FORMAT, digest_of(content), received_at), outcome)
@@ -87,6 +86,12 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
         if part in _PARTS:
             del outcome.parts[part, fate]
             outcome.parts[_PARTS[part], fate] += count
+    return outcome
+
+
+def _refused(code: RejectCode, path: str) -> Outcome:
+    outcome = Outcome(rejects=[Reject(code, path)])
+    outcome.note(_IDENTIFICATION, Fate.REJECTED)
     return outcome
 
 
