@@ -47,9 +47,12 @@ _NEVER_FED: Final[dict[type[Event], IgnoreReason]] = {
 _HINTS: Final = {
     RejectCode.NO_RECEIVED_AT: "no time of sending: add `--received-at now`, or `--utc-offset` if times lack a zone",
     RejectCode.RECEIVED_IN_FUTURE: "sent later than this machine's clock says: check both clocks",
-    RejectCode.UNKNOWN_FORMAT: "name the format: `--format hl7v2|fhir|canonical`",
+    RejectCode.UNKNOWN_FORMAT: "name the format: `--format hl7v2|fhir|e2b|openfda|canonical`",
     RejectCode.TOO_LARGE: "split it: one resource to a line (NDJSON), or smaller bundles",
     RejectCode.UNREADABLE_CHARACTERS: "not UTF-8, and MSH-18 names no other character set",
+    RejectCode.MALFORMED_XML: "not well-formed: a batch that was cut off is to be sent again",
+    RejectCode.DOCTYPE_REFUSED: "a document type is never loaded: send the report without one",
+    RejectCode.INCOMPLETE_REPORT: "what E2B makes mandatory is missing: the reject store's index names the element",
     RejectCode.INTERNAL_ERROR: "a fault of pv-stream: please report it",
 }
 
@@ -93,7 +96,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when anything was rejected.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
 ) -> None:
-    """Turn HL7v2, FHIR R4 or canonical files into canonical events.
+    """Turn HL7v2, FHIR R4, E2B, openFDA or canonical files into canonical events.
 
     Every message ends as accepted, held or rejected with a code. Identifiers become pseudonyms.
     """
