@@ -18,6 +18,7 @@ import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from pv_stream.ingest.listening import BACKLOG
 
@@ -31,7 +32,10 @@ CONNECTIONS_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Say how to serve: with which certificates, and how long a stop may take."""
+    """Say how to serve: with which certificates, and how long a stop may take.
+
+    `head_seconds_max` is the time for the head of a request, and for the handshake of TLS.
+    """
 
     tls: ssl.SSLContext | None = None
     stop_seconds_max: float = 30.0
@@ -42,18 +46,18 @@ class ServerOptions:
 class BoundedProtocol(H11Protocol):
     """One connection with deadlines: for each head of a request, and for each answer to be read."""
 
-    head_seconds_max = HEAD_SECONDS_MAX
-    connections_max = CONNECTIONS_MAX
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any], options: ServerOptions
+    ) -> None:
+        super().__init__(config, state, app_state)
+        self._options = options
         self._head_deadline: asyncio.TimerHandle | None = None
         self._answer_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Wait for a head, or end at once when there are too many connections."""
         super().connection_made(transport)
-        if len(self.connections) > self.connections_max:
+        if len(self.connections) > self._options.connections_max:
             transport.abort()
         else:
             self._await_head()
@@ -93,7 +97,7 @@ class BoundedProtocol(H11Protocol):
 
     def _await_head(self) -> None:
         if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(self.head_seconds_max, self.transport.abort)
+            self._head_deadline = self.loop.call_later(self._options.head_seconds_max, self.transport.abort)
 
     def _head_arrived(self) -> None:
         if self._head_deadline is not None:
@@ -109,10 +113,33 @@ class BoundedProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """uvicorn's server; signals are ours, and a signal ends no process behind its back."""
 
+    def __init__(self, config: uvicorn.Config, options: ServerOptions) -> None:
+        super().__init__(config)
+        self._options = options
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on sockets that are open, as uvicorn does, but with a deadline for the handshake of TLS."""
+        config = self.config
+
+        def connected() -> asyncio.Protocol:
+            return BoundedProtocol(config, self.server_state, {}, self._options)
+
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connected,
+                sock=listening,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=None if config.ssl is None else self._options.head_seconds_max,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
 
     def stop(self) -> None:
         """Take no more connections, answer what is in work, then return from `serve`; twice: do not wait."""
@@ -125,10 +152,9 @@ def make_server(app: ASGIApp, options: ServerOptions) -> Server:
     logging.getLogger("uvicorn").disabled = True
     for name in ("uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).disabled = True
-    limits = {"head_seconds_max": options.head_seconds_max, "connections_max": options.connections_max}
     config = uvicorn.Config(
         app,
-        http=type("OurProtocol", (BoundedProtocol,), limits),
+        http="h11",
         ws="none",
         lifespan="off",
         loop="asyncio",
@@ -142,7 +168,7 @@ def make_server(app: ASGIApp, options: ServerOptions) -> Server:
         timeout_graceful_shutdown=max(1, int(options.stop_seconds_max)),
         ssl_context_factory=None if options.tls is None else _always(options.tls),
     )
-    return Server(config)
+    return Server(config, options)
 
 
 def _always(tls: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:

@@ -14,6 +14,8 @@ from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pv_stream.cli.listening import tls_context
 from pv_stream.errors import UsageError
@@ -25,6 +27,7 @@ from pv_stream.ingest.http_repeats import Repeats, request_digest
 from pv_stream.ingest.http_server import ServerOptions
 from pv_stream.ingest.http_tokens import Tokens
 from pv_stream.ingest.intake import Intake
+from pv_stream.ingest.listening import listening_socket
 from tests.unit.ingest.http_serving import BYTES_MAX, FHIR, HL7, TOKEN, Served, received, serving
 from tests.unit.ingest.messages import as_json, bundle, observation, obx, oru
 
@@ -192,6 +195,29 @@ def test_what_is_no_request_is_refused(served: Served, request_bytes: bytes) -> 
     answer = served.raw(request_bytes)
     assert answer == b"" or status_of(answer) in {400, 401, 404, 415}
     assert served.memory.messages == []
+
+
+_ADDRESSES = [("/fhir", FHIR), ("/hl7v2", HL7), ("/e2b", "text/xml"), ("/openfda", "application/json")]
+
+
+@given(
+    where=st.sampled_from(_ADDRESSES), body=st.binary(max_size=300) | st.text(max_size=300).map(str.encode)
+)
+def test_any_body_is_refused_or_read_and_never_a_fault(
+    listener: Served, where: tuple[str, str], body: bytes
+) -> None:
+    path, content_type = where
+    assert listener.post(path, body, content_type).status in {200, 400, 413, 422}
+
+
+@given(
+    begin=st.sampled_from([b"", b"GET /livez HTTP/1.1\r\n", b"POST /fhir HTTP/1.1\r\nHost: x\r\n"]),
+    noise=st.binary(max_size=200),
+)
+def test_any_noise_is_no_fault(listener: Served, begin: bytes, noise: bytes) -> None:
+    answer = listener.raw(begin + noise)
+    assert answer == b"" or status_of(answer) in {200, 400, 401, 404, 405, 408, 415}
+    assert listener.ask("GET", "/livez").status == 200
 
 
 # --- packed too well ------------------------------------------------------------------------------------------
@@ -449,7 +475,8 @@ def test_with_tls_only_clients_of_the_authority_are_heard(
 ) -> None:
     ours = tls_context(*(certificates / name for name in ("server.pem", "server.key", "ca.pem")))
     theirs = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-    with serving(intake, tmp_path, options=ServerOptions(tls=ours, stop_seconds_max=5)) as one:
+    options = ServerOptions(tls=ours, stop_seconds_max=5, head_seconds_max=1)
+    with serving(intake, tmp_path, options=options) as one:
         statuses = []
         for certificate in (None, "client"):
             if certificate:
@@ -462,6 +489,8 @@ def test_with_tls_only_clients_of_the_authority_are_heard(
                 statuses.append(connection.getresponse().status)
         assert statuses == [200]
         assert received_plainly(one) == b""
+        with one.connect() as silent:
+            assert received(silent) == b""
     assert len(one.memory.messages) == 1
 
 
@@ -469,6 +498,14 @@ def received_plainly(one: Served) -> bytes:
     with suppress(ConnectionError):
         return one.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     return b""
+
+
+def test_a_connection_does_not_collect_small_packets() -> None:
+    with listening_socket("127.0.0.1", 0) as listening, socket.socket() as sender:
+        sender.connect(listening.getsockname())
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize(
