@@ -223,3 +223,26 @@ def test_the_part_of_a_product_that_a_report_names_is_ambiguous_and_critical() -
         Relation.AMBIGUOUS,
         Tier.CRITICAL,
     )
+
+
+# Instants that coincide ---------------------------------------------------------------------------------------------
+
+
+def test_a_partner_of_the_instant_of_the_opening_was_not_started_after_it() -> None:
+    events = [*_given("phenytoin"), *ESTABLISHED[:3]]
+    assert _judged(events, order("carbamazepine", at(20))) is None
+    assert _judged(events, order("carbamazepine", at(20, 9))) == (CROSS, Tier.WARNING)
+
+
+def test_a_reaction_of_the_instant_of_the_restart_is_one_under_it() -> None:
+    again = (order("phenytoin", at(60)), eosinophils(2000, at(60)))
+    assert [restart.reacted for restart in _restarts(_given("phenytoin"), ESTABLISHED, *again)] == [True]
+    before = (order("phenytoin", at(60, 9)), eosinophils(2000, at(60)))
+    assert [restart.reacted for restart in _restarts(_given("phenytoin"), ESTABLISHED, *before)] == [False]
+
+
+def test_of_two_earlier_episodes_of_one_urgency_the_surer_is_named() -> None:
+    candidate = [present(FindingCode.RASH, at(120)), present(FindingCode.REACTION_RESOLVED, at(130))]
+    courses = [*_given("phenytoin"), *_given("phenytoin", 100), order("phenytoin", at(160))]
+    last = _restarts(courses, PUBLISHED, candidate)[-1]
+    assert (last.relation, last.tier, last.prior) == (SAME, Tier.WARNING, 0)
