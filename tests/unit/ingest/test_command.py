@@ -130,7 +130,7 @@ def test_an_option_that_cannot_work_is_a_usage_error(ingest: Ingest, arguments: 
     assert isinstance(result.exception, UsageError)
 
 
-@pytest.mark.parametrize("arguments", [("--format", "e2b"), ("--no-such",)])
+@pytest.mark.parametrize("arguments", [("--format", "cda"), ("--no-such",)])
 def test_a_wrong_call_ends_with_2(ingest: Ingest, arguments: tuple[str, ...]) -> None:
     assert ingest(FIXTURES / "hl7v2/final.hl7", *arguments).exit_code == 2
 
