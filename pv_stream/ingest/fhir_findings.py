@@ -79,25 +79,38 @@ def tell_coded_value(  # noqa: PLR0913 - what a finding is made of
     context: ResourceContext,
     outcome: Outcome,
 ) -> None:
-    """Add the finding of an observation or component, or count why it is none."""
+    """Add the finding of an observation or component, or count why it is none.
+
+    Only the final answer of a test is one: a culture without growth today may grow tomorrow. A correction always
+    stands for what it corrects, so one that says neither yes nor no is held.
+    """
     moment, specimen = when_and_where
     weak = (*(code for _, code in found.codes), _text_of_time(moment))
     name = f"{part.kind}:{found.codes[0][1]}:finding" if part.kind else "finding"
     version = version_of(entry, patient, context, status or Status.PRELIMINARY, weak=weak, part=name)
+    reason = _why_no_finding(found, status)
     content: Finding | Retracted | HoldCode
+    if reason is not None:
+        outcome.ignored[reason] += 1
+        return
     if status is Status.RETRACTED:
         content = Retracted()
-    elif isinstance(found.said, IgnoreReason):
-        outcome.ignored[found.said] += 1
-        return
     elif status is None:
         content = HoldCode.UNKNOWN_STATUS
     elif found.test is not None and not specimen.is_credible:
         content = HoldCode.UNKNOWN_SPECIMEN
     else:
-        content = found.said
+        content = HoldCode.UNREADABLE_VALUE if isinstance(found.said, IgnoreReason) else found.said
     value = (code for _, code in coded(part.resource.get("valueCodeableConcept")))
     tell(content, moment, version, part.path, (name, *value), context, outcome)
+
+
+def _why_no_finding(found: CodedValue, status: Status | None) -> IgnoreReason | None:
+    if status not in {Status.PRELIMINARY, Status.FINAL}:
+        return None
+    if isinstance(found.said, IgnoreReason):
+        return found.said
+    return IgnoreReason.NO_RESULT_YET if status is Status.PRELIMINARY and found.test is not None else None
 
 
 def _said(part: Resource, codes: list[Coded], test: Test | None) -> Finding | IgnoreReason | None:
@@ -113,7 +126,7 @@ def _said(part: Resource, codes: list[Coded], test: Test | None) -> Finding | Ig
     presence = _answer(part, value)
     if presence is None:
         has_answer = any(part.get(name) is not None for name in _ANSWERS)
-        return IgnoreReason.TEXT_VALUE if has_answer else IgnoreReason.NO_VALUE
+        return IgnoreReason.UNDECIDED_VALUE if has_answer else IgnoreReason.NO_VALUE
     if test is not None and test.is_part and presence is Presence.ABSENT:
         return IgnoreReason.NEGATIVE_OF_PART
     return Finding(code, presence)
@@ -225,7 +238,8 @@ def read_report_conclusion(
         return False
     text = text_of(resource.get("status"))
     status = Status.RETRACTED if context.is_deleted else _REPORT_STATUS.get(text)
-    if status is None and text in {"registered", "partial"}:
+    is_early = status is Status.PRELIMINARY and test is not None
+    if is_early or (status is None and text in {"registered", "partial"}):
         outcome.ignored[IgnoreReason.NO_RESULT_YET] += 1
         return True
     moment = when(resource, "effective", context)

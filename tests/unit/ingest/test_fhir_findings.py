@@ -253,6 +253,20 @@ def test_components_may_be_findings(intake: Intake) -> None:
     assert len({event.version.key for event in facts(outcome)}) == 3
 
 
+def test_only_the_final_answer_of_a_test_counts_but_an_examination_is_what_was_seen(intake: Intake) -> None:
+    early = read_fhir(as_json(_test(BLOOD_CULTURE, valueString="No growth", status="preliminary")), intake)
+    assert (early.events, early.ignored) == ([], {IgnoreReason.NO_RESULT_YET: 1})
+    seen = observation(code=concept(RASH), valueQuantity=None, valueBoolean=True, status="preliminary")
+    assert findings(read_fhir(as_json(seen), intake)) == {"rash": "present"}
+    report = _report(BLOOD_CULTURE, "264868006", status="preliminary")
+    assert read_fhir(as_json(report), intake).ignored == {IgnoreReason.NO_RESULT_YET: 1}
+
+
+def test_a_correction_that_says_neither_yes_nor_no_is_held(intake: Intake) -> None:
+    outcome = read_fhir(as_json(_test(ANA, valueString="see comment", status="corrected")), intake)
+    assert hold(outcome) is HoldCode.UNREADABLE_VALUE
+
+
 # Conclusions -------------------------------------------------------------------------------------------------------
 
 
