@@ -10,8 +10,9 @@ from pv_stream.domain.codes import ExposureKind, FindingCode, Route
 from pv_stream.domain.criteria import Truth
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Dose, Exposure
-from pv_stream.domain.times import Instant, Interval, exactly
-from pv_stream.rules.masking import masking_drugs
+from pv_stream.domain.times import Instant, Interval, exactly, local_day
+from pv_stream.rules.courses import build_courses
+from pv_stream.rules.masking import _end_of_day, masking_drugs, with_masking
 from pv_stream.rules.timeline import Control
 from pv_stream.rules.treatments import build_treatments
 from tests.builders import (
@@ -22,6 +23,7 @@ from tests.builders import (
     dose,
     eosinophils,
     event,
+    exposed,
     levels_of,
     only_episode,
     present,
@@ -84,6 +86,15 @@ def test_a_taper_masks_by_its_last_day_at_the_dose() -> None:
     taper = (steroid(0, "1"), steroid(1, "0.5"), *(steroid(day, "0.3") for day in range(2, 20)))
     assert masking(at(8), *taper) == ("prednisone",)
     assert masking(at(9), *taper) == ()
+
+
+def test_an_order_of_unknown_dose_masks_on_a_day_without_a_known_dose() -> None:
+    ordered = exposed(ExposureKind.ORDER, "prednisone", at(0))
+    low = [steroid(day, "0.1", hour=9) for day in range(4)]
+    assert masking(at(0, 12), ordered, *low) == ()
+    assert masking(at(3, 12), ordered, *low) == ()
+    assert masking(at(3, 12), ordered, low[0], *low[2:]) == ("prednisone",)
+    assert masking(at(3, 12), ordered, low[0]) == ("prednisone",)
 
 
 def test_only_what_was_taken_by_then_counts() -> None:
@@ -189,6 +200,21 @@ def test_control_holds_at_both_of_its_ends() -> None:
     timeline = replace(timeline_of(), control=(Control("reslizumab", at(5), at(10)),))
     instants = (at(5, 7, 59), at(5), at(10), at(10, 8, 1))
     assert [timeline.is_controlled(instant) for instant in instants] == [False, True, True, False]
+
+
+def test_control_ends_with_the_last_instant_before_the_stop_and_takes_one_instant_of_evidence() -> None:
+    stopped = stop("imatinib", Instant(at(20) + 1))
+    for antibody in (dose("reslizumab", at(19)), dose("reslizumab", at(20))):
+        timeline = timeline_of(IMATINIB, stopped, antibody, present(RASH, at(20)))
+        courses = build_courses(timeline.exposures, RULEBOOK)
+        masked = with_masking(timeline, courses, build_treatments(timeline, RULEBOOK), RULEBOOK)
+        assert [masked.is_controlled(Instant(at(20) + later)) for later in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize("offset", [-300, 0, 540])
+def test_a_day_ends_where_the_next_begins_at_the_facility(offset: int) -> None:
+    end = _end_of_day(20000, offset)
+    assert [local_day(Instant(end + later), offset) for later in (0, 1)] == [20000, 20001]
 
 
 def test_silence_is_no_control() -> None:
