@@ -34,7 +34,10 @@ _NAME_WORDS_MAX: Final = 3
 _SPACES: Final = re.compile(r"\s+")
 _SLASHES: Final = re.compile(r" ?/ ?")
 #: What the canonical form allows as a token (`codec.events`).
-_TOKEN: Final = re.compile(r"[a-z0-9/().-]{1,40}(?:_[a-z0-9/().-]{1,40})*")
+_TOKEN: Final = re.compile(r"[a-z0-9/()._-]{1,40}", re.ASCII)
+#: How the names of a combination are put together: RxNorm and INN, FDA's labels.
+_TOGETHER: Final = re.compile(r"/| and ")
+_PARTS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,18 @@ class DrugList:
         return ours if ours is not None else drug_table().by_code.get(system, {}).get(code)
 
     def _by_name(self, folded: str) -> ListedDrug | None:
+        """Return the drug of an exact name, or of a combination each of whose names is listed, in any order."""
+        found = self._listed(folded)
+        parts = _TOGETHER.split(folded, _PARTS_MAX)
+        if found is not None or not 1 < len(parts) <= _PARTS_MAX:
+            return found
+        drugs = [self._listed(part) for part in parts]
+        if None in drugs:
+            return None
+        names = {name for drug in drugs if drug is not None for name in drug.ingredients}
+        return ListedDrug(tuple(sorted(names)), Route.UNKNOWN)
+
+    def _listed(self, folded: str) -> ListedDrug | None:
         return self._names.get(folded) or drug_table().by_name.get(folded)
 
     def _speaks_of_another(self, name: str, drug: ListedDrug) -> bool:
@@ -150,7 +165,7 @@ class DrugList:
             for start in range(len(words))
             for length in range(1, _NAME_WORDS_MAX + 1)
         )
-        named = {i for span in spans if (found := self._by_name(span)) is not None for i in found.ingredients}
+        named = {i for span in spans if (found := self._listed(span)) is not None for i in found.ingredients}
         return bool(words) and not named.intersection(drug.ingredients)
 
     def _name_in_rulebook(self, ingredient: str) -> str:
