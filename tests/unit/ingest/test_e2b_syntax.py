@@ -154,7 +154,7 @@ def test_nothing_of_a_mebibyte_takes_long(intake: Intake, content: bytes) -> Non
     started = time.monotonic()
     for part in split_batch(content):
         read_e2b(part.content, intake)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 # Detection and batches -------------------------------------------------------------------------------------------
