@@ -83,16 +83,13 @@ ADDRESSES: Final[Mapping[str, Address]] = {
 
 
 class Gate:
-    """Let in who has a token of ours, and only so many at once; all that goes wrong inside is one answer."""
+    """Let in who has a token of ours, and only so many at once."""
 
-    def __init__(
-        self, app: ASGIApp, tokens: Tokens | None, requests_max: int, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens | None, requests_max: int) -> None:
         """Stand before an app; without tokens everybody is let in."""
         self._app = app
         self._tokens = tokens
         self._requests_max = requests_max
-        self._say = say
         self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -238,7 +235,7 @@ def http_app(  # noqa: PLR0913 - what an app is made of; mostly by keyword
     app = Starlette(
         routes=listener.routes(),
         exception_handlers={HTTPException: _no_such_place},
-        middleware=[Middleware(Gate, tokens, limits.requests_max, say)],
+        middleware=[Middleware(Gate, tokens, limits.requests_max)],
     )
     app.router.redirect_slashes = False  # a redirect would repeat the path, and a path may name a patient
     return app
