@@ -16,6 +16,7 @@ from tests.unit.ingest.messages import FIXTURES, OBR, fixture, obx, oru
 
 ONE = oru(OBR, obx())
 ALL = 1024 * 1024
+PARTS = [b"MSH|", b"BTS|1\r", b"BHS|", b"FTS", b"\r", b"\n", b"\x0b", b"\x1c", b"x", b"\xef\xbb\xbf", b"\x00"]
 
 
 def _pieces(content: bytes, bytes_max: int = ALL) -> list[Piece]:
@@ -99,7 +100,7 @@ def test_a_batch_segment_that_never_ends_is_not_kept_in_memory() -> None:
     assert bytes(pieces[-1].content) == ONE[:1000]
 
 
-@given(st.lists(st.sampled_from([b"MSH|", b"BTS|1\r", b"BHS|", b"FTS", b"\r", b"\n", b"\x0b", b"\x1c", b"x", b"\xef\xbb\xbf", b"\x00"])))  # fmt: skip
+@given(st.lists(st.sampled_from(PARTS)))
 def test_no_byte_that_says_something_is_lost(parts: list[bytes]) -> None:
     content = b"".join(parts)
     pieces = _pieces(content)
