@@ -197,6 +197,16 @@ def test_a_steroid_is_prior_to_what_began_later() -> None:
     ]
 
 
+def test_a_steroid_of_the_same_instant_is_not_prior() -> None:
+    together = treated(dose("prednisone", at(21)), CYCLOSPORINE)
+    assert [given.prior_steroid for given in together.treatments] == [False, False]
+    before = treated(dose("prednisone", at(21, 7)), CYCLOSPORINE)
+    assert [(given.drug, given.prior_steroid) for given in before.treatments] == [
+        ("prednisone", False),
+        ("cyclosporine", True),
+    ]
+
+
 def test_one_that_goes_on_from_before_is_prior() -> None:
     (found,) = treated(statement("prednisone", at(-50)), CYCLOSPORINE).treatments
     assert found.prior_steroid

@@ -339,6 +339,54 @@ def test_the_latest_of_several_withdrawals_is_told() -> None:
     assert found.drug == "cyclosporine"
 
 
+def test_of_two_steroids_that_ended_the_last_is_told() -> None:
+    stopped = [*daily("prednisone", range(4), "40"), *daily("methylprednisolone", range(2, 7), "32")]
+    assert withdrawal(at(9), *stopped) == Withdrawal(
+        "methylprednisolone", TreatmentKind.STEROID, Manner.STOP, at(6)
+    )
+    together = [*daily("methylprednisolone", range(7), "32"), *daily("prednisone", range(7), "40")]
+    assert withdrawal(at(9), *together) == Withdrawal("prednisone", TreatmentKind.STEROID, Manner.STOP, at(6))
+
+
+def test_a_cut_is_of_the_drug_that_was_given_on_the_last_day_of_the_highest_dose() -> None:
+    doses = [
+        given("prednisone", 1, "60"),
+        given("methylprednisolone", 2, "48"),
+        *daily("methylprednisolone", range(3, 6), "24"),
+    ]
+    assert withdrawal(at(5, 12), *doses) == Withdrawal(
+        "methylprednisolone", TreatmentKind.STEROID, Manner.CUT, at(3)
+    )
+
+
+@pytest.mark.parametrize(("offset", "start"), [(0, at(11, 0)), (540, at(10, 15)), (-300, at(11, 5))])
+def test_a_cut_without_a_dose_of_its_own_begins_with_its_day_at_the_facility(
+    offset: int, start: Instant
+) -> None:
+    def goes_on(drug: str, mg: str, end: Instant | None) -> FactArrived:
+        until = None if end is None else exactly(end)
+        dose = Dose(Decimal(mg), None, Decimal(1))
+        content = Exposure(ExposureKind.STATEMENT, (drug,), Route.ORAL, until, dose=dose)
+        return event(content, at(0, 12), offset=offset)
+
+    courses = treatments(goes_on("prednisone", "40", at(10, 12)), goes_on("methylprednisolone", "16", None))
+    found = recent_withdrawal(courses, at(13, 12), offset, RULEBOOK)
+    assert found == Withdrawal("prednisone", TreatmentKind.STEROID, Manner.CUT, start)
+
+
+@pytest.mark.parametrize(("day", "found"), [(8, False), (9, True)])
+def test_the_last_dose_before_the_fourteen_days_is_compared_within_a_gap(day: int, found: bool) -> None:  # noqa: FBT001 - a table of cases
+    low = [given("prednisone", later, "20") for later in (16, 23, 29)]
+    told = withdrawal(at(30), given("prednisone", day, "60"), *low)
+    assert told == (Withdrawal("prednisone", TreatmentKind.STEROID, Manner.CUT, at(16)) if found else None)
+
+
+def test_a_weight_of_nothing_is_none_and_a_newborn_has_one() -> None:
+    small = given("prednisone", 1, "1")
+    assert taken(1, weight("0", 1), small) == (1, None)
+    assert taken(1, weight("0.8", 1), small) == (1, Decimal("1.25"))
+
+
 def test_an_antibody_is_withdrawn_when_its_effect_ends() -> None:
     assert withdrawal(at(28), given("reslizumab", 0)) is None
     found = withdrawal(at(30), given("reslizumab", 0))
