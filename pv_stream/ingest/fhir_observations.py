@@ -195,8 +195,8 @@ def _of_quantity(quantity: Resource, bound: str = "") -> tuple[Sent | None, str,
 
 
 def _spellings(quantity: object) -> tuple[str, str]:
-    system = child(quantity, "system")
-    code = text_of(child(quantity, "code")) if system in {None, _UCUM} else ""
+    system = text_of(child(quantity, "system"))
+    code = text_of(child(quantity, "code")) if system in {"", _UCUM} else ""
     return UcumCode(code) if system == _UCUM else code, text_of(child(quantity, "unit"))
 
 
@@ -218,7 +218,8 @@ def _of_ratio(sent: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
     """Read a Ratio of something to one unit (1690 to 1 uL); any other is a proportion such as a titre."""
     numerator, denominator = child(sent, "numerator"), child(sent, "denominator")
     one = child(denominator, "value")
-    if not isinstance(numerator, dict) or isinstance(one, bool) or one not in {1, Decimal(1)}:
+    is_one = isinstance(one, int | Decimal) and not isinstance(one, bool) and one == 1
+    if not isinstance(numerator, dict) or not is_one:
         return None, "valueRatio", ()
     number, said, _ = _of_quantity(numerator)
     pairs = zip(_spellings(numerator), _spellings(denominator), strict=True)

@@ -58,6 +58,7 @@ RESOURCES = [
     REPORT,
     PATIENT,
     DISPENSE,
+    observation(valueQuantity={"value": 1, "comparator": "<", "system": "x", "code": "x", "unit": "x"}),
     medication(dosage={"rateQuantity": {"value": 1, "unit": "mg/h"}}, effectiveDateTime=None, effectivePeriod={"start": "2021-04-12T07:00:00Z", "end": "2021-04-12T08:00:00Z"}),
     observation(valueQuantity=None, valueRange={"low": {"value": 1, "unit": "10*9/L"}}),
     observation(valueQuantity=None, valueRatio={"numerator": {"value": 1690}, "denominator": {"value": 1, "unit": "uL"}}),
@@ -135,6 +136,15 @@ def test_any_member_may_be_anything_and_every_resource_is_accounted_for(
     whole = isinstance(changed, dict) and not any(reject.path == "" for reject in outcome.rejects)
     if whole and b'"DELETE"' not in content and content.count(b'"Bundle"') < 2:
         assert outcome.parts.total() == _resources(changed)
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=NAMES)
+@pytest.mark.parametrize(
+    "odd", [[], {}, [[]], [{}], True, 0, -1, 1e300, "", None, ["x"], {"value": []}], ids=repr
+)
+def test_each_member_may_be_each_odd_thing(intake: Intake, resource: dict[str, Any], odd: Any) -> None:
+    for path in _paths(resource):
+        _check(read_fhir(as_json(_with(resource, path, odd)), intake))
 
 
 @given(st.lists(st.sampled_from(RESOURCES), max_size=6), st.data())
