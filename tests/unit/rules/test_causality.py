@@ -13,7 +13,7 @@ from pv_stream.domain.codes import (
 from pv_stream.domain.criteria import Answer, WhoUmc
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Report, ReportedDrug
-from pv_stream.domain.times import Interval
+from pv_stream.domain.times import Instant, Interval
 from tests.builders import (
     absent,
     alt,
@@ -22,7 +22,9 @@ from tests.builders import (
     dose,
     eosinophils,
     event,
+    leukocytes,
     order,
+    percent,
     present,
     statement,
     stop,
@@ -191,6 +193,39 @@ def test_silence_under_the_drug_given_again_is_not_no_reaction() -> None:
 @pytest.mark.parametrize(("day", "expected"), [(40, UNKNOWN), (41, NO)])
 def test_a_clear_skin_14_days_after_the_restart_says_no(day: int, expected: Answer) -> None:
     assert answer("rechallenge", *IMPROVED, absent(FindingCode.RASH, at(day))) is expected
+
+
+@pytest.mark.parametrize(("end", "expected"), [(at(41, 7, 59), UNKNOWN), (at(41), NO)])
+def test_it_says_so_while_the_drug_lasts(end: Instant, expected: Answer) -> None:
+    again = statement("imatinib", at(27), end=end)
+    assert answer("rechallenge", *IMPROVED[:-1], again, absent(FindingCode.RASH, at(41))) is expected
+
+
+def _evidence(item: str, *events: FactArrived) -> tuple[str, ...]:
+    answered = last_causality(*events).naranjo.answered
+    return next(one.evidence for one in answered if one.item == item)
+
+
+def _specimen(day: int) -> tuple[FactArrived, FactArrived]:
+    """Return a raised count that two facts make."""
+    return percent(20, at(day), specimen="t"), leukocytes(8000, at(day), specimen="t")
+
+
+def test_one_fact_of_a_specimen_is_named_as_evidence() -> None:
+    again = _specimen(70)
+    first = min(sent.version.key for sent in again)
+    events = (*FIRST, AGAIN, *again)
+    assert _evidence("rechallenge", *events) == (AGAIN.version.key, first)
+    assert _evidence("objective_evidence", *events) == (first,)
+    worse = _specimen(31)
+    first = min(sent.version.key for sent in worse)
+    assert _evidence("rechallenge", *IMPROVED, *worse) == (IMPROVED[-1].version.key, first)
+
+
+def test_one_fact_of_the_earlier_reaction_is_named() -> None:
+    before = _specimen(20)
+    events = (GIVEN, *before, STOPPED, present(RESOLVED, at(30)), AGAIN, *_specimen(70))
+    assert _evidence("similar_reaction", *events) == (min(sent.version.key for sent in before),)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(699, NO), (700, UNKNOWN)])
