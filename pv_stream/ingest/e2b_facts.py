@@ -21,7 +21,7 @@ from pv_stream.domain.codes import (
     ReportedReaction,
 )
 from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted
-from pv_stream.domain.ids import FactKey
+from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Drug, report_route_of
 from pv_stream.ingest.e2b_report import Dosage, Product, Reaction, SafetyReport, TestResult, shifted
@@ -67,17 +67,15 @@ class _Writer:
     """Hold what every fact of one report shares."""
 
     report: SafetyReport
+    patient: PatientId
     intake: Intake
     envelope: Envelope
     outcome: Outcome
 
     def version(self, kind: str, place: int) -> Version:
         """Return the version of what stands in one place, numbered from 1."""
-        pseudonyms, case = self.intake.pseudonyms, self.report.case
-        key: FactKey = pseudonyms.fact("e2b", case, kind, str(place))
-        return Version(
-            pseudonyms.patient("e2b", case), key, self.report.status, self.report.version, issued_at=0
-        )
+        key = self.intake.pseudonyms.fact("e2b", self.report.case, kind, str(place))
+        return Version(self.patient, key, self.report.status, self.report.version)
 
     def hold(self, code: HoldCode, path: str, sent: str, said: Exposure | Report | None = None) -> Held:
         """Count a hold and return what stands for it; `said` is what was read, if its time alone is in doubt."""
@@ -101,7 +99,8 @@ def tell(report: SafetyReport, intake: Intake, envelope: Envelope, outcome: Outc
 
     What the version no longer says goes first and its reactions come last, so that an alert is told of the whole.
     """
-    writer = _Writer(report, intake, envelope, outcome)
+    patient = intake.pseudonyms.patient("e2b", report.case)
+    writer = _Writer(report, patient, intake, envelope, outcome)
     if report.is_nullified:
         outcome.note("C.1.11 nullification", Fate.FACT)
         for kind, places in _PLACES.items():

@@ -4,9 +4,12 @@ import itertools
 import json
 from collections.abc import Iterable
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import (
@@ -449,6 +452,49 @@ def test_in_any_order_of_arrival_only_what_the_latest_version_says_stands(intake
     assert nullified.parts["C.1.11 nullification", Fate.FACT] == 1
     for order in itertools.permutations([*outcomes, nullified]):
         assert _standing(_joined(order)) == []
+
+
+_REACTIONS = st.lists(
+    st.builds(
+        Onset, st.sampled_from([DRESS, RASH]), st.sampled_from(["20260210", "", "20260205", "20520101"])
+    ),
+    min_size=1,
+    max_size=4,
+)
+_DRUGS = st.lists(
+    st.builds(
+        Given,
+        st.sampled_from(["Tegretol", "Glivec", "no list knows it"]),
+        st.sampled_from(["1", "2", "3", "4", ""]),
+        st.sampled_from(["20260105", "", "2025"]),
+        action=st.sampled_from(["", "1"]),
+    ),
+    max_size=5,
+)
+_TESTS = st.lists(st.sampled_from([result(), result("1742-6"), result(at="20260301")]), max_size=3)
+_VERSIONS = st.builds(
+    Version,
+    latest=st.sampled_from(["20260301", "20260302"]),
+    kind=st.sampled_from(["", "2", "1"]),
+    reactions=_REACTIONS,
+    drugs=_DRUGS,
+    tests=_TESTS,
+    weight=st.sampled_from(["", "61.5"]),
+)
+
+
+@given(st.lists(_VERSIONS, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_what_stands_is_the_latest_version_whatever_came_in_which_order(
+    intake: Intake, versions: list[Version], random: Random
+) -> None:
+    numbered = [with_(version, created=f"2026030{n + 1}120000+0000") for n, version in enumerate(versions)]
+    latest = max(numbered, key=lambda version: (version.latest, version.created))
+    sent = [*numbered, *random.sample(numbered, random.randint(0, len(numbered)))]
+    random.shuffle(sent)
+    outcomes = [read_e2b(r3(version, sent="20260310120000+0000"), intake) for version in sent]
+    assert _standing(_joined(outcomes)) == _standing(
+        _joined([read_e2b(r3(latest, sent="20260310120000+0000"), intake)])
+    )
 
 
 def test_a_report_that_comes_back_after_its_nullification_stands_again(intake: Intake) -> None:
