@@ -129,7 +129,7 @@ class MllpListener:
     def line(self) -> str:
         """Return what was answered and what went wrong so far, in one line."""
         counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.counts.items()) if count)
-        return f"{len(self._sessions):,} connections; {counts or 'nothing yet'}"
+        return f"{len(self._sessions):,} connections open; {counts or 'nothing yet'}"
 
     async def begin(self, frame: Frame, position: Position) -> "asyncio.Task[Answer]":
         """Begin the work on a message as soon as there is a place for it."""
@@ -146,7 +146,7 @@ class MllpListener:
             self.counts["connections refused"] += 1
             writer.transport.abort()
             return
-        self.counts["connections"] += 1
+        self.counts["connections taken"] += 1
         session = _Session(self, self.counts, reader, writer, self._limits, self._desk.record_bytes_max)
         task = asyncio.current_task()
         assert task is not None, "asyncio runs a callback of its server as a task"
@@ -233,7 +233,7 @@ class _Session:
     ) -> None:
         self._listener = listener
         self._counts = counts
-        self._number = counts["connections"]
+        self._number = counts["connections taken"]
         self._reader = reader
         self._writer = writer
         self._limits = limits

@@ -185,7 +185,7 @@ def test_a_stop_answers_what_is_in_work_and_says_what_was_done(cluster: Cluster)
         assert time.monotonic() - began < 10
         assert silent.recv(1) == b""
     said = worker.said()
-    assert "2 answered AA, 1 answered AR, 2 connections, 1 repeated" in said
+    assert "2 answered AA, 1 answered AR, 2 connections taken, 1 repeated" in said
     assert "stopped: 2 messages: 1 accepted, 0 held, 1 rejected (1 unsupported_type)" in said
     assert not [canary for canary in CANARIES if canary in said]
     assert len(cluster.read(Topic.EVENTS)) == 1
