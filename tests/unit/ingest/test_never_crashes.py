@@ -11,6 +11,7 @@ from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.ingest.canonical import read_canonical
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.fhir_reader import read_fhir
+from pv_stream.ingest.hl7v2 import Message, parse_message
 from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Outcome
@@ -21,7 +22,19 @@ from tests.unit.ingest.messages import as_json, fixture, medication, observation
 FIXTURES = [
     *(
         fixture(f"hl7v2/{name}.hl7")
-        for name in ("preliminary", "final", "leukaemia", "order", "stop", "dispense", "merge")
+        for name in (
+            "preliminary",
+            "final",
+            "leukaemia",
+            "order",
+            "stop",
+            "dispense",
+            "merge",
+            "merges",
+            "administration",
+            "admission",
+            "serology",
+        )
     ),
     *(fixture(f"fhir_r4/{name}.json") for name in ("cbc", "unknown-drug", "error", "adverse-event")),
 ]
@@ -34,7 +47,30 @@ hl7_text = st.text(
 hl7_segment = st.builds(
     lambda name, fields: "|".join((name, *fields)),
     st.sampled_from(
-        ["PID", "OBR", "OBX", "SPM", "ORC", "RXE", "RXD", "RXO", "RXR", "RXC", "TQ1", "NTE", "MSH", ""]
+        [
+            "PID",
+            "OBR",
+            "OBX",
+            "SPM",
+            "ORC",
+            "RXE",
+            "RXD",
+            "RXO",
+            "RXA",
+            "RXR",
+            "RXC",
+            "TQ1",
+            "NTE",
+            "MRG",
+            "DG1",
+            "AL1",
+            "PV1",
+            "BOB",
+            "Z01",
+            "BTS",
+            "MSH",
+            "",
+        ]
     ),
     st.lists(hl7_text, max_size=20),
 )
@@ -71,12 +107,18 @@ def test_real_messages_with_any_piece_replaced(intake: Intake, content: bytes, d
 
 
 @given(
-    st.sampled_from(["ORU^R01", "RDE^O11", "RDS^O13"]),
+    st.sampled_from(["ORU^R01", "RDE^O11", "RDS^O13", "RAS^O17", "ORM^O01", "ADT^A08", "ADT^A40"]),
     st.lists(hl7_segment, max_size=12),
 )
 def test_any_segments(intake: Intake, kind: str, segments: list[str]) -> None:
     head = [f"MSH|^~\\&|Lab|North|||20210412080000+0200||{kind}|C1|P|2.5.1", "PID|1||7^^^N^MR"]
-    _check(read_hl7v2("\r".join((*head, *segments)).encode(errors="replace"), intake))
+    content = "\r".join((*head, *segments)).encode(errors="replace")
+    outcome = read_hl7v2(content, intake)
+    _check(outcome)
+    message = parse_message(content)
+    if isinstance(message, Message):
+        assert outcome.parts.total() == len(message.segments)
+    assert not any(name in {"BOB", "Z01"} for name, _ in outcome.parts)
 
 
 @given(st.sampled_from([observation(), medication(), medication("MedicationRequest")]), st.data())

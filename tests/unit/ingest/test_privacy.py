@@ -53,7 +53,7 @@ def _planted(text: str, canary: str) -> list[str]:
 
 
 @pytest.mark.parametrize("canary", CANARIES)
-@pytest.mark.parametrize("name", ["leukaemia", "order", "dispense"])
+@pytest.mark.parametrize("name", ["leukaemia", "order", "dispense", "administration", "admission", "merges"])
 def test_no_field_of_an_hl7_message_leaks(tmp_path: Path, name: str, canary: str) -> None:
     text = (FIXTURES / f"hl7v2/{name}.hl7").read_text(encoding="utf-8-sig")
     for copy in _planted(text, canary):
