@@ -6,6 +6,7 @@ and `safetyreportversion`. Tests are named in free text, so none of them becomes
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import repeat
 from typing import Final
 
 from pv_stream.domain.codes import HoldCode, RechallengeOutcome, ReportOutcome, Status
@@ -178,10 +179,12 @@ def _rechallenges(drug: Element, reactions: list[Element]) -> Iterator[Rechallen
     came_back = {
         r2_text(each, "drugrecuraction").casefold() for each in r2_children(drug, "drugrecurrence")
     } - {""}
+    if outcome is not RechallengeOutcome.RECURRED or not came_back:
+        yield from repeat(outcome, len(reactions))
+        return
     for reaction in reactions:
         is_named = any(term.casefold() in came_back for term in _terms(reaction))
-        known = outcome is not RechallengeOutcome.RECURRED or not came_back or is_named
-        yield outcome if known else RechallengeOutcome.OUTCOME_UNKNOWN
+        yield outcome if is_named else RechallengeOutcome.OUTCOME_UNKNOWN
 
 
 def _dosage(element: Element, path: str, offset: int | None) -> Dosage:

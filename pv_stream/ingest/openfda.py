@@ -33,9 +33,10 @@ from pv_stream.ingest.times import hl7_moment
 FORMAT: Final = "openfda"
 _RXNORM: Final = "RXNORM"
 _UNII: Final = "UNII"
-_ELEMENT: Final = re.compile(r"[a-z]{1,40}", re.ASCII)
 _NO_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DEPTH_MAX: Final = 6
+#: Each drug says something of each reaction; the longest reports have some hundred of both.
+PAIRS_MAX: Final = 100_000
 _EVENT_DATE: Final = re.compile(r"CASE EVENT DATE: ?(\d{4}(?:\d{2}){0,2})", re.ASCII)
 #: FAERS writes the ingredients of one product with backslashes between them.
 _SUBSTANCES: Final = re.compile(r"[\\;]")
@@ -53,10 +54,21 @@ _PARTS: Final = {
     "D.3 body weight": "patient.patientweight",
 }
 _IDENTIFICATION: Final = "safetyreport"
-#: An element of E2B(R2) that openFDA does not have.
-_NULLIFICATION: Final = "casenullification"
-#: What of a patient stands in a list.
+#: What of a patient stands in a list, and what else is an object.
 _LISTS: Final = ("drug", "reaction")
+_OBJECTS: Final = ("patient", "drugrecurrence")
+#: The elements of E2B(R2) that rules use; openFDA has no nullification.
+_ASKED_FOR: Final = frozenset(
+    {
+        *_LISTS, *_OBJECTS, "safetyreportid", "receiptdate", "receivedate", "transmissiondate", "serious",
+        "seriousnessdeath", "seriousnesslifethreatening", "seriousnesshospitalization", "seriousnessdisabling",
+        "seriousnesscongenitalanomali", "seriousnessother", "patientweight", "reactionmeddrapt", "reactionoutcome",
+        "drugcharacterization", "actiondrug", "drugrecurreadministration", "drugrecuraction", "drugstartdate",
+        "drugenddate", "drugtreatmentduration", "drugtreatmentdurationunit", "drugadministrationroute",
+        "drugstructuredosagenumb", "drugstructuredosageunit", "drugseparatedosagenumb", "drugintervaldosageunitnumb",
+        "drugintervaldosagedefinition",
+    }
+)  # fmt: skip
 _NOT_USED: Final = ("primarysource", "sender", "receiver", "reportduplicate")
 _NOT_USED_OF_PATIENT: Final = ("patientdeath",)
 
@@ -71,13 +83,12 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
         return rejected(RejectCode.MALFORMED_JSON)
     if not isinstance(sent, dict):
         return rejected(RejectCode.INVALID_RESOURCE)
-    case = _text(sent.get("safetyreportid"))
-    report = _read(sent, case, intake) if case else "safetyreportid"
+    report = _read(sent, intake)
     received_at = intake.received(None)
-    if isinstance(report, str):
-        return _refused(RejectCode.INCOMPLETE_REPORT, report)
+    if isinstance(report, Reject):
+        return _refused(report)
     if isinstance(received_at, RejectCode):
-        return _refused(received_at, "")
+        return _refused(Reject(received_at))
     outcome = Outcome()
     outcome.note(_IDENTIFICATION, Fate.CONTEXT)
     _note_rest(sent, outcome)
@@ -89,22 +100,25 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
     return outcome
 
 
-def _refused(code: RejectCode, path: str) -> Outcome:
-    outcome = Outcome(rejects=[Reject(code, path)])
+def _refused(reject: Reject) -> Outcome:
+    outcome = Outcome(rejects=[reject])
     outcome.note(_IDENTIFICATION, Fate.REJECTED)
     return outcome
 
 
-def _read(sent: dict[str, Any], case: str, intake: Intake) -> SafetyReport | str:
-    """Return the report, or the name of what it lacks."""
-    patient = sent.get("patient")
-    if not isinstance(patient, dict) or not any(children(patient, "reaction")):
-        return "patient.reaction"
+def _read(sent: dict[str, Any], intake: Intake) -> SafetyReport | Reject:
+    """Return the report, or why it is refused."""
+    case, patient = _text(sent.get("safetyreportid")), sent.get("patient")
+    reactions, drugs = (tuple(children(patient, name)) for name in ("reaction", "drug"))
+    if not case or not reactions:
+        return Reject(RejectCode.INCOMPLETE_REPORT, "patient.reaction" if case else "safetyreportid")
+    if len(reactions) * len(drugs) > PAIRS_MAX:
+        return Reject(RejectCode.TOO_COMPLEX, "patient.drug")
     tree = _tree("safetyreport", sent, 0)
     _complete(tree, sent)
     report = read_r2(tree, etree.Element("ichicsr"), "", intake.utc_offset_minutes)
     if isinstance(report, str):
-        return "receiptdate"
+        return Reject(RejectCode.INCOMPLETE_REPORT, "receiptdate")
     return replace(
         report,
         form=FORMAT,
@@ -118,25 +132,30 @@ def _read(sent: dict[str, Any], case: str, intake: Intake) -> SafetyReport | str
         ),
         products=tuple(
             _product(product, drug, f"patient.drug[{number}]", intake)
-            for number, (product, drug) in enumerate(
-                zip(report.products, children(patient, "drug"), strict=True), start=1
-            )
+            for number, (product, drug) in enumerate(zip(report.products, drugs, strict=True), start=1)
         ),
     )
 
 
 def _tree(name: str, value: dict[str, Any], depth: int) -> Element:
-    """Return an object as an element of E2B(R2): a list is an element repeated, other members are text."""
+    """Return an object as an element of E2B(R2): a list is an element repeated, other members are text.
+
+    What its reader does not ask for is left out, so that an element has no more children than the standard has names.
+    """
     element = etree.Element(name)
-    for key, member in value.items():
-        if _ELEMENT.fullmatch(key) is None or key == _NULLIFICATION:
+    for key in sorted(_ASKED_FOR & value.keys()):
+        member = value[key]
+        if key in _LISTS:
+            objects = children(value, key)
+        elif key in _OBJECTS:
+            objects = children(value, key) if isinstance(member, list) else children({key: [member]}, key)
+        elif text := _text(member):
+            etree.SubElement(element, key).text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
             continue
-        for each in member if isinstance(member, list) else (member,):
-            if isinstance(each, dict):
-                if depth < _DEPTH_MAX and (isinstance(member, list) or key not in _LISTS):
-                    element.append(_tree(key, each, depth + 1))
-            elif key not in _LISTS and (text := _text(each)):
-                etree.SubElement(element, key).text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+        else:
+            continue
+        if depth < _DEPTH_MAX:
+            element.extend(_tree(key, each, depth + 1) for each in objects)
     return element
 
 

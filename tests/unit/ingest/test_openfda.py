@@ -324,6 +324,7 @@ def test_the_same_number_elsewhere_is_another_case(desk: Intake) -> None:
         (b"[1]", RejectCode.INVALID_RESOURCE, ""),
         (as_json(_report(safetyreportid="")), RejectCode.INCOMPLETE_REPORT, "safetyreportid"),
         (as_json(_report(patient=[])), RejectCode.INCOMPLETE_REPORT, "patient.reaction"),
+        (as_json(_patient(reaction=[{}] * 400, drug=[{}] * 400)), RejectCode.TOO_COMPLEX, "patient.drug"),
         (as_json(_patient(reaction=[])), RejectCode.INCOMPLETE_REPORT, "patient.reaction"),
         (
             as_json(_report(receiptdate="x", receivedate="20260301")),
