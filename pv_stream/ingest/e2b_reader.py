@@ -7,13 +7,25 @@ from collections.abc import Iterator
 from typing import Final
 
 from pv_stream.ingest import e2b_r2, e2b_r3_rest
-from pv_stream.ingest.e2b import R2_BATCH, R3_BATCH, R3_MESSAGE, Element, name_of, r2_children, read_tree
+from pv_stream.ingest.e2b import (
+    R2_BATCH,
+    R3_BATCH,
+    R3_MESSAGE,
+    Element,
+    child,
+    name_of,
+    r2_children,
+    read_tree,
+)
 from pv_stream.ingest.e2b_facts import tell
 from pv_stream.ingest.e2b_r2 import read_r2
-from pv_stream.ingest.e2b_r3 import read_r3
+from pv_stream.ingest.e2b_r3 import components, observations, read_r3, role_of, sender_diagnoses
 from pv_stream.ingest.e2b_report import SafetyReport
 from pv_stream.ingest.intake import Envelope, Intake, digest_of
 from pv_stream.ingest.outcomes import Fate, Outcome, Reject, RejectCode, rejected
+
+#: Each drug says something of each reaction; the longest reports have some hundred of both.
+PAIRS_MAX: Final = 100_000
 
 _REPORT: Final = "safetyreport"
 _IDENTIFICATION: Final = "C.1 report"
@@ -52,6 +64,10 @@ def _read_report(  # noqa: PLR0913 - a report and what is around it
 ) -> None:
     is_r2 = name_of(element) == _REPORT
     offset = intake.utc_offset_minutes
+    if (_r2_pairs if is_r2 else _r3_pairs)(element) > PAIRS_MAX:
+        outcome.rejects.append(Reject(RejectCode.TOO_COMPLEX, path.rstrip("/")))
+        outcome.note(_IDENTIFICATION, Fate.REJECTED)
+        return
     report: SafetyReport | str
     report = read_r2(element, root, path, offset) if is_r2 else read_r3(element, _batch(root), path, offset)
     if isinstance(report, str):
@@ -70,3 +86,15 @@ def _read_report(  # noqa: PLR0913 - a report and what is around it
 
 def _batch(root: Element) -> Element | None:
     return root if name_of(root) == R3_BATCH else None
+
+
+def _r2_pairs(element: Element) -> int:
+    patient = next(r2_children(element, "patient"), None)
+    return len(list(r2_children(patient, "reaction"))) * len(list(r2_children(patient, "drug")))
+
+
+def _r3_pairs(element: Element) -> int:
+    event = child(element, "controlActProcess/subject/investigationEvent")
+    role = role_of(event)
+    reactions = len(observations(role, "29")) + len(sender_diagnoses(event))
+    return reactions * len(components(role, "4", "substanceAdministration"))

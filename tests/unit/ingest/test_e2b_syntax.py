@@ -19,7 +19,7 @@ from pv_stream.ingest.outcomes import MessageOutcome, Outcome, RejectCode
 from pv_stream.ingest.rejects import RejectStore
 from pv_stream.ingest.sources import Format, find_format
 from tests.unit.ingest.messages import facts
-from tests.unit.ingest.safety_reports import FIXTURES, R2_DRESS, Version, r2, r3, with_
+from tests.unit.ingest.safety_reports import FIXTURES, R2_DRESS, RASH, Given, Onset, Version, r2, r3, with_
 
 DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>\n'
 FILES = [path.read_bytes() for path in sorted(FIXTURES.iterdir())]
@@ -131,6 +131,17 @@ def test_elements_are_capped() -> None:
     assert read_tree(b"<a>" + b"<b/>" * e2b.ELEMENTS_MAX + b"</a>") is RejectCode.TOO_COMPLEX
 
 
+def test_pairs_of_reactions_and_drugs_are_capped(intake: Intake) -> None:
+    many = r2("<reaction/>" * 1_000 + "<drug/>" * 100)
+    assert [reject.code for reject in read_e2b(many, _zoned(intake)).rejects] == [
+        RejectCode.INCOMPLETE_REPORT
+    ] * 100
+    more = r2("<reaction/>" * 1_000 + "<drug/>" * 101)
+    assert _code(more, _zoned(intake)) is RejectCode.TOO_COMPLEX
+    version = Version(reactions=[Onset(RASH)] * 400, drugs=[Given()] * 251)
+    assert _code(r3(version), intake) is RejectCode.TOO_COMPLEX
+
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -147,8 +158,11 @@ MEBIBYTE = 1024 * 1024
         b"<?" * (MEBIBYTE // 2),
         b"<!DOCTYPE ichicsr " + b" " * MEBIBYTE,
         b"<?xml " + b"encoding" * (MEBIBYTE // 8),
+        r2("<reaction/>" * (MEBIBYTE // 40) + "<drug/>" * (MEBIBYTE // 14), doctype=""),
+        r2("<reaction/>" + "<drug><drugcharacterization>1</drugcharacterization></drug>" * (MEBIBYTE // 60)),
+        r2("<reaction/>" * (MEBIBYTE // 11)),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_nothing_of_a_mebibyte_takes_long(intake: Intake, content: bytes) -> None:
     started = time.monotonic()
