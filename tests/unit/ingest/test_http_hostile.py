@@ -341,6 +341,9 @@ def test_no_answer_no_line_and_no_log_repeats_what_was_sent(served: Served, cana
         ]
     hl7 = oru(f"OBR|1|{canary}|{canary}|58410-2^{canary}", obx(canary, canary))
     said += [served.post("/hl7v2", hl7, HL7), served.post("/hl7v2", canary.encode(), HL7)]
+    report = {"safetyreportid": canary, "receiptdate": canary, "patient": {"drug": [{canary: canary}]}}
+    said += [served.post("/openfda", as_json({"results": [report, canary]}), "application/json")]
+    said += [served.post("/e2b", f"<a {canary}='{canary}'>{canary}</a>".encode(), "text/xml")]
     raw = served.raw(f"GET /{canary} HTTP/1.1\r\n{canary}\r\n\r\n".encode())
     seen = "".join((*(each.whole for each in said), *served.lines, *served.logged, raw.decode()))
     assert canary not in seen
