@@ -120,6 +120,29 @@ def test_what_shows_nothing_leaves_no_trace(events: list[FactArrived]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("events", "kind"),
+    [
+        pytest.param([eosinophils(700, DAY)], Relevance.COUNT, id="count"),
+        pytest.param([percent(10, DAY)], Relevance.COUNT, id="percentage"),
+        pytest.param([percent("9.9", DAY)], Relevance(0), id="lower percentage"),
+        pytest.param([percent(5, DAY), leukocytes(14000, DAY)], Relevance.COUNT, id="product"),
+        pytest.param([leukocytes(14000, DAY), percent(5, DAY)], Relevance.COUNT, id="product, the other way"),
+        pytest.param([percent(5, DAY), leukocytes(13999, DAY)], Relevance(0), id="lower product"),
+        pytest.param([leukocytes(13999, DAY), percent(5, DAY)], Relevance(0), id="lower product, other way"),
+        pytest.param([temperature("38.0", DAY)], Relevance(0), id="fever, which scores nothing"),
+        pytest.param([alt(100, DAY)], Relevance.LIVER, id="ALT"),
+        pytest.param([creatinine("2.0", at(10)), creatinine("2.5", DAY)], Relevance.KIDNEY, id="rise"),
+        pytest.param([creatinine("2.0", at(10)), creatinine("2.49", DAY)], Relevance(0), id="smaller rise"),
+        pytest.param([creatinine("0.9", at(10)), creatinine("0.6", DAY)], Relevance.KIDNEY, id="by half"),
+        pytest.param([creatinine("0.89", at(10)), creatinine("0.6", DAY)], Relevance(0), id="by less"),
+    ],
+)
+def test_each_value_is_remembered_from_its_threshold_on(events: list[FactArrived], kind: Relevance) -> None:
+    state, _ = _lived([DRUG, *events])
+    assert state.relevance == Relevance.WATCHED_DRUG | kind
+
+
+@pytest.mark.parametrize(
     ("relevance", "needed"),
     [
         pytest.param(Relevance.WATCHED_DRUG | Relevance.COUNT, True, id="count"),

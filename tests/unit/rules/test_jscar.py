@@ -230,6 +230,8 @@ def test_an_alt_that_was_as_high_before_the_drug_settles_nothing() -> None:
     before = alt(150, at(-5))
     assert truth_of("organ", before, alt(160, at(26))) is UNKNOWN
     assert truth_of("organ", before, alt(300, at(26))) is MET
+    others = (absent(code, at(26)) for code in ORGANS)
+    assert truth_of("organ", alt(100, at(-5)), alt(100, at(26)), *others) is UNKNOWN, "from the same bound on"
 
 
 # 5 Blood count ----------------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def test_an_onset_known_to_the_month_is_that_of_the_first_evidence_in_it() -> No
     month = Interval(at(0, 0), at(30, 0))
     others = [exactly(at(-1)), exactly(at(12)), exactly(at(20))]
     assert placed(_dated(month), others) == exactly(at(12))
+    for edge in (at(0, 0), at(30, 0)):
+        assert placed(_dated(month), [exactly(edge)]) == exactly(edge)
     assert placed(_dated(month), [exactly(at(31))]) == month
 
 

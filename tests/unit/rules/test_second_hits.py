@@ -112,3 +112,17 @@ def test_a_drug_that_only_joined_explains_no_recurrence() -> None:
     assert {c.drug for c in second.culprits} == {"carbamazepine", "phenytoin"}
     assert second.recurrence is not None
     assert second.recurrence.primary is RecurrenceClass.CROSS_REACTIVE
+
+
+def test_a_drug_of_another_class_or_of_the_instant_of_the_opening_is_no_second_hit() -> None:
+    worse = eosinophils(2000, at(25))
+    begun = {
+        "lamotrigine": [at(20), at(20, 9)],
+        "imatinib": [at(20), at(20, 9), at(22)],
+    }
+    hits = {
+        (drug, when): EpisodeFlag.SECOND_HIT in _first(order(drug, when), worse).flags
+        for drug, times in begun.items()
+        for when in times
+    }
+    assert [key for key, is_hit in hits.items() if is_hit] == [("lamotrigine", at(20, 9))]

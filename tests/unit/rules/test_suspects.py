@@ -3,11 +3,22 @@
 import pytest
 
 from pv_stream.domain.assessment import Culprit, ExposureState, Latency
-from pv_stream.domain.codes import ExposureKind, Route
+from pv_stream.domain.codes import ExposureKind, FindingCode, Route
 from pv_stream.domain.criteria import SuspectReason, WhoUmc
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.times import Interval
-from tests.builders import at, dose, eosinophils, exposed, only_episode, order, statement, stop, temperature
+from pv_stream.domain.times import Instant, Interval
+from tests.builders import (
+    at,
+    dose,
+    eosinophils,
+    exposed,
+    only_episode,
+    order,
+    present,
+    statement,
+    stop,
+    temperature,
+)
 
 
 def _culprits(*events: FactArrived, day: int = 60) -> tuple[Culprit, ...]:
@@ -103,3 +114,12 @@ def test_a_route_that_matters_and_is_unknown_ranks_below_and_one_record_that_nam
     assert _ranks(imatinib, vancomycin) == {"imatinib": 1, "vancomycin": 2}
     named = dose("vancomycin", at(31), route=Route.INTRAVENOUS)
     assert _ranks(imatinib, vancomycin, named) == {"imatinib": 1, "vancomycin": 1}
+
+
+@pytest.mark.parametrize(("begun", "is_later"), [(at(20), False), (at(20, 9), True)])
+def test_a_drug_begun_with_the_first_evidence_was_not_begun_after_it(
+    begun: Instant, *, is_later: bool
+) -> None:
+    known = (statement("imatinib", at(0)), present(FindingCode.RASH, at(20)))
+    culprits = {c.drug: c for c in _culprits(*known, statement("allopurinol", begun), day=26)}
+    assert (SuspectReason.BEGAN_AFTER_ONSET in culprits["allopurinol"].reasons) is is_later
