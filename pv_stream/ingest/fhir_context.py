@@ -113,6 +113,7 @@ def version_of(  # noqa: PLR0913 - whose, of what, in which rank
     *,
     weak: tuple[str, ...],
     part: str = "",
+    issued_at: int = 0,
 ) -> Version:
     """Return the version of one fact of a resource: (server, type, id, part), or `weak` where it has no id."""
     place = entry.place
@@ -122,6 +123,7 @@ def version_of(  # noqa: PLR0913 - whose, of what, in which rank
         key=context.intake.pseudonyms.fact("fhir", *identity, part),
         status=status,
         source_version=source_version(entry.resource) if context.deleted_at is None else context.deleted_at,
+        issued_at=issued_at,
     )
 
 

@@ -61,9 +61,8 @@ class CodedValue:
     said: Finding | IgnoreReason
 
 
-def coded_value_of(resource: Resource) -> CodedValue | None:
-    """Return what an observation or component says by code, or None when its code is none of ours."""
-    codes = coded(resource.get("code"))
+def coded_value_of(resource: Resource, codes: list[Coded]) -> CodedValue | None:
+    """Return what an observation or component under some codes says, or None when none of them is ours."""
     test = finding_table().test(codes)
     said = _said(resource, codes, test)
     return None if said is None else CodedValue(codes, test, said)
@@ -116,14 +115,13 @@ def _why_no_finding(found: CodedValue, status: Status | None) -> IgnoreReason | 
 def _said(part: Resource, codes: list[Coded], test: Test | None) -> Finding | IgnoreReason | None:
     """Return what is found, why it is no fact, or None when the code is none of ours."""
     table = finding_table()
-    value = coded(part.get("valueCodeableConcept"))
     if table.asks_for_a_finding(codes):
-        named = table.finding(value)
+        named = table.finding(coded(part.get("valueCodeableConcept")))
         return IgnoreReason.CODE_NOT_USED if named is None else Finding(named, Presence.PRESENT)
     code = table.finding(codes) if test is None else test.finding
     if code is None:
         return None
-    presence = _answer(part, value)
+    presence = _answer(part)
     if presence is None:
         has_answer = any(part.get(name) is not None for name in _ANSWERS)
         return IgnoreReason.UNDECIDED_VALUE if has_answer else IgnoreReason.NO_VALUE
@@ -132,10 +130,11 @@ def _said(part: Resource, codes: list[Coded], test: Test | None) -> Finding | Ig
     return Finding(code, presence)
 
 
-def _answer(part: Resource, value: list[Coded]) -> Presence | None:
+def _answer(part: Resource) -> Presence | None:
     """Return what the value says; the interpretation only where there is none."""
     if isinstance(stated := part.get("valueBoolean"), bool):
         return Presence.PRESENT if stated else Presence.ABSENT
+    value = coded(part.get("valueCodeableConcept"))
     texts = [text_of(part.get("valueString")), text_of(child(part.get("valueCodeableConcept"), "text"))]
     if value or any(texts):
         return finding_table().answer(value, texts)

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
@@ -21,7 +20,8 @@ from pv_stream.ingest.fhir import (
     text_of,
 )
 from pv_stream.ingest.fhir_context import ResourceContext, version_of, when
-from pv_stream.ingest.fhir_findings import Part, coded_value_of, tell_coded_value
+from pv_stream.ingest.fhir_findings import Part, coded, coded_value_of, tell_coded_value
+from pv_stream.ingest.findings import Coded
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
 from pv_stream.ingest.results import Result, Specimen, find_code
@@ -90,12 +90,13 @@ def read_observation(
         if status is None and text in _NO_RESULT:
             outcome.ignored[IgnoreReason.NO_RESULT_YET] += 1
             continue
-        coded = coded_value_of(part.resource)
-        if coded is not None:
+        codes = coded(part.resource.get("code"))
+        answer = coded_value_of(part.resource, codes)
+        if answer is not None:
             around = _moment_and_specimen(entry, patient, context)
-            tell_coded_value(coded, part, status, entry, patient, around, context, outcome)
+            tell_coded_value(answer, part, status, entry, patient, around, context, outcome)
             continue
-        found = _worth_reading(part.resource, status)
+        found = _worth_reading(part.resource, codes, status)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1
             continue
@@ -131,13 +132,14 @@ def _result(  # noqa: PLR0913 - what a result is made of
         status or Status.PRELIMINARY,
         weak=(loinc, time),
         part=f"{part.kind}:{loinc}" if part.kind else "",
+        issued_at=_issued_at(entry, context.reports.get(entry.place)),
     )
     return Result(
         envelope=context.envelope,
         path=part.path,
         loinc=loinc,
         code=code,
-        version=replace(version, issued_at=_issued_at(entry, context.reports.get(entry.place))),
+        version=version,
         status=status,
         moment=moment,
         number=number,
@@ -156,8 +158,10 @@ def _issued_at(entry: Entry, report: Entry | None) -> int:
     return 0
 
 
-def _worth_reading(part: Resource, status: Status | None) -> tuple[str, AnalyteCode] | IgnoreReason:
-    found = find_code((system, code) for system, code, _ in codings(part.get("code")))
+def _worth_reading(
+    part: Resource, codes: list[Coded], status: Status | None
+) -> tuple[str, AnalyteCode] | IgnoreReason:
+    found = find_code(codes)
     if isinstance(found, IgnoreReason) or status is Status.RETRACTED:
         return found
     if not _has_value(part):
