@@ -6,12 +6,13 @@ weight) has no specimen, and where no OBR-7 says its time, OBX-14 does. Versions
 then by MSH-7: OBR-22 is often the same in a preliminary and a final message.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from pv_stream.domain.codes import EvidenceFlag, HoldCode, Status
 from pv_stream.domain.facts import Finding, Retracted
+from pv_stream.domain.ids import FactKey
 from pv_stream.ingest.hl7v2 import Segment, part_of
 from pv_stream.ingest.hl7v2_people import OrderNumber, PatientContext, order_number
 from pv_stream.ingest.hl7v2_statements import state
@@ -64,7 +65,9 @@ class GroupContext:
     path: str
     number: OrderNumber | None
     moment: Moment | HoldCode
+    time: str
     specimen: Specimen
+    key: Callable[..., FactKey]
 
 
 def order_groups(segments: list[Segment]) -> Iterator[OrderGroup]:
@@ -123,7 +126,9 @@ def _shared(group: OrderGroup, context: PatientContext) -> GroupContext:
     moment = _specimen_time(group, context.default_offset)
     specimen = _specimen(group, number, moment, context)
     path = f"{context.path}OBR[{group.number}]/" if group.number else context.path
-    return GroupContext(context, path, number, moment, specimen)
+    named = ("weak", specimen.token or context.patient) if number is None else number.parts
+    key = context.intake.pseudonyms.facts("lab", *named)
+    return GroupContext(context, path, number, moment, _time_part(moment), specimen, key)
 
 
 def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: GroupContext) -> Result:
@@ -137,7 +142,7 @@ def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: 
         code=code,
         version=Version(
             patient=context.patient,
-            key=context.intake.pseudonyms.fact("lab", *_identity(segment, loinc, moment, shared)),
+            key=_key(segment, loinc, moment, shared),
             status=status or Status.PRELIMINARY,
             issued_at=context.issued_at,
         ),
@@ -189,7 +194,7 @@ def _read_finding(  # noqa: PLR0913 - a segment and what it stands in
     moment = _moment_of(segment, shared, is_of_specimen=asked.of_specimen)
     version = Version(
         patient=context.patient,
-        key=context.intake.pseudonyms.fact("lab", *_identity(segment, code, moment, shared)),
+        key=_key(segment, code, moment, shared),
         status=status or Status.PRELIMINARY,
         issued_at=context.issued_at,
     )
@@ -296,11 +301,7 @@ def _is_blood(group: OrderGroup) -> bool:
     return True
 
 
-def _identity(
-    segment: Segment, loinc: str, moment: Moment | HoldCode, shared: GroupContext
-) -> tuple[str, ...]:
-    time = _time_part(moment)
-    if shared.number is not None:
-        return (*shared.number.parts, loinc, segment.text(4), time)
-    patient = "" if shared.specimen.token else shared.patient.patient
-    return ("weak", shared.specimen.token or patient, loinc, segment.text(4), time)
+def _key(segment: Segment, code: str, moment: Moment | HoldCode, shared: GroupContext) -> FactKey:
+    """Return the key of a result: its order or, without a number of it, its specimen or patient; code, OBX-4, time."""
+    time = shared.time if moment is shared.moment else _time_part(moment)
+    return shared.key(code, segment.text(4), time)

@@ -31,6 +31,8 @@ _ORIGINAL_TEXT: Final = 9
 _UCUM: Final = "UCUM"
 #: Codes and units repeat from message to message; a longer one is no code, and is not kept in memory.
 _REMEMBERED_MAX: Final = 256
+#: Most results are short numbers, and the same ones.
+_NUMBER_MAX: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,10 @@ def is_empty(segment: Segment) -> bool:
 
 
 def _plain(raw: str, marks: Delimiters) -> Sent | None:
+    return _plain_remembered(raw, marks) if len(raw) <= _NUMBER_MAX else _find_plain(raw, marks)
+
+
+def _find_plain(raw: str, marks: Delimiters) -> Sent | None:
     for mark in (marks.repetition, marks.component):
         if mark and mark in raw:
             return None
@@ -156,5 +162,6 @@ def _find_units(raw: str, marks: Delimiters) -> tuple[str, ...]:
     return tuple(spelling for spelling in stated if spelling)
 
 
-_code_of = lru_cache(maxsize=4096)(_find_code)
-_units_of = lru_cache(maxsize=4096)(_find_units)
+_code_of: Final = lru_cache(maxsize=4096)(_find_code)
+_units_of: Final = lru_cache(maxsize=4096)(_find_units)
+_plain_remembered: Final = lru_cache(maxsize=4096)(_find_plain)

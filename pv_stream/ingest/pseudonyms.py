@@ -8,6 +8,7 @@ PV_STREAM_PSEUDONYM_KEY_FILE names; without either, an owner-only key file is ma
 import hashlib
 import os
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -62,17 +63,31 @@ class Pseudonyms:
         """Return the pseudonym of a specimen."""
         return self._name("spec", *parts)
 
+    def facts(self, kind: str, *shared: str) -> Callable[..., FactKey]:
+        """Return what names the facts that share their first parts: it takes the others, and gives what `fact` does."""
+        inner, outer = _keyed(self.key)
+        begun = inner.copy()
+        begun.update(kind.encode() + _joined(shared))
+
+        def named(*parts: str) -> FactKey:
+            continued, finished = begun.copy(), outer.copy()
+            continued.update(_joined(parts))
+            finished.update(continued.digest())
+            return FactKey(f"{kind}_{finished.hexdigest()[:_HEX_DIGITS]}")
+
+        return named
+
     def _name(self, kind: str, *parts: str) -> str:
-        # Each part is preceded by its length: ("a", "bc") and ("ab", "c") must not meet.
-        pieces = [kind.encode()]
-        for part in parts:
-            content = part.strip().encode("utf-8", "surrogatepass")
-            pieces += (len(content).to_bytes(8, "big"), content)
-        keyed_inner, keyed_outer = _keyed(self.key)
-        inner, outer = keyed_inner.copy(), keyed_outer.copy()
-        inner.update(b"".join(pieces))
-        outer.update(inner.digest())
-        return f"{kind}_{outer.hexdigest()[:_HEX_DIGITS]}"
+        return self.facts(kind)(*parts)
+
+
+def _joined(parts: Iterable[str]) -> bytes:
+    """Return the bytes of the parts, each after its length: ("a", "bc") and ("ab", "c") must not meet."""
+    pieces: list[bytes] = []
+    for part in parts:
+        content = part.strip().encode("utf-8", "surrogatepass")
+        pieces += (len(content).to_bytes(8, "big"), content)
+    return b"".join(pieces)
 
 
 @lru_cache(maxsize=16)

@@ -34,7 +34,9 @@ class Specimen:
     is_credible: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(
+    slots=True, kw_only=True
+)  # not frozen: there is one for every result, and freezing it costs as much as reading
 class Result:
     """Hold one result as it was sent, under a code that rules use.
 
