@@ -435,7 +435,7 @@ def _say(found: "Rereading", events: int, to: str | None, source: Source, *, as_
         typer.echo(json.dumps(value, indent=2, sort_keys=True))
     else:
         print_told(told, as_json=False)
-    count = sum(each["reads_today"] for each in told)
+    count = sum(how == "read" for _, how in found.entries)
     if to is None:
         typer.echo(f"{count} of {len(told)} can be read, {events} events. Nothing was written.", err=True)
         if count and not as_json:

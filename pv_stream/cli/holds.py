@@ -17,7 +17,6 @@ from pv_stream.ingest.confirming import CONFIRMING, DISCARDING, Stated, asks_for
 if TYPE_CHECKING:
     from pv_stream.audit.holds import OpenHold
     from pv_stream.audit.log import LogRecord
-    from pv_stream.audit.replay import ReplayPlan
     from pv_stream.domain.events import FactArrived
     from pv_stream.domain.times import Instant
     from pv_stream.ingest.rejects import RejectStore
@@ -163,19 +162,12 @@ def resolve(  # noqa: PLR0913 - one parameter for each option of the command
 
     settings = _settings(bootstrap_servers)
     target = target_of(log, to)
-    plan = None if log is None else plan_of(log)
-    if plan is not None and target == log:
-        _check_can_append(plan)
+    _check_can_append(log, target)
     found = find_hold(hold, _open_holds(log, from_, settings))
-    stated = Stated(value, unit, time, _utc_offset(utc_offset))
+    stated = _stated(value, unit, time, utc_offset, discarded=discarded)
     why = _reason(reason, discarded=discarded)
-    actor = actor_of(by, settings, target)
-    decided = _decided(
-        found, None if discarded else stated, (actor, why, even_if_implausible), decided_at(received_at)
-    )
-    if discarded and any((value, unit, time)):
-        message = "--discard leaves nothing to state: drop --value, --unit and --time"
-        raise UsageError(message)
+    said = (actor_of(by, settings, target), why, even_if_implausible)
+    decided = _decided(found, stated, said, decided_at(received_at))
     _check_plausible(decided)
     if not as_json:
         _print_one(found)
@@ -347,16 +339,25 @@ def _printable(text: str) -> str:
 # The decision -----------------------------------------------------------------------------------------------------
 
 
-def _check_can_append(plan: "ReplayPlan") -> None:
+def _check_can_append(log: Path | None, target: Path | None) -> None:
     from pv_stream.audit.acting import check_can_append  # noqa: PLC0415 - see above
 
-    check_can_append(plan)
+    if log is not None and target == log:
+        check_can_append(plan_of(log))
 
 
-def _utc_offset(text: str | None) -> int | None:
+def _stated(
+    value: str | None, unit: str | None, time: str | None, utc_offset: str | None, *, discarded: bool
+) -> Stated | None:
+    """Return what is stated, None for what is discarded."""
     from pv_stream.cli.ingest import utc_offset_minutes  # noqa: PLC0415 - see above
 
-    return utc_offset_minutes(text)
+    if not discarded:
+        return Stated(value, unit, time, utc_offset_minutes(utc_offset))
+    if any((value, unit, time)):
+        message = "--discard leaves nothing to state: drop --value, --unit and --time"
+        raise UsageError(message)
+    return None
 
 
 def _reason(text: str | None, *, discarded: bool) -> ReviewReason:

@@ -33,6 +33,7 @@ from pv_stream.codec.event_models import (
     ObservationEvent,
     ObservationModel,
     ReportModel,
+    ResolutionModel,
     RetractionEvent,
     SaidModel,
     TransferredEvent,
@@ -185,10 +186,10 @@ def _alert_acted(model: AlertActionEvent) -> AlertActed:
 
 def _content(model: Any) -> Content:
     match model:
-        case RetractionEvent() | HoldResolvedEvent(resolution=None):
+        case RetractionEvent():
             return Retracted()
-        case HoldResolvedEvent(resolution=resolution):
-            return _held(resolution.held) if resolution.held is not None else _said(resolution)
+        case HoldResolvedEvent():
+            return _decided(model.resolution)
         case _ if model.status == "retracted":
             return Retracted()
         case ObservationEvent():
@@ -201,6 +202,12 @@ def _content(model: Any) -> Content:
             return _report(model.report)
         case _:
             return _held(model.held)
+
+
+def _decided(model: ResolutionModel | None) -> Content:
+    if model is None:
+        return Retracted()
+    return _said(model) if model.held is None else _held(model.held)
 
 
 def _held(model: HeldModel) -> Held:

@@ -39,14 +39,10 @@ def hold(version: FactVersion, code: HoldCode, value_digest: str) -> FactVersion
     content = version.statement.content
     if isinstance(content, Held | Retracted):
         return version
-    is_measured = isinstance(content, Measurement)
-    held = Held(
-        code,
-        value_digest,
-        content.analyte if is_measured else None,
-        content.specimen if is_measured else None,
-        content if code is HoldCode.TIME_IN_FUTURE else None,
-    )
+    said = content if code is HoldCode.TIME_IN_FUTURE else None
+    held = Held(code, value_digest, said=said)
+    if isinstance(content, Measurement):
+        held = Held(code, value_digest, content.analyte, content.specimen, said)
     return replace(version, statement=replace(version.statement, content=held))
 
 

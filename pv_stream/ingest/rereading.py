@@ -8,6 +8,7 @@ its own in the store, so that nothing disappears.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from pv_stream.domain.events import Event
 from pv_stream.ingest.feed import Feed
@@ -67,10 +68,14 @@ def read_again(  # noqa: PLR0913 - what is read, and all that a reader is given
         else:
             outcomes: list[Outcome] = []
             feed = Feed(intake, store if keeps else _Forgetful(store.folder), record_bytes_max, chosen)
-            feed.on_message = lambda _form, _position, outcome, to=outcomes: to.append(outcome)
+            feed.on_message = partial(_collect, outcomes)
             events = list(feed.read([store.path_of(group[0].message_digest)]))
             _judge(group, outcomes, events, found)
     return found
+
+
+def _collect(outcomes: list[Outcome], _form: Format | None, _position: Position, outcome: Outcome) -> None:
+    outcomes.append(outcome)
 
 
 def _judge(group: list[Kept], outcomes: list[Outcome], events: list[Event], found: Rereading) -> None:

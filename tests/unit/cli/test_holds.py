@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -208,7 +209,7 @@ def test_a_confirmed_value_is_converted_appended_and_raises_what_it_must(log: Pa
     assert version.order.status is Status.REVIEWED
     content = version.statement.content
     assert isinstance(content, Measurement)
-    assert (content.value, content.specimen) == (1600, "tube-1")
+    assert (content.value, content.specimen) == (Decimal(1600), "tube-1")
     assert version.statement.effective == WAITS.version.statement.effective
     assert version.provenance.message_digest == DIGEST
     assert version.provenance.review is not None

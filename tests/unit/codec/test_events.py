@@ -11,6 +11,7 @@ from pv_stream.codec.events import RECORD_BYTES_MAX, Rejection, decode_event, en
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import (
     ActionKind,
+    Analyte,
     DeadLetterCode,
     DrugRole,
     ExposureKind,
@@ -74,6 +75,7 @@ ACTION = AlertActed(
 )
 COUNT = eosinophils("1690", at(1), specimen="tube-1")
 DIGEST = sha256("x")
+MEASURED = Measurement(Analyte.EOSINOPHILS, Decimal(1690), specimen="tube-1")
 
 
 def _json(sent: FactArrived = COUNT, **changes: Any) -> dict[str, Any]:
@@ -116,9 +118,7 @@ def _code(value: object) -> DeadLetterCode | None:
             reviewed(COUNT, Held(HoldCode.OUT_OF_RANGE, DIGEST), even_if_implausible=True), id="held again"
         ),
         pytest.param(
-            event(
-                Held(HoldCode.MISSING_TIME, DIGEST, None, "tube-1", COUNT.version.statement.content), at(1)
-            ),
+            event(Held(HoldCode.MISSING_TIME, DIGEST, None, "tube-1", MEASURED), at(1)),
             id="held for its time",
         ),
         *(

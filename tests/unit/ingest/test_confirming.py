@@ -110,7 +110,7 @@ def test_a_value_may_be_stated_again_with_its_time() -> None:
     held = Held(HoldCode.MISSING_TIME, DIGEST, Analyte.ALT, said=said)
     content = _confirm(held, Stated("41", "U/L", "2026-01-04")).content
     assert isinstance(content, Measurement)
-    assert (content.value, content.specimen) == (41, "tube-2")
+    assert (content.value, content.specimen) == (Decimal(41), "tube-2")
 
 
 def test_of_a_value_without_a_time_all_is_asked_when_nothing_was_read() -> None:
