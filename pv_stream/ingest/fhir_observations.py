@@ -190,11 +190,13 @@ def _quantity(part: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
 def _of_quantity(quantity: Resource, bound: str = "") -> tuple[Sent | None, str, tuple[str, ...]]:
     """Read a Quantity; `bound` is the comparator that its place in a range gives it."""
     value = quantity.get("value")
-    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    as_written = value.text if isinstance(value, NoMeasurement) else text_of(value)
-    text = format(Decimal(value), "f") if is_number else as_written
     comparator = text_of(quantity.get("comparator")) or bound
-    number = parse_number(f"{comparator}{text}") if is_number and comparator in {"", *Comparator} else None
+    number = None
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        text = format(Decimal(value), "f")
+        number = parse_number(f"{comparator}{text}") if comparator in {"", *Comparator} else None
+    else:
+        text = value.text if isinstance(value, NoMeasurement) else text_of(value)
     return number, f"{comparator}{text}", tuple(filter(None, _spellings(quantity)))
 
 

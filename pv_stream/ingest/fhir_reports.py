@@ -73,7 +73,7 @@ def read_condition(entry: Entry, patient: PatientId, context: ResourceContext, o
         outcome.ignored[verification] += 1
         return
     # A diagnosis that was refuted is no report of a reaction: it takes back the one that was.
-    status = Status.RETRACTED if verification is Presence.ABSENT else Status(verification)
+    status = Status.RETRACTED if isinstance(verification, Presence) else verification
     report = Report(
         ReportedReaction.DRESS,
         None,

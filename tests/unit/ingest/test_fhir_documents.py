@@ -1,4 +1,4 @@
-"""FHIR documents: what a Bundle of each kind holds, deletions, merges, long files, and the account of every resource."""
+"""FHIR documents: what a Bundle of each kind holds, deletions, merges, long files, and the account of all resources."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from pv_stream.ingest.fhir_reader import read_fhir
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, MessageOutcome, RejectCode
 from pv_stream.ingest.rejects import RejectStore
-from pv_stream.ingest.sources import Format, records
+from pv_stream.ingest.sources import FHIR_DOCUMENT_BYTES_MAX, Format, records
 from tests.unit.ingest.fhir_messages import condition
 from tests.unit.ingest.messages import (
     as_json,
@@ -61,8 +61,9 @@ def test_a_bundle_without_entries_is_accepted(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize(
-    "resource", [PATIENT, {"resourceType": "Practitioner", "id": "d"}, {"resourceType": "Medication", "id": "m"}]
-)  # fmt: skip
+    "resource",
+    [PATIENT, {"resourceType": "Practitioner", "id": "d"}, {"resourceType": "Medication", "id": "m"}],
+)
 def test_a_line_of_an_export_that_is_no_fact_is_accepted(intake: Intake, resource: dict[str, Any]) -> None:
     outcome = read_fhir(as_json(resource), intake)
     assert (outcome.events, outcome.rejects) == ([], [])
@@ -117,9 +118,13 @@ def test_a_deletion_takes_back_what_the_document_shows_of_the_resource(intake: I
         condition("702809001"),
         medication(),
         medication("MedicationRequest", intent="order", authoredOn="2021-03-01"),
-        observation(code={"coding": [{"system": "http://loinc.org", "code": "8061-4"}]}, valueQuantity=None, valueString="Positive"),
+        observation(
+            code={"coding": [{"system": "http://loinc.org", "code": "8061-4"}]},
+            valueQuantity=None,
+            valueString="Positive",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_kind_of_fact_can_be_deleted(intake: Intake, resource: dict[str, Any]) -> None:
     url = f"{resource['resourceType']}/{resource['id']}"
     entries = [{"fullUrl": f"{SERVER}/{url}", "resource": resource}, _delete(url)]
@@ -230,10 +235,16 @@ def test_a_contained_result_without_a_subject_is_of_the_patient_of_its_report(in
 
 
 def _feed(
-    intake: Intake, folder: Path, content: bytes, name: str = "in.json", **limits: int
+    intake: Intake,
+    folder: Path,
+    content: bytes,
+    name: str = "in.json",
+    *,
+    document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX,
 ) -> tuple[list[Any], Feed]:
     (folder / name).write_bytes(content)
-    feed = Feed(intake, RejectStore(folder / "rejects"), 2_000, by_file=True, **limits)
+    store = RejectStore(folder / "rejects")
+    feed = Feed(intake, store, 2_000, by_file=True, fhir_document_bytes_max=document_bytes_max)
     return list(feed.read([folder / name])), feed
 
 
@@ -263,7 +274,7 @@ def test_one_resource_longer_than_a_record_is_too_large(intake: Intake, tmp_path
 
 
 def test_a_document_longer_than_its_own_limit_is_too_large(intake: Intake, tmp_path: Path) -> None:
-    events, feed = _feed(intake, tmp_path, _many(20), fhir_document_bytes_max=5_000)
+    events, feed = _feed(intake, tmp_path, _many(20), document_bytes_max=5_000)
     assert (events, feed.report.rejected) == ([], {"too_large": 1})
 
 
@@ -277,7 +288,7 @@ def test_a_bulk_export_is_read_line_by_line(intake: Intake, tmp_path: Path) -> N
     assert feed.report.messages == {"accepted": 4}
 
 
-def test_an_export_of_bundles_may_begin_with_a_long_line(intake: Intake, tmp_path: Path) -> None:
+def test_an_export_of_bundles_may_begin_with_a_long_line(tmp_path: Path) -> None:
     content = _many(200) + b"\n" + _many(3) + b"\n"
     (tmp_path / "in.ndjson").write_bytes(content)
     found = [record.number for _, record in records(tmp_path / "in.ndjson", Format.AUTO, 2_000)]

@@ -18,8 +18,8 @@ from tests.unit.ingest.fhir_messages import (
     NODES,
     RASH,
     SNOMED,
-    condition,
     concept,
+    condition,
     findings,
     verified,
 )
@@ -81,7 +81,10 @@ def test_a_refuted_condition_is_the_absence_of_the_finding(intake: Intake) -> No
 
 
 def test_a_condition_entered_in_error_takes_back_all_it_said(intake: Intake) -> None:
-    gone = {"clinicalStatus": concept("resolved"), "abatementDateTime": "2021-04-11T06:00:00Z"}
+    gone: dict[str, Any] = {
+        "clinicalStatus": concept("resolved"),
+        "abatementDateTime": "2021-04-11T06:00:00Z",
+    }
     said = facts(read_fhir(as_json(condition(**gone)), intake))
     taken = facts(
         read_fhir(as_json(condition(**gone, verificationStatus=verified("entered-in-error"))), intake)
@@ -167,13 +170,20 @@ def _test(code: str, **changes: Any) -> dict[str, Any]:
         ({"valueCodeableConcept": {"text": "Not  detected"}}, {"ana": "absent"}),
         ({"valueString": "NEGATIVE"}, {"ana": "absent"}),
         ({"valueBoolean": True}, {"ana": "present"}),
-        ({"interpretation": [concept("NEG", "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation")]}, {"ana": "absent"}),
+        (
+            {
+                "interpretation": [
+                    concept("NEG", "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation")
+                ]
+            },
+            {"ana": "absent"},
+        ),
         ({"valueString": "negative, but see comment"}, {}),
         ({"valueString": "1:80"}, {}),
         ({"valueCodeableConcept": {"coding": [{"code": "POS"}, {"code": "NEG"}]}}, {}),
         ({"dataAbsentReason": concept("unknown")}, {}),
     ],
-)  # fmt: skip
+)
 def test_a_test_is_a_finding_when_its_answer_is_on_the_list(
     intake: Intake, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:

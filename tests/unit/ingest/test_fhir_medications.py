@@ -81,11 +81,19 @@ def test_an_amount_is_read_in_units_of_mass(
         (_every(1, 2, "d"), Decimal("0.5")),
         (_every(1, 1, "wk"), Decimal("0.142857143")),
         ({"timing": {"code": {"coding": [{"code": "BID"}]}}}, 2),
-        ({"timing": {"code": {"coding": [{"code": "QID"}]}, "repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}, 4),
+        (
+            {
+                "timing": {
+                    "code": {"coding": [{"code": "QID"}]},
+                    "repeat": {"frequency": 4, "period": 1, "periodUnit": "d"},
+                }
+            },
+            4,
+        ),
         ({"timing": {"repeat": {"timeOfDay": ["08:00:00", "20:00:00"]}}}, 2),
         ({"timing": {"repeat": {"when": ["MORN"], "period": 1, "periodUnit": "d"}}}, 1),
     ],
-)  # fmt: skip
+)
 def test_how_often_a_day(ordered: Any, timing: dict[str, Any], per_day: Any) -> None:
     assert ordered(_dosage(**timing)) == Dose(Decimal(400), None, Decimal(per_day))
 
@@ -165,7 +173,12 @@ def test_an_administration_has_a_dose_or_a_rate_over_its_time(
     dose_in: Any, dosage: dict[str, Any], expected: Dose | None
 ) -> None:
     period = {"start": "2021-03-01T09:00:00Z", "end": "2021-03-01T11:00:00Z"}
-    given = {"status": "completed", "effectiveDateTime": None, "effectivePeriod": period, "dosage": dosage}
+    given: dict[str, Any] = {
+        "status": "completed",
+        "effectiveDateTime": None,
+        "effectivePeriod": period,
+        "dosage": dosage,
+    }
     assert dose_in(medication(**given)) == expected
 
 

@@ -36,7 +36,7 @@ CARBAMAZEPINE = ReportedDrug("carbamazepine", DrugRole.SUSPECT)
 def test_an_adverse_event_is_a_report_with_its_drug(intake: Intake) -> None:
     outcome = read_fhir(as_json(adverse_event()), intake)
     assert reports(outcome) == [
-        Report(ReportedReaction.DRESS, True, ReportOutcome.NOT_RECOVERED, (IMATINIB,))
+        Report(ReportedReaction.DRESS, serious=True, outcome=ReportOutcome.NOT_RECOVERED, drugs=(IMATINIB,))
     ]
     assert only(outcome).version.statement.effective.earliest == parse_instant("2021-04-10T06:00:00Z")
     assert outcome.parts == {("AdverseEvent", Fate.FACT): 1, ("Medication", Fate.CONTEXT): 1}
