@@ -8,7 +8,7 @@ from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.durable_writer import DurableWriter
-from pv_stream.stream.event_log import EventLog
+from pv_stream.stream.event_log import AttemptFailed, EventLog
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster
 
@@ -36,6 +36,34 @@ def test_a_transaction_whose_outcome_is_unknown_is_told_apart(cluster: Cluster) 
     records = cluster.read(Topic.EVENTS)
     assert sorted((record.key, record.value) for record in records) == sorted(EVENTS * 2)
     assert all(record.shard == shard_of((record.key or b"").decode(), SHARDS) for record in records)
+
+
+class Forgetful(EventLog):
+    """A log whose answers to commits get lost: every second one before Kafka has heard of it."""
+
+    commits = 0
+
+    async def commit(self) -> None:
+        self.commits += 1
+        if self.commits % 2:
+            await super().commit()
+        self.abandon()
+        message = "the answer is lost"
+        raise AttemptFailed(message)
+
+
+def test_with_every_answer_lost_each_message_is_there_once(cluster: Cluster) -> None:
+    log = Forgetful(cluster.settings(), transactional_id=f"{cluster.prefix}forgetful")
+
+    async def work() -> None:
+        async with DurableWriter(cluster.settings(), name="forgetful", log=log) as writer:
+            for number in range(0, len(EVENTS), 4):
+                await writer.write(EVENTS[number : number + 4])
+
+    asyncio.run(work())
+    assert log.commits == 9
+    records = cluster.read(Topic.EVENTS)
+    assert sorted((record.key, record.value) for record in records) == sorted(EVENTS)
 
 
 def test_many_messages_are_few_transactions(cluster: Cluster) -> None:
