@@ -12,10 +12,10 @@ from typing import Final
 
 from pv_stream.domain.times import Instant
 from pv_stream.ingest.e2b_ack import BatchReceipt
+from pv_stream.ingest.hl7v2_answers import answer as acknowledge
+from pv_stream.ingest.hl7v2_answers import verdict_of
 from pv_stream.ingest.http_answers import Answer, status_of, verdict
 from pv_stream.ingest.listening import Desk, KeyedEvent, Reading
-from pv_stream.ingest.mllp_answers import answer as acknowledge
-from pv_stream.ingest.mllp_answers import verdict_of
 from pv_stream.ingest.outcomes import Hold, Outcome, Reject
 from pv_stream.ingest.rejects import Position
 from pv_stream.ingest.sources import Format, Record, messages

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.errors import DataError, EnvironmentBroken, Unavailable
+from pv_stream.ingest.hl7v2_answers import Kind, Verdict, answer, verdict_of
 from pv_stream.ingest.listening import Desk, EventWriter, Reading, place_of
-from pv_stream.ingest.mllp_answers import Kind, Verdict, answer, verdict_of
 from pv_stream.ingest.mllp_frames import Frame, Frames, framed
 from pv_stream.ingest.outcomes import RejectCode
 from pv_stream.ingest.rejects import Position

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.times import parse_instant
-from pv_stream.ingest.mllp_answers import Kind, Verdict, answer, header_of, verdict_of
+from pv_stream.ingest.hl7v2_answers import Kind, Verdict, answer, header_of, verdict_of
 from pv_stream.ingest.outcomes import Hold, Outcome, Reject, RejectCode, rejected
 
 NOW = parse_instant("2026-11-21T12:00:00.250Z")
