@@ -28,7 +28,7 @@ def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
             )
         case "data_review":
             return (
-                "Look the value up in the source system; confirm it with its right unit or time, or discard it.",
+                "Look the value up in its source; confirm it with its unit or time, or discard it: `pv-stream holds`.",
                 "Until then no rule uses it, and it may hide a reaction.",
             )
         case "follow_up_due":

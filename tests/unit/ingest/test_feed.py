@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import decode_event, encode_event
-from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.codes import Analyte, HoldCode
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Held
+from pv_stream.domain.facts import Held, Retracted
 from pv_stream.errors import DataError, UsageError
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import RejectCode
 from pv_stream.ingest.rejects import RejectStore
 from pv_stream.ingest.sources import Format, find_format, records
+from tests.builders import at, measured, reviewed
 from tests.unit.ingest.messages import (
     OBR,
     SPM,
@@ -206,6 +207,24 @@ def test_a_canonical_value_that_is_not_believable_is_held_under_its_key(
     # Only a value whose time alone is in doubt stays with its hold, for the person who settles it.
     assert (held.said is not None) == (b"1690" in encode_event(event)) == (code is HoldCode.TIME_IN_FUTURE)
     assert event.version.statement.effective.latest <= event.received_at
+
+
+def test_a_decision_about_a_held_value_passes_as_it_is_and_is_counted_by_its_name(
+    tmp_path: Path, intake: Intake
+) -> None:
+    doubted = measured(Analyte.EOSINOPHILS, "0.9", at(20))
+    content = doubted.version.statement.content
+    known = reviewed(doubted, content, even_if_implausible=True)
+    unknown = reviewed(doubted, content, actor="actor_2")
+    feed = _feed(intake, tmp_path)
+    lines = b"".join(encode_event(sent) + b"\n" for sent in (known, unknown, reviewed(doubted, Retracted())))
+    first, second, third = feed.read([_write(tmp_path, lines)])
+    assert (first, third) == (known, reviewed(doubted, Retracted()))
+    assert isinstance(second, FactArrived)
+    assert isinstance(second.version.statement.content, Held)
+    assert second.version.provenance.review == unknown.version.provenance.review
+    assert feed.report.events == {"hold.resolved": 3}
+    assert feed.report.held == {"fraction_of_a_cell": 1}
 
 
 def test_a_message_over_the_limit_is_rejected_and_the_next_is_read(tmp_path: Path, intake: Intake) -> None:
