@@ -125,12 +125,18 @@ def _by_patient(message: Message) -> Iterator[tuple[Segment, list[Segment]]]:
 def _note(message: Message, outcome: Outcome) -> None:
     """Note what became of each segment; those of a message that is refused whole are refused."""
     is_refused = bool(outcome.rejects) and not outcome.events and not outcome.ignored
+    told: dict[str, tuple[str, Fate]] = {}
+    counts: dict[str, int] = {}
     for segment in message.segments:
-        fate = segment.fate
+        name, fate = segment.name, segment.fate
         if fate is None:
-            fate = Fate.CONTEXT if segment.name in _CONTEXT else Fate.IGNORED
+            fate = Fate.CONTEXT if name in _CONTEXT else Fate.IGNORED
             fate = Fate.REJECTED if is_refused else fate
-        outcome.note(_part(segment.name), fate)
+        together = name + fate  # the hash of an enum is slow, and segments of one name mostly share a fate
+        told[together] = (name, fate)
+        counts[together] = counts.get(together, 0) + 1
+    for together, (name, fate) in told.items():
+        outcome.parts[_part(name), fate] += counts[together]
 
 
 def _part(name: str) -> str:

@@ -37,6 +37,7 @@ _FHIR: Final = re.compile(
     re.ASCII,
 )
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_OFFSET_LENGTH: Final = 5
 _SIXTY: Final = 60
 #: A time stamp has 29 characters at most; a longer text is none, and is not kept in memory.
 _REMEMBERED_MAX: Final = 40
@@ -65,8 +66,10 @@ def parse_utc_offset(text: str) -> int | None:
 
 def hl7_offset(text: str) -> int | None:
     """Return the offset that an HL7 time stamp states itself."""
-    match = _HL7.fullmatch(text.strip())
-    return parse_utc_offset(match[8]) if match and match[8] else None
+    text = text.strip()
+    if text[-_OFFSET_LENGTH : -_OFFSET_LENGTH + 1] not in {"+", "-"} or _HL7.fullmatch(text) is None:
+        return None
+    return parse_utc_offset(text[-_OFFSET_LENGTH:])
 
 
 def hl7_moment(text: str, default_offset: int | None) -> Moment | HoldCode:
