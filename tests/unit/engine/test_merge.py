@@ -14,7 +14,19 @@ from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.merge import follow
 from pv_stream.shard.fold import Limits
-from tests.builders import RULEBOOK, at, dose, eosinophils, held, measured, present, temperature, with_patient
+from tests.builders import (
+    RULEBOOK,
+    at,
+    dose,
+    eosinophils,
+    held,
+    measured,
+    order,
+    present,
+    stop,
+    temperature,
+    with_patient,
+)
 from tests.merging import PatientEvent, Topic, absorbed, merge, separated
 from tests.shards import fold, new_shard, raw
 
@@ -128,6 +140,48 @@ def test_follow_ups_that_both_records_asked_for_become_one() -> None:
     assert alerts(topic, A, "follow_up_due")[-1]["status"] == "transferred"
     live = {alert["alert_id"]: alert["status"] for alert in alerts(topic, B, "follow_up_due")}
     assert list(live.values()) == ["revised"]
+
+
+#: An established reaction to imatinib that was stopped, and imatinib ordered again.
+ORDERED_AGAIN = (
+    *SICK,
+    present(FindingCode.RASH, at(15, 9), surface=60),
+    stop("imatinib", at(16)),
+    present(FindingCode.REACTION_RESOLVED, at(20)),
+    order("imatinib", at(60)),
+)
+
+
+def test_the_restart_that_a_prior_warned_of_is_warned_of_under_the_survivor() -> None:
+    topic = settled(*of(A, *ORDERED_AGAIN), *merge(A, B, at(61)))
+    old = alerts(topic, A, "culprit_restart")
+    assert [alert["status"] for alert in old] == ["raised", "transferred"]
+    (new,) = alerts(topic, B, "culprit_restart")
+    assert (new["status"], new["revision"], new["continues"]) == ("raised", 1, [old[0]["alert_id"]])
+
+
+def test_a_restart_that_both_records_warned_of_is_one_warning_and_another_one_is_not() -> None:
+    same = settled(*of(A, *ORDERED_AGAIN), *of(B, *ORDERED_AGAIN), *merge(A, B, at(61)))
+    own = alerts(same, B, "culprit_restart")
+    assert len({alert["alert_id"] for alert in own}) == 1
+    assert (own[-1]["status"], len(own[-1]["continues"])) == ("revised", 1)
+    other = (*ORDERED_AGAIN[:-1], order("imatinib", at(50)), stop("imatinib", at(51)))
+    apart = settled(*of(A, *ORDERED_AGAIN), *of(B, *other), *merge(A, B, at(61)))
+    assert len({alert["alert_id"] for alert in alerts(apart, B, "culprit_restart")}) == 2
+
+
+def test_values_that_wait_in_both_records_are_one_alert_each() -> None:
+    first, second = (
+        (dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(day), value=f"held {day}")) for day in (5, 6)
+    )
+    apart = settled(*of(A, *first), *of(B, *second), *merge(A, B, WHEN))
+    reviews = alerts(apart, B, "data_review")
+    assert [(alert["status"], alert["revision"]) for alert in reviews] == [("raised", 1), ("raised", 1)]
+    assert len({alert["alert_id"] for alert in reviews}) == 2
+    same = settled(*of(A, *first), *of(B, *first), *merge(A, B, WHEN))
+    reviews = alerts(same, B, "data_review")
+    assert [(alert["status"], alert["revision"]) for alert in reviews] == [("raised", 1), ("revised", 2)]
+    assert len({alert["alert_id"] for alert in reviews}) == 1
 
 
 def _full(patient: str) -> list[PatientEvent]:
