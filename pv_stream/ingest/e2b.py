@@ -31,9 +31,13 @@ ATTRIBUTE_CHARACTERS_MAX: Final = 20_000
 
 _HL7: Final = "{urn:hl7-org:v3}"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-#: Those in which `<!` looks as in ASCII, so that nothing hides from the search below.
+#: Those in which `<!` looks as in ASCII and no part of another character looks like it, so that nothing hides from
+#: the search below: the alphabets of Europe, and what Japanese and Korean senders of E2B(R2) write.
 _ENCODINGS: Final = frozenset(
-    {b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-15", b"windows-1252"}
+    {
+        *(b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1", b"iso-8859-2", b"iso-8859-15", b"windows-1252"),
+        *(b"shift_jis", b"euc-jp", b"euc-kr"),
+    }
 )
 _DECLARATION: Final = re.compile(rb"""<\?xml\s[^<>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _MARKUP_DECLARATION: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)

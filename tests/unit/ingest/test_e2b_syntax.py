@@ -15,7 +15,7 @@ from pv_stream.ingest.e2b_batch import is_e2b, split_batch
 from pv_stream.ingest.e2b_reader import read_e2b
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import MessageOutcome, Outcome, RejectCode
+from pv_stream.ingest.outcomes import Fate, MessageOutcome, Outcome, RejectCode
 from pv_stream.ingest.rejects import RejectStore
 from pv_stream.ingest.sources import Format, find_format
 from tests.unit.ingest.messages import facts
@@ -98,11 +98,22 @@ def test_a_document_that_refers_to_a_file_does_not_open_it(intake: Intake, tmp_p
     assert _code(content, _zoned(intake)) is RejectCode.MALFORMED_XML
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-7", "ebcdic-cp-us", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-7", "ebcdic-cp-us", "utf-32", "iso-2022-jp"])
 def test_an_encoding_in_which_a_document_type_could_hide_is_refused(intake: Intake, encoding: str) -> None:
     content = r3(Version()).replace(b"utf-8", encoding.encode())
     assert _code(content, intake) is RejectCode.UNREADABLE_CHARACTERS
     assert _code(r3(Version()).decode().encode("utf-16"), intake) is RejectCode.UNREADABLE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("iso-8859-1", "é"), ("windows-1252", "€"), ("shift_jis", "発疹"), ("euc-kr", "발진")],
+)
+def test_other_alphabets_are_read(intake: Intake, encoding: str, text: str) -> None:
+    reaction = f"<reaction><primarysourcereaction>{text}</primarysourcereaction></reaction>"
+    content = r2(R2_DRESS + reaction).decode().replace("UTF-8", encoding).encode(encoding)
+    outcome = read_e2b(content, _zoned(intake))
+    assert (outcome.message, outcome.parts["E.i reaction", Fate.FACT]) == (MessageOutcome.ACCEPTED, 2)
 
 
 # Limits ----------------------------------------------------------------------------------------------------------
