@@ -8,7 +8,10 @@ from pv_stream.domain.assessment import ReviewAssessment
 from pv_stream.domain.codes import Analyte, HoldCode, Route
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Held
-from tests.builders import assessed, at, dose, held, order, sha256, stop
+from pv_stream.domain.times import exactly
+from pv_stream.rules.courses import build_courses
+from pv_stream.rules.reviews import find_reviews
+from tests.builders import RULEBOOK, assessed, at, dose, held, order, sha256, stop, timeline_of
 
 
 def _reviews(*events: FactArrived) -> tuple[ReviewAssessment, ...]:
@@ -35,6 +38,8 @@ def test_without_a_watched_drug_nobody_is_asked() -> None:
 
 def test_a_value_from_before_the_drug_asks_for_nothing() -> None:
     assert _reviews(dose("imatinib", at(5)), held(HoldCode.MISSING_UNIT, at(4))) == ()
+    assert _reviews(dose("imatinib", at(5)), held(HoldCode.MISSING_UNIT, at(5, 7, 59))) == ()
+    assert _reviews(dose("imatinib", at(5)), held(HoldCode.MISSING_UNIT, at(5))) != ()
 
 
 @pytest.mark.parametrize(("day", "asks"), [(27, True), (28, True), (29, False)])
@@ -60,3 +65,12 @@ def test_two_versions_held_for_different_reasons_wait_as_one() -> None:
     statement = replace(one.version.statement, content=Held(HoldCode.OUT_OF_RANGE, sha256("y"), Analyte.ALT))
     other = replace(one, version=replace(one.version, statement=statement))
     assert len(_reviews(dose("imatinib", at(0)), one, other)) == 1
+
+
+def test_of_two_versions_held_for_one_reason_the_first_is_named() -> None:
+    timeline = timeline_of(dose("imatinib", at(0)), held(HoldCode.MISSING_UNIT, at(2)))
+    (first,) = timeline.held
+    second = replace(first, at=exactly(at(3)))
+    courses = build_courses(timeline.exposures, RULEBOOK)
+    (review,) = find_reviews([first, second], courses, RULEBOOK)
+    assert review.effective == at(2)
