@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,18 @@ def test_what_giving_a_drug_again_showed(
 def test_the_date_of_the_event_is_its_onset(desk: Intake, text: str, onset: Interval) -> None:
     sent = _patient(summary={"narrativeincludeclinical": text})
     assert set(_when(read_openfda(as_json(sent), desk), Report)) == {onset}
+
+
+def test_the_public_sample_goes_in_whole(sample_data: Path, desk: Intake) -> None:
+    outcome = read_openfda((sample_data / "openfda/event.postannotation.json").read_bytes(), desk)
+    assert (outcome.rejects, outcome.holds) == ([], [])
+    assert outcome.parts["patient.reaction", Fate.FACT] == 86
+    assert outcome.parts["patient.drug", Fate.FACT] == 23
+    assert outcome.ignored == {IgnoreReason.NO_START: 19, IgnoreReason.ELEMENT_NOT_USED: 2}
+    # Reactions without a date that say the same are one fact, and so are two dosages of one drug.
+    (report,) = _said(outcome, Report)
+    assert [drug.ingredient for drug in report.drugs] == ["unlisted drug"]
+    assert len(_said(outcome, Exposure)) == 4
 
 
 # Drugs -----------------------------------------------------------------------------------------------------------
