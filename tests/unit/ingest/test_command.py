@@ -16,7 +16,7 @@ from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import DataError, UsageError
-from tests.unit.ingest.messages import FIXTURES, OBR, SPM, as_json, bundle, observation, obx, oru
+from tests.unit.ingest.messages import FIXTURES, OBR, PID, SPM, as_json, bundle, msh, observation, obx, oru
 from tests.unit.ingest.test_feed import ACTIVATION, CLOCK, EVENT
 
 Ingest = Callable[..., Result]
@@ -40,10 +40,21 @@ def _events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def _refused(folder: Path) -> Path:
+    """Write a message of a type that is not read."""
+    path = folder / "refused.hl7"
+    path.write_text(f"{msh('QBP^Q11')}\r{PID}\r")
+    return path
+
+
 def test_files_become_events_and_a_summary_with_the_next_step(ingest: Ingest, tmp_path: Path) -> None:
-    result = ingest(
-        *sorted((FIXTURES / "hl7v2").iterdir()), FIXTURES / "fhir_r4/cbc.json", "--to", "events.jsonl"
+    names = ("dispense", "final", "leukaemia", "order", "preliminary", "stop")
+    paths = (
+        *(FIXTURES / f"hl7v2/{name}.hl7" for name in names),
+        FIXTURES / "fhir_r4/cbc.json",
+        _refused(tmp_path),
     )
+    result = ingest(*paths, "--to", "events.jsonl")
     assert result.exit_code == 0
     assert result.stdout == ""
     assert "8 messages in 8 files" in result.stderr
@@ -59,10 +70,8 @@ def test_without_a_destination_events_go_to_stdout_and_nothing_else_does(ingest:
     assert [json.loads(line)["type"] for line in result.stdout.splitlines()] == ["observation", "observation"]
 
 
-def test_the_summary_as_json(ingest: Ingest) -> None:
-    result = ingest(
-        FIXTURES / "hl7v2/leukaemia.hl7", FIXTURES / "hl7v2/merge.hl7", "--to", "e.jsonl", "--json"
-    )
+def test_the_summary_as_json(ingest: Ingest, tmp_path: Path) -> None:
+    result = ingest(FIXTURES / "hl7v2/leukaemia.hl7", _refused(tmp_path), "--to", "e.jsonl", "--json")
     summary = json.loads(result.stdout)
     assert summary["messages"] == {"read": 2, "accepted": 1, "held": 0, "rejected": 1}
     assert summary["events"] == {"written": 3, "by_type": {"observation": 3}}
@@ -100,10 +109,10 @@ def test_an_input_is_never_its_own_destination(ingest: Ingest, tmp_path: Path, t
     assert (tmp_path / "in.hl7").read_bytes() == content
 
 
-def test_strict_makes_a_reject_a_finding(ingest: Ingest) -> None:
-    merge = FIXTURES / "hl7v2/merge.hl7"
-    assert ingest(merge, "--to", "e.jsonl").exit_code == 0
-    assert ingest(merge, "--to", "e.jsonl", "--strict").exit_code == 1
+def test_strict_makes_a_reject_a_finding(ingest: Ingest, tmp_path: Path) -> None:
+    refused = _refused(tmp_path)
+    assert ingest(refused, "--to", "e.jsonl").exit_code == 0
+    assert ingest(refused, "--to", "e.jsonl", "--strict").exit_code == 1
     assert ingest(FIXTURES / "hl7v2/final.hl7", "--to", "e.jsonl", "--strict").exit_code == 0
 
 
@@ -162,10 +171,10 @@ def test_a_format_can_be_forced(ingest: Ingest, tmp_path: Path) -> None:
 
 
 def test_rejects_go_where_they_are_told(ingest: Ingest, tmp_path: Path) -> None:
-    ingest(FIXTURES / "hl7v2/merge.hl7", "--to", "e.jsonl", "--rejects", tmp_path / "elsewhere")
+    ingest(_refused(tmp_path), "--to", "e.jsonl", "--rejects", tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere" / "index.jsonl").exists()
     assert not (tmp_path / ".pv-stream").exists()
-    ingest(FIXTURES / "hl7v2/merge.hl7", "--to", "e.jsonl")
+    ingest(_refused(tmp_path), "--to", "e.jsonl")
     assert stat.S_IMODE((tmp_path / ".pv-stream/rejects").stat().st_mode) == 0o700
 
 
