@@ -92,9 +92,9 @@ def read_adverse_event(entry: Entry, patient: PatientId, context: ResourceContex
     if not context.is_deleted and text_of(resource.get("actuality")) != "actual":
         outcome.ignored[IgnoreReason.STATUS_NOT_USED] += 1
         return
-    codes = [*coded(resource.get("event")), *_resulting(entry, context)]
+    event = coded(resource.get("event"))
     table = finding_table()
-    is_dress = table.names_dress(codes)
+    is_dress = table.names_dress([*event, *_resulting(entry, context)])
     report = Report(
         ReportedReaction.DRESS if is_dress else ReportedReaction.OTHER,
         _is_serious(resource),
@@ -104,7 +104,7 @@ def read_adverse_event(entry: Entry, patient: PatientId, context: ResourceContex
     moment = _time_of_event(entry, context)
     status = Status.RETRACTED if context.is_deleted else Status.FINAL
     _tell(report, moment, status, entry, patient, context, outcome)
-    finding = table.finding(codes)
+    finding = table.finding(event)
     if finding is not None:
         _tell_finding(finding, moment, status, entry, patient, context, outcome)
 

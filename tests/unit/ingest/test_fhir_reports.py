@@ -27,7 +27,7 @@ from tests.unit.ingest.fhir_messages import (
     reports,
     verified,
 )
-from tests.unit.ingest.messages import as_json, bundle, facts, hold, is_retraction, medication, only
+from tests.unit.ingest.messages import as_json, bundle, facts, fixture, hold, is_retraction, medication, only
 
 IMATINIB = ReportedDrug("imatinib", DrugRole.SUSPECT)
 CARBAMAZEPINE = ReportedDrug("carbamazepine", DrugRole.SUSPECT)
@@ -265,3 +265,17 @@ def test_a_combination_is_blamed_by_each_of_its_ingredients(intake: Intake) -> N
     (report,) = reports(read_fhir(as_json(allergy(code=code)), intake))
     assert {drug.ingredient for drug in report.drugs} == {"sulfamethoxazole", "trimethoprim"}
     assert len(facts(read_fhir(as_json(allergy(code=code, id=None)), intake))) == 1
+
+
+# Together ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_story_in_fhir_is_an_episode_with_its_memory(intake: Intake) -> None:
+    found = {
+        event.version.key: join_fact(None, event.version)
+        for event in facts(read_fhir(fixture("fhir_r4/dress.json"), intake))
+    }
+    first, second = assess(found, intake.rulebook).episodes
+    assert [culprit.drug for culprit in first.culprits] == ["carbamazepine"]
+    assert [culprit.drug for culprit in second.culprits] == ["sulfamethoxazole", "trimethoprim"]
+    assert second.recurrence is not None
