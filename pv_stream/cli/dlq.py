@@ -103,7 +103,7 @@ def list_refused(  # noqa: PLR0913 - one parameter for each option of the comman
     counts = count_by_code([row["code"] for row in rows])
     if as_json:
         typer.echo(json.dumps({"entries": rows, "by_code": counts}, indent=2, sort_keys=True))
-    else:
+    elif rows:
         print_rows(rows)
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     typer.echo(f"{len(rows):,} refused{': ' if listed else ''}{listed}", err=True)

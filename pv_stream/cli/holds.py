@@ -77,14 +77,16 @@ def list_holds(
     as_json: AsJson = False,
 ) -> None:
     """List what is held, the longest waiting first."""
+    from pv_stream.cli.terminal import plural  # noqa: PLC0415 - `--help` must not pay for them
+
     settings = _settings(bootstrap_servers)
     holds = _open_holds(log, from_, settings)
     if as_json:
         typer.echo(json.dumps([_value(hold) for hold in holds], indent=2, sort_keys=True))
-    else:
+    elif holds:
         _print(holds)
     count = len({hold.current_patient for hold in holds})
-    typer.echo(f"{len(holds)} held, of {count} patients", err=True)
+    typer.echo(f"{len(holds):,} held, of {plural(count, 'patient')}", err=True)
     if holds and not as_json:
         _next("holds", "show", _short(holds[0]), *_where(log))
 

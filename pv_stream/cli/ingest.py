@@ -288,6 +288,9 @@ def _say(feed: Feed, key: KeyChoice, store: RejectStore, destination: Destinatio
             say.print(f"{code}: {_HINTS[RejectCode(code)]}", soft_wrap=True)
     if refused or report.held:
         say.print(f"Refused and held messages: {store.folder} (yours alone to read)", soft_wrap=True)
+        commands = (("dlq list", refused), ("holds list", report.held))
+        told = ", ".join(f"{program()} {words}" for words, count in commands if count)
+        say.print(f"Look at them with: {told}", soft_wrap=True)
     if key.made_at is not None:
         say.print(
             f"Made a pseudonym key: {key.made_at}. Keep it: another key gives other pseudonyms, so all messages of one "

@@ -110,7 +110,7 @@ def last_event(log: Path) -> FactArrived:
 def test_what_is_held_is_listed_with_what_it_is_why_and_since_when(log: Path) -> None:
     result = holds("list", "--log", str(log))
     assert "patient-1  eosinophils  missing unit  2026-01-21 08:00 UTC" in " ".join(result.stdout.split("\n"))
-    assert "1 held, of 1 patients" in result.stderr
+    assert "1 held, of 1 patient" in result.stderr
     assert f"holds show {the_hold(log)[:13]} --log {log}" in result.stderr
 
 
