@@ -260,7 +260,8 @@ def _stated_specimen(
     if place is not None:
         parts = (place.server, place.type, place.id)
     elif text.startswith("#"):
-        parts = (source.place.server, source.place.type, source.place.id + text)
+        holder = source.place if source.container is None else source.container.place
+        parts = (holder.server, holder.type, holder.id + text)
     elif identifier:
         parts = ("", "identifier", identifier)
     else:

@@ -25,6 +25,7 @@ from tests.unit.ingest.messages import (
     medication,
     observation,
     only,
+    specimens,
     values,
 )
 
@@ -229,6 +230,30 @@ def test_a_contained_result_without_a_subject_is_of_the_patient_of_its_report(in
     outcome = read_fhir(as_json(panel), intake)
     assert only(outcome).patient_id == intake.pseudonyms.patient("", "Patient/p1")
     assert outcome.parts == {("Observation", Fate.FACT): 1, ("Observation", Fate.IGNORED): 1}
+
+
+def test_results_contained_in_one_report_share_the_specimen_that_it_contains(intake: Intake) -> None:
+    specimen = {"resourceType": "Specimen", "id": "s", "type": {"coding": [{"code": "BLD"}]}}
+    codes = {"a": "711-2", "b": "6690-2"}
+    inner = [
+        observation(
+            id=name,
+            code={"coding": [{"system": "http://loinc.org", "code": code}]},
+            specimen={"reference": "#s"},
+        )
+        for name, code in codes.items()
+    ]
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": "d",
+        "contained": [specimen, *inner],
+        "result": [{"reference": "#a"}, {"reference": "#b"}],
+    }
+    outcome = read_fhir(as_json(report), intake)
+    assert len(specimens(outcome)) == 1
+    assert len(facts(outcome)) == 2
+    other = only(read_fhir(as_json(observation(specimen={"reference": "#s"}, contained=[specimen])), intake))
+    assert other.version.statement.content.specimen not in specimens(outcome)  # type: ignore[union-attr]
 
 
 # Files -------------------------------------------------------------------------------------------------------------
