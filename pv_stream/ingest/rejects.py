@@ -69,6 +69,7 @@ class RejectStore:
         """Remember the folder."""
         self.folder = folder
         self._known: set[str] | None = None
+        self._index_bytes = 0
 
     def keep_reject(self, position: Position, digest: str, reject: Reject) -> None:
         """Keep a message that was refused, whole or in one of its resources."""
@@ -147,10 +148,14 @@ class RejectStore:
         self._known = None
 
     def _entries(self) -> set[str]:
-        """Return the entries that are open: one that was settled is kept anew when it is refused again."""
-        if self._known is None:
+        """Return the entries that are open: one that was settled is kept anew when it is refused again.
+
+        The index is read again when another process has written to it.
+        """
+        if self._known is None or self._size_of_index() != self._index_bytes:
             self.make_folder()
             self._known = set()
+            self._index_bytes = self._size_of_index()
             for line in self._lines():
                 with suppress(KeyError, TypeError):
                     if "settled" in line:
@@ -167,8 +172,24 @@ class RejectStore:
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         content = b"".join(json.dumps(line, sort_keys=True).encode() + b"\n" for line in lines)
+        if self._is_torn():
+            content = b"\n" + content
         with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
             index.write(content)
+        self._index_bytes += len(content)
+
+    def _is_torn(self) -> bool:
+        """Tell whether a crash left the index in the middle of a line, which must not swallow the next one."""
+        with suppress(FileNotFoundError), (self.folder / INDEX_NAME).open("rb") as index:
+            if index.seek(0, os.SEEK_END):
+                index.seek(-1, os.SEEK_END)
+                return index.read(1) != b"\n"
+        return False
+
+    def _size_of_index(self) -> int:
+        with suppress(FileNotFoundError):
+            return (self.folder / INDEX_NAME).stat().st_size
+        return 0
 
     def _failed(self, error: OSError) -> DataError:
         return DataError(
