@@ -4,7 +4,7 @@ import pytest
 
 from pv_stream.domain.codes import Route
 from pv_stream.domain.facts import AsSent
-from pv_stream.ingest.drugs import Coding, DrugList, report_route_of, route_of
+from pv_stream.ingest.drugs import Coding, DrugList, _is_unii, report_route_of, route_of
 from pv_stream.ingest.tables import drug_table, ndc_table, route_table
 from pv_stream.rules.rulebook import Rulebook
 
@@ -199,3 +199,9 @@ def test_routes_of_reports(code: str, route: Route) -> None:
 
 def test_every_route_of_reports_but_the_unknown_one_is_listed() -> None:
     assert set(route_table().by_report_code) == {f"{code:03}" for code in range(1, 68)} - {"065"}
+
+
+def test_every_listed_unii_ends_with_its_check_character() -> None:
+    listed = drug_table().by_code["unii"]
+    assert len(listed) > 40
+    assert [code for code in listed if not _is_unii(code)] == []

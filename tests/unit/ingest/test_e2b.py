@@ -237,6 +237,12 @@ def test_a_blamed_drug_that_no_list_knows_is_named_by_its_code_and_never_by_its_
     assert all(given.flags == (EvidenceFlag.UNKNOWN_INGREDIENT,) for given in _said(outcome, Exposure))
 
 
+def test_a_record_number_in_the_place_of_a_unii_is_not_repeated(intake: Intake) -> None:
+    outcome = read_e2b(r3(Version(drugs=[Given("Zyxwvut", code="MRN8675309")])), intake)
+    assert [drug.ingredient for drug in _one(outcome, Report).drugs] == ["unlisted drug"]
+    assert _one(outcome, Exposure).as_sent is None
+
+
 @pytest.mark.parametrize(
     "drug",
     [

@@ -70,7 +70,10 @@ def test_the_last_word_is_the_same_in_any_order_of_files() -> None:
 @pytest.mark.parametrize("canary", CANARIES)
 def test_no_text_of_a_report_leaks(tmp_path: Path, canary: str) -> None:
     version = Version(
-        reactions=[Onset(), Onset(RASH)], drugs=[Given(), Given("Zyxwvut")], tests=[result()], weight="61.5"
+        reactions=[Onset(), Onset(RASH)],
+        drugs=[Given(), Given("Zyxwvut", code="012C11ZU6G")],
+        tests=[result()],
+        weight="61.5",
     )
     content = r3(version).decode()
     found = re.finditer(r'(?:value|extension|code|unit)="([^"]+)"|>([^<>]+)<', content)
