@@ -8,6 +8,8 @@ time of the stop. A dose that was refused or not given, or whose record is delet
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route, Status
@@ -49,14 +51,30 @@ class Item:
     parts: list[Segment] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class DrugOrder:
-    """Hold the segments of one ORC."""
+    """Hold the segments of one ORC. What its items share is looked for once, however many there are."""
 
     number: int
     order: Segment
     timings: list[Segment] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+
+    @cached_property
+    def ordered(self) -> Item | None:
+        """Return what was ordered, as the pharmacy has it (RXE), else as it was asked for (RXO)."""
+        first = {item.segment.name: item for item in reversed(self.items)}
+        return first.get("RXE") or first.get("RXO")
+
+    @cached_property
+    def start_and_end(self) -> tuple[str, str]:
+        """Return the times of the first TQ1 of the whole order that states a start."""
+        return _first_start(self.timings)
+
+    @cached_property
+    def per_day(self) -> Decimal | None:
+        """Return how often a day the whole order is given."""
+        return per_day_of(self.timings, (self.order.subcomponents(7, 2)[0],))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +128,7 @@ def _add(order: DrugOrder, segment: Segment) -> None:
 def _add_route(items: list[Item], route: Segment) -> None:
     """Add a route to the last item, and to those of its kind right before it that have none: doses share one RXR."""
     items[-1].routes.append(route)
-    for item in items[-2::-1]:
+    for item in islice(reversed(items), 1, None):
         if item.segment.name != items[-1].segment.name or item.routes:
             return
         item.routes.append(route)
@@ -189,12 +207,10 @@ def _dose(place: Place, drug: Drug, context: PatientContext) -> Dose | None:
     """
     source = place.item
     if place.kind is ExposureKind.DISPENSE:
-        ordered = [item for item in place.order.items if item.segment.name in {"RXE", "RXO"}]
-        source = next(
-            (item for item in ordered if item.segment.name == "RXE"), ordered[0] if ordered else source
-        )
-        if source is place.item or context.intake.drugs.recognise(_codings(source)) != drug:
+        ordered = place.order.ordered
+        if ordered is None or context.intake.drugs.recognise(_codings(ordered)) != drug:
             return None
+        source = ordered
     if len(drug.ingredients) != 1 or source.parts:
         return None
     is_given = place.kind is ExposureKind.ADMINISTRATION
@@ -202,11 +218,8 @@ def _dose(place: Place, drug: Drug, context: PatientContext) -> Dose | None:
 
 
 def _per_day(order: DrugOrder, item: Item) -> Decimal | None:
-    older = (
-        item.segment.subcomponents(1, 2)[0] if item.segment.name == "RXE" else "",
-        order.order.subcomponents(7, 2)[0],
-    )
-    return per_day_of(item.timings or order.timings, older)
+    older = item.segment.subcomponents(1, 2)[0] if item.segment.name == "RXE" else ""
+    return per_day_of(item.timings, (older,)) if item.timings or older else order.per_day
 
 
 def _codings(item: Item) -> Iterator[Coding]:
@@ -246,15 +259,21 @@ def _start_times(
     (ORC-15), then the time of its transaction (ORC-9).
     """
     older = item.segment.components(1) if item.segment.name == "RXE" else []
-    pairs = [
-        *((timing.component(7, 1), timing.component(8, 1)) for timing in (*item.timings, *order.timings)),
+    pairs = (
+        _first_start(item.timings),
+        order.start_and_end,
         (part_of(older, 4), part_of(older, 5)),
         (order.order.component(7, 4), order.order.component(7, 5)),
         (order.order.component(15, 1), ""),
         (order.order.component(9, 1), ""),
-    ]
+    )
     start, end = next(((start, end) for start, end in pairs if start), ("", ""))
     return hl7_moment(start, offset), _interval(hl7_moment(end, offset))
+
+
+def _first_start(timings: list[Segment]) -> tuple[str, str]:
+    stated = ((timing.component(7, 1), timing.component(8, 1)) for timing in timings)
+    return next((pair for pair in stated if pair[0]), ("", ""))
 
 
 def _stop_time(order: DrugOrder, offset: int | None) -> Moment | HoldCode:
