@@ -206,6 +206,9 @@ def _is_reactivated(draft: Draft, timeline: Timeline, rulebook: Rulebook) -> boo
 
 
 def _days_between(earlier: Draft, later: Draft) -> int:
-    earlier_onset, earlier_offset = earlier.onset
-    later_onset, later_offset = later.onset
-    return local_day(later_onset, later_offset) - local_day(earlier_onset, earlier_offset)
+    """Return the days from onset to onset; the fewest that they may be, where the earlier is not known exactly."""
+    before, after = earlier.span.onset, later.span.onset
+    latest = min(before.at.latest, after.at.earliest)
+    return local_day(after.at.earliest, after.utc_offset_minutes) - local_day(
+        latest, before.utc_offset_minutes
+    )
