@@ -4,10 +4,10 @@ import pytest
 
 from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import FactArrived
-from pv_stream.rules.baselines import eosinophil_baseline
+from pv_stream.rules.baselines import eosinophil_baseline, with_organ_baselines
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.episodes import Span, positive_evidence
-from tests.builders import RULEBOOK, at, dose, eosinophils, percent, present, statement, timeline_of
+from tests.builders import RULEBOOK, alt, at, dose, eosinophils, percent, present, statement, timeline_of
 
 RASH = FindingCode.RASH
 
@@ -52,3 +52,33 @@ def test_the_first_and_the_last_evidence_of_an_earlier_episode_are_no_baseline()
 def test_a_count_in_the_window_of_another_course_is_none() -> None:
     other = (dose("allopurinol", at(-40)), eosinophils(2000, at(-30)))
     assert _baseline(STARTED, *other) is None
+
+
+# Organ values -------------------------------------------------------------------------------------------------------
+
+
+def _signs(*events: FactArrived) -> list[bool]:
+    """Return, for each ALT from the first dose on, whether it is a sign."""
+    timeline = timeline_of(STARTED, *events)
+    courses = build_courses(timeline.exposures, RULEBOOK)
+    return [
+        sign.positive
+        for sign in with_organ_baselines(timeline, courses, RULEBOOK).signs
+        if sign.at.earliest >= at(0)
+    ]
+
+
+@pytest.mark.parametrize(("value", "is_sign"), [(299, False), (300, True)])
+def test_a_raised_alt_must_double(value: int, *, is_sign: bool) -> None:
+    assert _signs(alt(150, at(-20)), alt(value, at(26))) == [is_sign]
+
+
+def test_a_normal_alt_before_the_drug_is_nothing_to_double() -> None:
+    assert _signs(alt(99, at(-20)), alt(100, at(26))) == [True]
+    assert _signs(alt(150, at(-30)), alt(99, at(-20)), alt(100, at(26))) == [True], "the last counts"
+
+
+def test_what_was_raised_under_an_earlier_drug_hides_no_later_baseline() -> None:
+    earlier = (dose("allopurinol", at(-300)), alt(400, at(-290)))
+    assert _signs(*earlier, alt(150, at(-20)), alt(160, at(26))) == [False]
+    assert _signs(*earlier, alt(160, at(26))) == [True]

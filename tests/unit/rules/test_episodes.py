@@ -120,6 +120,19 @@ def test_a_normal_value_lies_between_two_raised_ones(normal_at: Instant, *, is_b
     assert episodes._was_normal_between(last, evidence, timeline, RULEBOOK) is is_between
 
 
+def test_a_value_of_another_kind_or_a_raised_one_is_no_normal_value_in_between() -> None:
+    raised = (alt(300, at(20)), alt(250, at(21)), alt(200, at(23)))
+    timeline = timeline_of(*raised, temperature("36.6", at(22)))
+    found = episodes.positive_evidence(timeline, RULEBOOK)
+    assert not episodes._was_normal_between(found[0], found[-1], timeline, RULEBOOK)
+
+
+def test_a_lower_count_that_was_normal_meanwhile_is_news() -> None:
+    alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(21)))
+    assert _onsets(*alerting, eosinophils(100, at(22)), eosinophils(1550, at(23))) == [20, 23]
+    assert _onsets(*alerting, eosinophils(1550, at(23))) == [20]
+
+
 @pytest.mark.parametrize(("per_ul", "onsets"), [(1599, [20]), (1600, [20]), (1601, [20, 23])])
 def test_a_count_no_higher_than_before_the_resolution_is_not_news(per_ul: int, onsets: list[int]) -> None:
     alerting = (present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(21)))

@@ -172,6 +172,11 @@ def test_masking_names_what_masks_at_the_last_evidence_and_what_hides_the_last_c
     assert only_episode(*reaction, *later, eosinophils(100, at(22)), again).masking == ()
 
 
+def test_a_low_masked_count_hides_no_later_high_one() -> None:
+    known = (IMATINIB, present(RASH, at(20)), dose("reslizumab", at(20, 12)), eosinophils(1600, at(22)))
+    assert levels_of(only_episode(*known, eosinophils(100, at(21)))) == levels_of(only_episode(*known))
+
+
 def test_a_masked_count_is_not_gone() -> None:
     reaction = (IMATINIB, present(RASH, at(20, 8)), eosinophils(1600, at(20, 9)), absent(RASH, at(24)))
     treated = dose("cyclosporine", at(25))
@@ -240,6 +245,7 @@ def test_without_signs_a_low_count_is_control() -> None:
     counts = (IMATINIB, eosinophils(1600, at(20, 9)), ANTIBODY)
     assert not only_episode(*counts).is_controlled
     assert only_episode(*counts, eosinophils(100, at(21))).is_controlled
+    assert not only_episode(*counts, eosinophils(1500, at(21))).is_controlled
 
 
 @pytest.mark.parametrize(("day", "controlled"), [(48, True), (49, False)])

@@ -87,3 +87,19 @@ def test_the_most_that_records_allow_is_definite() -> None:
     known = {name: met(KEY) for name in names}
     found = evaluate(case_of(REPORTED, other_causes=unmet(KEY), **known))
     assert (found.total, found.category, len(found.answered)) == (10, NaranjoCategory.DEFINITE, 7)
+
+
+def test_the_table_gives_the_published_points() -> None:
+    """Yes and no of questions 1 to 10, also of those that no record answers (PMC6136411)."""
+    assert [(question.yes, question.no) for question in TABLE] == [
+        (1, 0),
+        (2, -1),
+        (1, 0),
+        (2, -1),
+        (-1, 2),
+        (-1, 1),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+    ]

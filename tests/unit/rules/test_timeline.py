@@ -48,6 +48,30 @@ def test_a_derived_count_lies_above_its_lower_bound_unless_that_is_nothing(
     assert count.differentials[0].count.low_open is low_open
 
 
+@pytest.mark.parametrize(
+    ("share", "white", "opens"),
+    [
+        (None, None, (False, False)),
+        (Comparator.GREATER, None, (True, False)),
+        (None, Comparator.GREATER, (True, False)),
+        (Comparator.LESS, None, (False, True)),
+        (None, Comparator.LESS, (False, True)),
+        (Comparator.LESS_OR_EQUAL, None, (False, False)),
+        (Comparator.GREATER_OR_EQUAL, None, (False, False)),
+    ],
+)
+def test_one_open_bound_opens_that_of_the_derived_count(
+    share: Comparator | None, white: Comparator | None, opens: tuple[bool, bool]
+) -> None:
+    specimen = (
+        percent(20, at(1), comparator=share, specimen="t"),
+        leukocytes(4000, at(1), comparator=white, specimen="t"),
+    )
+    derived = _count(*specimen).differentials[0].count
+    assert (derived.low_open, derived.high_open) == opens
+    assert derived.is_exact is (share is None and white is None)
+
+
 def test_of_two_counts_that_agree_the_higher_stands() -> None:
     counts = [
         measured(Analyte.EOSINOPHILS, value, at(1), specimen="t", key=value) for value in ("700", "800")
