@@ -16,11 +16,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration bench mutation schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration bench bench-ingest mutation schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(PACKAGE) ## Set up what the demo needs (no broker, no network after that) and run it
 	@$(BIN)/pv-stream demo
@@ -47,6 +47,9 @@ integration: install ## The tests on a real broker
 
 bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.engine
+
+bench-ingest: install ## Measure the readers beside hl7, hl7apy, fhir.resources and lxml, and a file of 100,000 messages
+	$(BIN)/python -m benchmarks.ingest
 
 mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers)
 	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)'
