@@ -193,6 +193,16 @@ def test_an_accepted_action_is_told_once_and_its_alert_says_who_took_note() -> N
     }
 
 
+def test_who_took_note_stands_while_the_tier_is_no_higher_than_it_was() -> None:
+    shard, (raised,) = told_of(*COUNT)
+    then(shard, acted(raised, ActionKind.ACKNOWLEDGE, at=at(14, 12)))
+    for day in (15, 16):
+        (revised,) = then(shard, eosinophils(1600 + day, at(day)))
+        assert (revised["tier"], revised["acknowledged"]["by"]) == ("info", "actor-1")
+    (higher,) = then(shard, present(FindingCode.RASH, at(17)))
+    assert (higher["tier"], higher["acknowledged"]) == ("warning", None)
+
+
 def test_the_same_action_again_changes_nothing_also_after_a_restart_of_the_shard() -> None:
     shard, (raised,) = told_of(*COUNT)
     action = acted(raised, ActionKind.ACKNOWLEDGE, at=at(14, 12))
@@ -263,6 +273,7 @@ def test_every_kind_of_alert_can_be_acknowledged() -> None:
     for kind, alert in latest.items():
         action, revised = then(shard, acted(alert, ActionKind.ACKNOWLEDGE, at=at(41)))
         assert action["kind"] == revised["kind"] == kind
+        assert action["episode_id"] == alert.get("episode_id")
         assert revised["revision"] == alert["revision"] + 1
         assert revised["reason"] == alert["reason"]
         assert revised["acknowledged"]["tier"] == alert["tier"]
