@@ -15,7 +15,7 @@ def _merge(intake: Intake, *segments: str, kind: str = "ADT^A40^ADT_A39") -> Out
 
 def _pairs(outcome: Outcome) -> list[tuple[str, str]]:
     """Return (prior, survivor) of each merge; both events of it stand side by side."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for first, second in zip(outcome.events[::2], outcome.events[1::2], strict=True):
         assert isinstance(first, Absorbed)
         assert isinstance(second, Absorbs)
