@@ -147,8 +147,8 @@ def read_orders(segments: list[Segment], context: PatientContext, outcome: Outco
             continue
         used = [item for item in order.items if item.segment.name == name]
         for position, item in enumerate(used, start=1):
-            path = f"{context.path}ORC[{order.number}]/{name}[{position}]"
-            _read_item(Place(order, item, path), context, outcome)
+            within = f"{context.path}ORC[{order.number}]/" if order.number else context.path
+            _read_item(Place(order, item, f"{within}{name}[{position}]"), context, outcome)
 
 
 def _why_not_used(name: str | None, control: str) -> IgnoreReason | None:

@@ -130,6 +130,7 @@ def test_a_corrected_amount_is_a_later_version_of_the_same_dose(intake: Intake) 
 
 def test_a_dose_without_an_order_number_belongs_to_its_patient(intake: Intake) -> None:
     one = only(_given(intake, _rxa())).version
+    assert one.provenance.path == "RXA[1]"
     other = read_hl7v2("\r".join((msh("RAS^O17"), PID.replace("70014", "7"), _rxa())).encode(), intake)
     assert one.key != only(other).version.key
 

@@ -45,6 +45,7 @@ def test_a_stay_is_accepted_and_no_fact(intake: Intake, event: str) -> None:
 def test_what_an_update_carries(intake: Intake) -> None:
     outcome = read_hl7v2(fixture("hl7v2/admission.hl7"), intake)
     assert values(outcome) == {"body_temperature": "38.5"}
+    assert [event.version.provenance.path for event in facts(outcome)] == ["DG1[1]", "OBX[1]"]
     assert [type(event.version.statement.content) for event in facts(outcome)].count(Report) == 1
     assert outcome.ignored == {
         IgnoreReason.VISIT_NOT_USED: 1,
