@@ -216,3 +216,20 @@ def test_each_treatment_counts_from_its_own_start() -> None:
     late = dose("reslizumab", at(23))
     found = treated(CYCLOSPORINE, late, BETTER, temperature("37", at(22)), temperature("37", at(25)))
     assert [t.days_to_clinical_resolution for t in found.treatments] == [1, None]
+
+
+def test_a_treatment_of_the_instant_of_the_resolution_took_no_day() -> None:
+    late = dose("reslizumab", at(22, 12))
+    found = treated(CYCLOSPORINE, late, BETTER, temperature("37", at(22)), temperature("37", at(25)))
+    assert [t.days_to_clinical_resolution for t in found.treatments] == [1, 0]
+
+
+def test_the_last_reading_counts_from_the_earliest_that_it_may_be() -> None:
+    readings = (temperature("37", at(22)), temperature("37", Interval(at(23), at(25))))
+    assert resolved_at(BETTER, *readings) is None
+
+
+def test_a_treatment_of_the_instant_of_the_next_episode_is_not_of_the_first() -> None:
+    again = (present(RESOLVED, at(30)), present(RASH, at(40)), eosinophils(1600, at(40)))
+    first, second = assessed(*REACTION, *again, dose("cyclosporine", at(40))).episodes
+    assert (len(first.treated.treatments), len(second.treated.treatments)) == (0, 1)

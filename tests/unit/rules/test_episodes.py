@@ -1,10 +1,13 @@
 """Episodes: what belongs together, when it resolves, and when it closes and why."""
 
+from decimal import Decimal
+
 import pytest
 
 from pv_stream.domain.assessment import Closing, EpisodeAssessment
-from pv_stream.domain.codes import Analyte, FindingCode
+from pv_stream.domain.codes import Analyte, FindingCode, Presence
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Finding, Measurement
 from pv_stream.domain.times import Instant, Interval
 from pv_stream.rules import episodes
 from pv_stream.rules.courses import build_courses
@@ -16,6 +19,8 @@ from tests.builders import (
     at,
     dose,
     eosinophils,
+    event,
+    levels_of,
     measured,
     only_episode,
     present,
@@ -184,6 +189,24 @@ def test_a_silence_too_long_to_reopen_after_cuts(day: int, count: int) -> None:
 def test_evidence_of_one_instant_is_one_episode_whatever_else_is_known() -> None:
     together = (present(RASH, at(20)), present(RESOLVED, at(20)), eosinophils(1600, at(20)))
     assert _onsets(*together) == [20]
+
+
+@pytest.mark.parametrize(("later", "levels"), [(0, ("no", "yes")), (1, ("no",))])
+def test_a_second_episode_of_one_day_begins_right_after_the_last_evidence_of_the_first(
+    later: int, levels: tuple[str, ...]
+) -> None:
+    first = (present(RASH, at(20, 7)), temperature("39", at(20, 8)), present(RESOLVED, at(20, 9)))
+    normal = measured(Analyte.BODY_TEMPERATURE, "36.6", Instant(at(20, 8) + later), key="normal")
+    _, second = _episodes(*first, normal, present(FindingCode.FACIAL_OEDEMA, at(20, 12)))
+    assert levels_of(second)["fever"] == levels
+
+
+@pytest.mark.parametrize(("normal_at", "levels"), [(at(19, 14), ("no", "yes")), (at(19, 15), ("no",))])
+def test_an_episode_begins_with_its_day_at_the_facility(normal_at: Instant, levels: tuple[str, ...]) -> None:
+    """Ten in the morning in Tokyo is one o'clock in London."""
+    rash = event(Finding(RASH, Presence.PRESENT), at(20, 1), offset=540)
+    normal = event(Measurement(Analyte.BODY_TEMPERATURE, Decimal("36.6")), normal_at, offset=540)
+    assert levels_of(only_episode(DRUG, rash, normal))["fever"] == levels
 
 
 # Onset ----------------------------------------------------------------------------------------------------------

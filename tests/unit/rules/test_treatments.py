@@ -414,3 +414,29 @@ def test_a_start_known_only_to_the_month_covers_the_month() -> None:
         Interval(at(0), at(30)),
     )
     assert [taken(day, month)[0] for day in (0, 30, 31)] == [40, 40, 0]
+
+
+def test_the_weight_of_the_instant_of_the_dose_counts() -> None:
+    weights = (weight("60", 0), weight("80", 1, hour=8))
+    assert taken(1, *weights, given("prednisone", 1, "80")) == (80, 1)
+
+
+def test_an_order_ends_where_the_next_course_begins() -> None:
+    orders = [
+        given("prednisone", day, mg, per_day="1", kind=ExposureKind.ORDER)
+        for day, mg in ((0, "40"), (100, "20"), (200, "10"))
+    ]
+    assert len(treatments(*orders).courses) == 3
+    assert [taken(day, *orders)[0] for day in (99, 150, 250)] == [40, 20, 10]
+
+
+def test_at_the_instant_of_the_stop_the_stop_is_the_end() -> None:
+    (course,) = treatments(given("prednisone", 0), stop("prednisone", at(5))).courses
+    assert ended_at(course, at(5), RULEBOOK) == at(5)
+
+
+def test_what_begins_at_that_very_instant_goes_on_for_nothing_yet() -> None:
+    stopped = daily("prednisone", range(6), "40")
+    found = Withdrawal("prednisone", TreatmentKind.STEROID, Manner.STOP, at(5))
+    assert withdrawal(at(8), *stopped, given("methylprednisolone", 8, "32")) == found
+    assert withdrawal(at(8, 9), *stopped, given("methylprednisolone", 8, "32")) is None
