@@ -28,7 +28,13 @@ import pytest
 
 from benchmarks.mutants import ROOMS, ROOT, Mutant, Place, modules, mutants_of, refused
 
-TESTS: Final = ("tests/unit/rules", "tests/unit/engine", "tests/scenarios")
+TESTS: Final = (
+    "tests/unit/rules",
+    "tests/unit/engine",
+    "tests/unit/shard",
+    "tests/unit/test_rulebooks.py",
+    "tests/scenarios",
+)
 PYTEST: Final = ("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:cov", "--capture=no")
 SEED: Final = "20261121"
 REFUSED, KILLED, ENDLESS, SURVIVED, UNREACHED = "refused", "killed", "endless", "survived", "unreached"
