@@ -222,6 +222,14 @@ def test_one_fact_of_a_specimen_is_named_as_evidence() -> None:
     assert _evidence("rechallenge", *IMPROVED, *worse) == (IMPROVED[-1].version.key, first)
 
 
+def test_the_stop_and_what_followed_it_are_named() -> None:
+    doses = (GIVEN, dose("imatinib", at(5)), dose("imatinib", at(10)), *REACTION, STOPPED)
+    improved = present(FindingCode.RASH_IMPROVED, at(25))
+    assert _evidence("dechallenge", *doses, improved) == (STOPPED.version.key, improved.version.key)
+    signs = (present(FindingCode.RASH, at(30)), present(FindingCode.RASH, at(36)))
+    assert _evidence("dechallenge", *doses, *signs) == (STOPPED.version.key, signs[1].version.key)
+
+
 def test_one_fact_of_the_earlier_reaction_is_named() -> None:
     before = _specimen(20)
     events = (GIVEN, *before, STOPPED, present(RESOLVED, at(30)), AGAIN, *_specimen(70))

@@ -123,3 +123,12 @@ def test_a_drug_begun_with_the_first_evidence_was_not_begun_after_it(
     known = (statement("imatinib", at(0)), present(FindingCode.RASH, at(20)))
     culprits = {c.drug: c for c in _culprits(*known, statement("allopurinol", begun), day=26)}
     assert (SuspectReason.BEGAN_AFTER_ONSET in culprits["allopurinol"].reasons) is is_later
+
+
+@pytest.mark.parametrize(
+    ("again", "exposure"), [(at(26), ExposureState.ONGOING), (at(26, 9), ExposureState.STOPPED)]
+)
+def test_a_drug_given_again_by_the_last_evidence_goes_on(again: Instant, exposure: ExposureState) -> None:
+    first = (statement("imatinib", at(0)), present(FindingCode.RASH, at(20)), stop("imatinib", at(22)))
+    (culprit,) = _culprits(*first, statement("imatinib", again), day=26)
+    assert culprit.exposure is exposure
