@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration bench bench-ingest mutation schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz bench bench-ingest mutation schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -44,6 +44,9 @@ unit: install ## The tests that need no broker
 
 integration: install ## The tests on a real broker
 	$(BIN)/python -m pytest -m kafka
+
+fuzz: install ## Damage real messages, MUTANTS of them (20,000), and see that ingest gives a reason for each
+	$(BIN)/python -m tests.fuzzing --mutants $(or $(MUTANTS),20000) --seed $(SEED) tests/fixtures examples $(PV_STREAM_SAMPLE_DATA)
 
 bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.engine

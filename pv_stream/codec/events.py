@@ -66,6 +66,7 @@ from pv_stream.domain.facts import (
     Review,
     Statement,
     VersionOrder,
+    in_order,
 )
 from pv_stream.domain.ids import ActionId, AlertId, FactKey, PatientId
 from pv_stream.domain.times import Instant, Interval, format_instant, parse_instant
@@ -271,13 +272,8 @@ def _dose(model: DoseModel | None) -> Dose | None:
 
 
 def _report(model: ReportModel) -> Report:
-    drugs = {ReportedDrug(drug.ingredient, drug.role, drug.rechallenge) for drug in model.drugs}
-    return Report(
-        model.reaction,
-        model.serious,
-        model.outcome,
-        tuple(sorted(drugs, key=lambda drug: (drug.ingredient, drug.role, drug.rechallenge))),
-    )
+    drugs = (ReportedDrug(drug.ingredient, drug.role, drug.rechallenge) for drug in model.drugs)
+    return Report(model.reaction, model.serious, model.outcome, in_order(drugs))
 
 
 def _decimal_or_none(text: str | None) -> Decimal | None:

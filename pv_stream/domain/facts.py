@@ -5,6 +5,7 @@
 nothing of the envelope (message, arrival, path): equal contents are the same statement, whoever carried it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -102,11 +103,16 @@ class ReportedDrug:
     rechallenge: RechallengeOutcome = RechallengeOutcome.OUTCOME_UNKNOWN
 
 
+def in_order(drugs: Iterable[ReportedDrug]) -> tuple[ReportedDrug, ...]:
+    """Return the drugs of a report in their one order, each once: reports that name the same say the same."""
+    return tuple(sorted(set(drugs), key=lambda drug: (drug.ingredient, drug.role, drug.rechallenge)))
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Hold one reported reaction of an adverse event report (ICSR). The effective interval is its onset.
 
-    `serious` is None when the report does not say. A nullified report is `Retracted`.
+    `serious` is None when the report does not say; `drugs` stand `in_order`. A nullified report is `Retracted`.
     """
 
     reaction: ReportedReaction

@@ -20,7 +20,7 @@ from pv_stream.domain.codes import (
     HoldCode,
     ReportedReaction,
 )
-from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted
+from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted, in_order
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Drug, report_route_of
@@ -191,7 +191,7 @@ def _report(writer: _Writer, reaction: Reaction, number: int, drugs: dict[str, D
     if len(ordered) > _REPORTED_DRUGS_MAX and number == 0:
         writer.refuse("G.k drug", RejectCode.TOO_MANY_REPEATS, "G.k")
     kind = ReportedReaction.DRESS if reaction.is_dress else ReportedReaction.OTHER
-    return Report(kind, reaction.serious, reaction.outcome, tuple(ordered[:_REPORTED_DRUGS_MAX]))
+    return Report(kind, reaction.serious, reaction.outcome, in_order(ordered[:_REPORTED_DRUGS_MAX]))
 
 
 def _names(drug: Drug, role: DrugRole) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pv_stream.domain.codes import (
     ReportOutcome,
     Status,
 )
-from pv_stream.domain.facts import Finding, Report, ReportedDrug, Retracted
+from pv_stream.domain.facts import Finding, Report, ReportedDrug, Retracted, in_order
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.ingest.fhir import Entry, Resource, child, children, text_of
@@ -247,7 +247,9 @@ def _drugs(
         for name in drug.ingredients:
             if roles.get(name) is not DrugRole.SUSPECT:
                 roles[name] = role
-    return tuple(ReportedDrug(name, roles[name]) for name in sorted(roles)[:_DRUGS_MAX])
+    suspects_first = sorted(roles, key=lambda name: (roles[name] is not DrugRole.SUSPECT, name))
+    outcome.ignored[IgnoreReason.DRUG_NOT_LISTED] += len(suspects_first[_DRUGS_MAX:])
+    return in_order(ReportedDrug(name, roles[name]) for name in suspects_first[:_DRUGS_MAX])
 
 
 def _codings_of(entry: Entry, what: object, context: ResourceContext) -> Any:

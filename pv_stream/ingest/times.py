@@ -148,7 +148,16 @@ def _local_interval(match: re.Match[str]) -> tuple[int, int] | None:
     if year is None or not YEAR_MIN <= year <= YEAR_MAX:
         return None
     try:
-        first = datetime(year, month or 1, day or 1, hour or 0, minute or 0, second or 0, tzinfo=UTC)
+        # A part that is stated as zero is not one that is left out: there is no month 00.
+        first = datetime(
+            year,
+            1 if month is None else month,
+            1 if day is None else day,
+            hour or 0,
+            minute or 0,
+            second or 0,
+            tzinfo=UTC,
+        )
     except ValueError:
         return None
     start = from_datetime(first)

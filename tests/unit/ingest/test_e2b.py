@@ -221,10 +221,10 @@ def test_roles_and_rechallenges_are_told_for_each_reaction(intake: Intake) -> No
     dress, rash = _said(read_e2b(r3(version), intake), Report)
     assert dress.drugs == (
         ReportedDrug("carbamazepine", DrugRole.SUSPECT, RechallengeOutcome.RECURRED),
-        ReportedDrug("sulfamethoxazole", DrugRole.INTERACTING),
-        ReportedDrug("trimethoprim", DrugRole.INTERACTING),
         ReportedDrug("imatinib", DrugRole.CONCOMITANT),
         ReportedDrug("levetiracetam", DrugRole.NOT_ADMINISTERED),
+        ReportedDrug("sulfamethoxazole", DrugRole.INTERACTING),
+        ReportedDrug("trimethoprim", DrugRole.INTERACTING),
     )
     assert rash.drugs[0].rechallenge is RechallengeOutcome.DID_NOT_RECUR
 

@@ -63,15 +63,25 @@ def test_a_known_offset_narrows_a_time_without_a_zone_and_never_replaces_a_state
 
 @pytest.mark.parametrize(
     "text",
-    ["20211301", "2021041225", "20210412071560", "20210412071500+9900", "20210412071500+0260", "0001", "9999",
-     "yesterday", "2021-04-12", "202104120", "٢٠٢١"],
+    ["20211301", "20210400", "20210012", "202100", "2021041225", "20210412071560", "20210412071500+9900",
+     "20210412071500+0260", "0001", "9999", "yesterday", "2021-04-12", "202104120", "٢٠٢١"],
 )  # fmt: skip
 def test_an_hl7_time_that_cannot_be_is_unreadable(text: str) -> None:
     assert hl7_moment(text, None) is HoldCode.UNREADABLE_TIME
 
 
 @pytest.mark.parametrize(
-    "value", [2021, ["2021"], "20210412", "2021-13", "2021-04-12 07:15", "2021-04-12T07:15:00+15:00"]
+    "value",
+    [
+        2021,
+        ["2021"],
+        "20210412",
+        "2021-13",
+        "2021-04-00",
+        "2021-00",
+        "2021-04-12 07:15",
+        "2021-04-12T07:15:00+15:00",
+    ],
 )
 def test_a_fhir_time_that_cannot_be_is_unreadable(value: object) -> None:
     assert fhir_moment(value, None) is HoldCode.UNREADABLE_TIME
