@@ -199,8 +199,10 @@ def test_who_took_note_stands_while_the_tier_is_no_higher_than_it_was() -> None:
     for day in (15, 16):
         (revised,) = then(shard, eosinophils(1600 + day, at(day)))
         assert (revised["tier"], revised["acknowledged"]["by"]) == ("info", "actor-1")
+        assert "rearmed" not in revised["flags"]
     (higher,) = then(shard, present(FindingCode.RASH, at(17)))
     assert (higher["tier"], higher["acknowledged"]) == ("warning", None)
+    assert "rearmed" in higher["flags"]
 
 
 def test_the_same_action_again_changes_nothing_also_after_a_restart_of_the_shard() -> None:

@@ -60,6 +60,13 @@ def test_a_closing_that_was_past_when_it_was_created_waits_for_the_next_clock_re
     assert _closed(*backlog, clock(100, 9)) == [("2026-04-11T08:00:00Z", "retrospective")]
 
 
+def test_a_closing_of_the_instant_at_which_it_became_known_waits_too() -> None:
+    known = (DRUG, *REACTION[:2], resent(REACTION[2], received_at=CLOSES))
+    later = resent(temperature("36.6", at(26)), received_at=at(39, 9))
+    assert _closed(*known, later) == []
+    assert _closed(*known, later, clock(40)) != []
+
+
 def test_a_closing_that_waits_for_the_clock_does_not_hold_up_another() -> None:
     """The old episode came late and waits; the new one closes on day 139, and day 150 reveals it."""
     backlog = [_late(sent, 100) for sent in (DRUG, *REACTION)]

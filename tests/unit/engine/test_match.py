@@ -63,6 +63,12 @@ def test_of_two_with_as_much_evidence_the_first_survives() -> None:
     assert (matched.ids, matched.absorbed) == (("A",), {1: "A"})
 
 
+def test_what_was_never_told_of_here_gives_way_to_what_was() -> None:
+    guest = replace(_published("A", "ab"), case_revision=0)
+    matched = match_episodes(PATIENT, [_assessed("abc")], [guest, _published("B", "c")])
+    assert (matched.ids, matched.absorbed) == (("B",), {0: "B"})
+
+
 def test_of_one_that_became_two_the_id_stays_where_most_evidence_went() -> None:
     matched = match_episodes(PATIENT, [_assessed("a"), _assessed("bc")], [_published("A", "abc")])
     assert matched.known == (None, 0)

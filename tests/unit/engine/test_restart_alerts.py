@@ -29,6 +29,15 @@ def test_the_order_of_a_culprit_warns_before_any_dose() -> None:
     assert (alert["status"], alert["tier"], alert["restart"]["relation"]) == ("raised", "warning", "same")
 
 
+def test_a_warning_names_the_first_record_of_the_course() -> None:
+    given = (order("imatinib", at(40)), dose("imatinib", at(40, 9)), dose("imatinib", at(41)))
+    late = [resent(sent, received_at=at(42)) for sent in (*given[1:], given[0])]
+    alerts = _restarts(*REACTION, *late)
+    assert [(alert["revision"], len(alert["evidence"])) for alert in alerts] == [
+        (number, 1) for number in range(1, len(alerts) + 1)
+    ]
+
+
 def test_a_drug_that_was_never_stopped_is_not_restarted() -> None:
     assert _restarts(*REACTION[:-1], dose("imatinib", at(5))) == []
 

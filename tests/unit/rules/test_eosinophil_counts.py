@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from pv_stream.domain.codes import Comparator
+from pv_stream.domain.codes import Comparator, FindingCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.rules import regiscar
 from pv_stream.rules.items import is_positive
@@ -20,7 +20,9 @@ from tests.builders import (
     levels_of,
     only_episode,
     percent,
+    present,
     resent,
+    statement,
     timeline_of,
 )
 from tests.unit.rules.scenes import PARAMETERS, document_all, levels
@@ -300,3 +302,26 @@ def test_a_corrected_count_replaces_the_first() -> None:
     lowered = corrected(first, eosinophils(169, at(20)).version.statement.content)
     assert assessed(dose("imatinib", at(0)), first, lowered).episodes == ()
     assert assessed(dose("imatinib", at(0)), lowered, resent(first, received_at=at(30))).episodes == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "comparator", "peak"),
+    [
+        (800, Comparator.LESS, None),
+        (1, Comparator.GREATER, 1),
+        (0, Comparator.GREATER, None),
+        (0, None, 0),
+    ],
+)
+def test_a_count_known_only_to_be_below_something_is_no_peak(
+    value: int, comparator: Comparator | None, peak: int | None
+) -> None:
+    skin_and_organ = (
+        statement("imatinib", at(0)),
+        present(FindingCode.RASH, at(20)),
+        present(FindingCode.LIVER_INVOLVEMENT, at(20)),
+    )
+    assert (
+        only_episode(*skin_and_organ, eosinophils(value, at(20), comparator=comparator)).eosinophils_per_ul
+        == peak
+    )
