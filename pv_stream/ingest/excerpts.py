@@ -60,9 +60,9 @@ def excerpt(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
 
 
 def _of_hl7(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
-    if len(content) < _MSH_AND_SEPARATOR:
-        return ()
     segments = [line.decode(errors="replace") for line in _LINE_ENDS.split(content) if line.strip()]
+    if len(segments[0]) < _MSH_AND_SEPARATOR:
+        return ()
     separator = segments[0][_SEPARATOR_AT]
     found = _find_segment([segment.partition(separator)[0] for segment in segments], path)
     if found is None:

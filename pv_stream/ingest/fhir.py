@@ -149,8 +149,8 @@ def read_document(content: bytes, resource_bytes_max: int | None = None) -> Docu
         root = parse_json(content)
     except ValueError:
         return RejectCode.MALFORMED_JSON
-    kind = root.get("resourceType") if isinstance(root, dict) else None
-    if not isinstance(kind, str):
+    kind = text_of(child(root, "resourceType"))
+    if not kind:
         return RejectCode.INVALID_RESOURCE
     is_long = resource_bytes_max is not None and len(content) > resource_bytes_max
     limit = resource_bytes_max if is_long else None

@@ -87,7 +87,8 @@ class FakeLog:
 
 
 def writer(log: FakeLog, said: list[str] | None = None) -> DurableWriter:
-    return DurableWriter(Settings(), name="test", log=log, say=[].append if said is None else said.append)
+    lines: list[str] = [] if said is None else said
+    return DurableWriter(Settings(), name="test", log=log, say=lines.append)
 
 
 def event(number: int) -> Event:
