@@ -255,7 +255,9 @@ def _print_treated(console: Console, explanation: Explanation) -> None:
         return
     at = treated["clinical_resolution_at"]
     told = "not documented" if at is None else moment(at)
-    console.print(f"\n[bold]Treatments[/]; clinical resolution (no fever, sustained, and the rash better): {told}")
+    console.print(
+        f"\n[bold]Treatments[/]; clinical resolution (no fever, sustained, and the rash better): {told}"
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("drug", "started", "ended", "highest dose", "days to resolution"):
         table.add_column(heading, header_style="dim")
