@@ -352,3 +352,11 @@ def test_an_unmerge_that_comes_round_in_a_circle_of_stubs_is_refused() -> None:
     assert (passed_on.patient_id, passed_on.path) == (B, (A,))
     round_again = replace(passed_on, patient_id=PatientId(A), path=(PatientId(A), PatientId(B)))
     assert follow(stub, round_again, shard_clock=None, rulebook=RULEBOOK).refused == "merge_cycle"
+
+
+def test_what_was_merged_into_a_prior_before_goes_back_with_it() -> None:
+    chain = [*of(A, *REACTION), *merge(A, B, WHEN), *merge(B, C, at(17))]
+    topic = settled(*chain, separated(B, C, at(18)))
+    assert topic.state_of(B).lineage.absorbed == ((A, B),)
+    assert topic.state_of(C).lineage.absorbed == ()
+    assert (len(topic.state_of(B).facts), len(topic.state_of(C).facts)) == (len(REACTION), 0)

@@ -265,3 +265,10 @@ def test_what_is_recorded_after_the_closing_scores_nothing() -> None:
 
 def test_a_drug_that_was_stopped_is_not_what_resolves() -> None:
     assert only_episode(DRUG, eosinophils(1600, at(20)), stop("imatinib", at(21))).resolved_at is None
+
+
+@pytest.mark.parametrize(("later", "levels"), [(0, ("no",)), (1, ("no", "yes"))])
+def test_what_is_recorded_at_the_closing_is_the_last_that_scores(later: int, levels: tuple[str, ...]) -> None:
+    known = (DRUG, present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(30)))
+    episode = only_episode(*known, temperature("36.6", Instant(at(44) + later)))
+    assert (episode.closes_at, levels_of(episode)["fever"]) == (at(44), levels)
