@@ -23,6 +23,7 @@ from tests.builders import (
     measured,
     order,
     present,
+    retracted,
     stop,
     temperature,
     with_patient,
@@ -360,3 +361,21 @@ def test_what_was_merged_into_a_prior_before_goes_back_with_it() -> None:
     assert topic.state_of(B).lineage.absorbed == ((A, B),)
     assert topic.state_of(C).lineage.absorbed == ()
     assert (len(topic.state_of(B).facts), len(topic.state_of(C).facts)) == (len(REACTION), 0)
+
+
+def test_an_alert_goes_on_in_its_own_episode_beside_another_of_the_survivor() -> None:
+    own = (dose("allopurinol", at(-200)), eosinophils(1690, at(-180)))
+    topic = settled(*of(B, *own), *of(A, *REACTION), *merge(A, B, WHEN))
+    first = alerts(topic, B)[0]["alert_id"]
+    told = {alert["alert_id"]: alert for alert in alerts(topic, B)}
+    (taken,) = (alert for name, alert in told.items() if name != first)
+    assert taken["continues"] == [alerts(topic, A)[0]["alert_id"]]
+    assert told[first]["continues"] == []
+
+
+def test_a_record_whose_alert_was_taken_back_is_merged_with_nothing_to_tell() -> None:
+    gone = [*REACTION, retracted(REACTION[-1])]
+    topic = settled(*of(A, *gone), *merge(A, B, WHEN))
+    assert [alert["status"] for alert in alerts(topic, A)] == ["raised", "withdrawn"]
+    assert alerts(topic, B) == []
+    assert topic.state_of(A).facts == {}
