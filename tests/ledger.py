@@ -26,7 +26,7 @@ NEXT_RECURRENCE: Final[dict[str | None, frozenset[str]]] = {
     "reclassified": frozenset({"reclassified", "withdrawn"}),
     "withdrawn": frozenset({"observed"}),
 }
-REPLACING: Final = frozenset({"correction", "retraction", "merge"})
+REPLACING: Final = frozenset({"correction", "retraction", "merge", "rulebook"})
 OFF: Final = frozenset({"withdrawn", "transferred"})
 
 

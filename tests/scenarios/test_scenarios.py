@@ -5,6 +5,7 @@ import pytest
 from pv_stream.audit.scenario import Case, Scenario
 from pv_stream.audit.scenario_check import check_case, say_differences
 from tests.builders import RULEBOOK
+from tests.ledger import Ledger
 from tests.scenarios.every_case import CASES, SCENARIOS, name_of
 
 
@@ -13,6 +14,7 @@ def test_a_scenario_gives_the_expected_alerts_and_nothing_else(scenario: Scenari
     verdict = check_case(scenario, case, RULEBOOK)
 
     assert verdict.passed, "\n".join([scenario.rule, *say_differences(verdict)])
+    Ledger().enter_all(dict(came.value) for came in verdict.came)
 
 
 def test_every_scenario_names_its_source_and_its_rule() -> None:
