@@ -67,6 +67,19 @@ def test_a_closing_of_the_instant_at_which_it_became_known_waits_too() -> None:
     assert _closed(*known, later, clock(40)) != []
 
 
+def test_a_closing_that_waits_from_that_instant_on_does_not_go_along_with_another() -> None:
+    """The resolution of day 25, learned of on day 39, cuts one episode in two: one waits, one closes on day 46."""
+    again = (
+        eosinophils(1900, at(30)),
+        temperature("39", at(30)),
+        present(FindingCode.REACTION_RESOLVED, at(32)),
+    )
+    cut = resent(REACTION[2], received_at=CLOSES)
+    log = (DRUG, *REACTION[:2], *again, cut, resent(temperature("36.6", at(33)), received_at=at(50)))
+    assert [as_of for as_of, _ in _closed(*log)] == ["2026-02-16T08:00:00Z"]
+    assert len(_closed(*log, clock(51))) == 2
+
+
 def test_a_closing_that_waits_for_the_clock_does_not_hold_up_another() -> None:
     """The old episode came late and waits; the new one closes on day 139, and day 150 reveals it."""
     backlog = [_late(sent, 100) for sent in (DRUG, *REACTION)]
