@@ -196,7 +196,7 @@ class _Chart:
         digest = hashlib.sha256(f"{self.patient}/{message}/{status}/{received}".encode()).hexdigest()
         version = FactVersion(
             key=FactKey(f"synthetic:{self.patient}:{self.facts}"),
-            order=VersionOrder(0, status, received),
+            order=VersionOrder(0, status, issued_at=received),
             statement=Statement(content, exactly(at), 0),
             provenance=Provenance(received, f"sha256:{digest}", f"OBX[{self.facts}]", "hl7v2"),
         )

@@ -98,7 +98,7 @@ def event(
         PatientId(patient),
         FactVersion(
             FactKey(fact_key),
-            VersionOrder(source_version, status, issued_at),
+            VersionOrder(source_version, status, issued_at=issued_at),
             Statement(content, effective, offset),
             Provenance(
                 effective.latest if received_at is None else received_at,
@@ -310,11 +310,11 @@ def reviewed(
     even_if_implausible: bool = False,
 ) -> FactArrived:
     """Return a person's decision on a held value: a confirmed content, or `Retracted()` when it was discarded."""
-    decided = _replaced(original, content, Status.REVIEWED, received_at).version
+    decided = _replaced(original, content, original.version.order.status, received_at).version
     is_discarded = isinstance(content, Retracted)
     reason = ReviewReason.CANNOT_BE_VERIFIED if is_discarded else ReviewReason.CHECKED_IN_SOURCE
     review = Review(actor, reason, even_if_implausible)
-    order_of = replace(decided.order, issued_at=decided.provenance.received_at)
+    order_of = replace(original.version.order, reviewed_at=decided.provenance.received_at)
     provenance = replace(decided.provenance, review=review)
     return replace(original, version=replace(decided, order=order_of, provenance=provenance))
 

@@ -116,7 +116,7 @@ def view_of(key: FactKey, fact: Fact, statement: Statement, provenance: Provenan
         used=used,
         when=_when(statement.effective),
         received_at=format_instant(Instant(provenance.received_at)),
-        status=fact.order.status.name.lower(),
+        status="reviewed" if fact.order.reviewed_at else fact.order.status.name.lower(),
         source=f"{provenance.format} message {digest} at {provenance.path}",
         flags=(
             *(flag.value for flag in getattr(statement.content, "flags", ())),

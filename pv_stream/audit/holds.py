@@ -11,7 +11,6 @@ from typing import Final
 
 from pv_stream.audit.log import LogRecord
 from pv_stream.codec.events import Rejection, decode_event
-from pv_stream.domain.codes import Status
 from pv_stream.domain.events import Absorbed, Event, FactArrived, RulebookActivated, Separated
 from pv_stream.domain.facts import (
     Exposure,
@@ -168,5 +167,5 @@ def resolution(hold: OpenHold, statement: Statement, review: Review, received_at
     It names the message of the held value and ranks as a decision of that moment about that version of the source.
     """
     provenance = replace(hold.provenance, received_at=received_at, review=review)
-    order = VersionOrder(hold.order.source_version, Status.REVIEWED, received_at)
+    order = replace(hold.order, reviewed_at=received_at)
     return FactArrived(hold.patient_id, FactVersion(hold.key, order, statement, provenance))

@@ -271,7 +271,7 @@ class _Builder:
         status, content = self._follow_up_content(given, original.statement.content)
         version = replace(
             original,
-            order=VersionOrder(source_version, status, given.received),
+            order=VersionOrder(source_version, status, issued_at=given.received),
             statement=replace(original.statement, content=content),
             provenance=provenance,
         )
@@ -297,7 +297,7 @@ class _Builder:
         content = self._confirmed(given, held) if confirms else Retracted()
         return replace(
             original,
-            order=VersionOrder(original.order.source_version, Status.REVIEWED, given.received),
+            order=replace(original.order, reviewed_at=given.received),
             statement=replace(original.statement, content=content, effective=effective),
             provenance=replace(provenance, review=review),
         )
@@ -333,7 +333,7 @@ class _Builder:
             status = self._word(given, Status, given.options["status"])
         return FactVersion(
             key=FactKey(f"given:{key}"),
-            order=VersionOrder(0, status, given.received),
+            order=VersionOrder(0, status, issued_at=given.received),
             statement=Statement(content, exactly(given.at), self.scenario.utc_offset_minutes),
             provenance=self._provenance(str(number), given.received),
         )

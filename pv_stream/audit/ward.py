@@ -145,7 +145,7 @@ class _Chart:
         received = Instant(at + delay_minutes * MICROSECONDS_PER_MINUTE)
         version = FactVersion(
             key=FactKey(f"synthetic:{self.patient_id}:{self.facts}"),
-            order=VersionOrder(0, Status.FINAL, received),
+            order=VersionOrder(0, Status.FINAL, issued_at=received),
             statement=Statement(content, exactly(at), 0),
             provenance=self._provenance(received, "first"),
         )
@@ -162,7 +162,7 @@ class _Chart:
         self._write(
             FactVersion(
                 key=version.key,
-                order=VersionOrder(0, status, issued),
+                order=VersionOrder(0, status, issued_at=issued),
                 statement=Statement(content, version.statement.effective, 0),
                 provenance=self._provenance(received, word),
             )

@@ -5,11 +5,13 @@ zeros, and no binary floats at all. Dataclasses are written as objects of their 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from types import NoneType
+from typing import Any
 
 _encode_text = json.encoder.encode_basestring
 
@@ -34,27 +36,41 @@ def decimal_text(value: Decimal) -> str:
 
 
 def _write(value: object) -> str:
-    if isinstance(value, Enum):
-        return _write(value.value)
-    if isinstance(value, str):
-        return _encode_text(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, Decimal):
-        return decimal_text(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_write, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{_encode_text(key)}:{_write(value[key])}' for key in sorted(value))}}}"
-    if is_dataclass(value) and not isinstance(value, type):
-        names = _sorted_field_names(type(value))
-        return f"{{{','.join(f'{_encode_text(name)}:{_write(getattr(value, name))}' for name in names)}}}"
-    msg = f"{type(value).__name__} has no canonical spelling"
-    raise TypeError(msg)
+    return _writer_of(type(value))(value)
 
 
 @cache
-def _sorted_field_names(kind: type) -> tuple[str, ...]:
-    return tuple(sorted(field.name for field in fields(kind)))
+def _writer_of(kind: type) -> Callable[[Any], str]:
+    """Return how the values of a type are written: asked once for each type, not at each value."""
+    if issubclass(kind, Enum):
+        return cache(lambda member: _write(member.value))
+    if issubclass(kind, str):
+        return _encode_text
+    if kind is NoneType or issubclass(kind, bool):
+        return {None: "null", True: "true", False: "false"}.__getitem__
+    if issubclass(kind, int):
+        return str
+    if issubclass(kind, Decimal):
+        return decimal_text
+    if issubclass(kind, list | tuple):
+        return _write_sequence
+    if issubclass(kind, Mapping):
+        return _write_mapping
+    if is_dataclass(kind):
+        return _dataclass_writer(kind)
+    msg = f"{kind.__name__} has no canonical spelling"
+    raise TypeError(msg)
+
+
+def _write_sequence(values: Sequence[object]) -> str:
+    return f"[{','.join(map(_write, values))}]"
+
+
+def _write_mapping(values: Mapping[str, object]) -> str:
+    return f"{{{','.join([f'{_encode_text(key)}:{_write(values[key])}' for key in sorted(values)])}}}"
+
+
+def _dataclass_writer(kind: type) -> Callable[[object], str]:
+    names = sorted(field.name for field in fields(kind))
+    keys = [(f"{_encode_text(name)}:", name) for name in names]
+    return lambda value: f"{{{','.join([f'{key}{_write(getattr(value, name))}' for key, name in keys])}}}"

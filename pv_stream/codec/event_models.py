@@ -162,22 +162,19 @@ class ResolutionModel(SaidModel):
     held: HeldModel | None = None
 
 
-class _AnyFactEvent(_Model):
+class _FactEvent(_Model):
     schema_version: Literal[1]
     patient_id: Identifier
     fact_key: Identifier
+    status: Literal["preliminary", "final", "corrected", "retracted"]
     source_version: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    issued_at: InstantText | None = None
     effective: IntervalModel
     utc_offset_minutes: Annotated[int, Field(ge=UTC_OFFSET_MINUTES_MIN, le=UTC_OFFSET_MINUTES_MAX)] | None = (
         None
     )
     received_at: InstantText
     source: SourceModel
-
-
-class _FactEvent(_AnyFactEvent):
-    status: Literal["preliminary", "final", "corrected", "retracted"]
-    issued_at: InstantText | None = None
 
 
 class ObservationEvent(_FactEvent):
@@ -215,10 +212,12 @@ class HeldEvent(_FactEvent):
     held: HeldModel
 
 
-class HoldResolvedEvent(_AnyFactEvent):
+class HoldResolvedEvent(_FactEvent):
     """A person's decision on a held value: what was confirmed, or discarded when `resolution` is null.
 
-    It stands until a higher `source_version`; of two decisions the one received later counts. `actor` is a pseudonym,
+    `status`, `source_version` and `issued_at` are those of the version that was settled. The decision stands when that
+    is sent again, and gives way to a higher status (a correction, a retraction) or source version; of two decisions
+    the one received later counts. `actor` is a pseudonym,
     `source` the message of the held value. A value outside the plausible range is used only when it was confirmed
     `even_if_implausible`.
     """

@@ -144,15 +144,15 @@ def _identity(model: Any) -> IdentityEvent:
 
 
 def _fact_arrived(model: Any) -> FactArrived:
-    content, received_at, review = _content(model), _instant(model.received_at), None
+    content, received_at = _content(model), _instant(model.received_at)
+    review, reviewed_at, status = None, 0, _STATUS_OF[model.status]
     if isinstance(model, HoldResolvedEvent):
         # Of two decisions about one version the later counts.
-        order = VersionOrder(model.source_version, Status.REVIEWED, received_at)
-        review = Review(model.actor, model.reason, model.even_if_implausible)
-    else:
-        status = Status.RETRACTED if isinstance(content, Retracted) else _STATUS_OF[model.status]
-        issued_at = 0 if model.issued_at is None else _instant(model.issued_at)
-        order = VersionOrder(model.source_version, status, issued_at)
+        review, reviewed_at = Review(model.actor, model.reason, model.even_if_implausible), received_at
+    elif isinstance(content, Retracted):
+        status = Status.RETRACTED
+    issued_at = 0 if model.issued_at is None else _instant(model.issued_at)
+    order = VersionOrder(model.source_version, status, reviewed_at, issued_at)
     return FactArrived(
         patient_id=PatientId(model.patient_id),
         version=FactVersion(
@@ -322,12 +322,14 @@ def _value(event: Event) -> dict[str, object]:
 
 def _fact_value(event: FactArrived) -> dict[str, object]:
     version = event.version
-    statement, provenance = version.statement, version.provenance
+    statement, provenance, issued_at = version.statement, version.provenance, version.order.issued_at
     return {
         "schema_version": 1,
         "patient_id": event.patient_id,
         "fact_key": version.key,
         "source_version": version.order.source_version,
+        "status": _STATUS_NAMES[version.order.status],
+        "issued_at": format_instant(Instant(issued_at)) if issued_at else None,
         "effective": _interval_value(statement.effective),
         "utc_offset_minutes": statement.utc_offset_minutes,
         "received_at": format_instant(provenance.received_at),
@@ -342,14 +344,9 @@ def _fact_value(event: FactArrived) -> dict[str, object]:
 
 def _sent(version: FactVersion) -> dict[str, object]:
     """Return what a source's own version says."""
-    content, issued_at = version.statement.content, version.order.issued_at
+    content = version.statement.content
     said = {} if isinstance(content, Retracted) else _body(content)
-    return {
-        "type": _TYPE_OF[type(content)],
-        "status": _STATUS_NAMES[version.order.status],
-        "issued_at": format_instant(Instant(issued_at)) if issued_at else None,
-        **said,
-    }
+    return {"type": _TYPE_OF[type(content)], **said}
 
 
 def _resolved(content: Content, review: Review) -> dict[str, object]:

@@ -184,7 +184,7 @@ def _lineage(value: dict[str, Any] | None, facts: dict[FactKey, Fact]) -> Lineag
 def _fact_row(fact: Fact) -> list[object]:
     order = fact.order
     return [
-        [order.source_version, int(order.status), order.issued_at],
+        [order.source_version, int(order.status), order.reviewed_at, order.issued_at],
         [
             [
                 _content_row(statement.content),
@@ -198,9 +198,9 @@ def _fact_row(fact: Fact) -> list[object]:
 
 
 def _fact(row: list[Any]) -> Fact:
-    _, (source_version, status, issued_at), statements = row
+    _, (source_version, status, reviewed_at, issued_at), statements = row
     return Fact(
-        VersionOrder(source_version, Status(status), issued_at),
+        VersionOrder(source_version, Status(status), reviewed_at, issued_at),
         tuple(
             (
                 Statement(

@@ -161,7 +161,6 @@ class Status(IntEnum):
     FINAL = 2
     CORRECTED = 3
     RETRACTED = 4
-    REVIEWED = 5
 
 
 class HoldCode(StrEnum):

@@ -146,11 +146,16 @@ Content = Measurement | Finding | Exposure | Report | Held | Retracted
 
 @dataclass(frozen=True, slots=True, order=True)
 class VersionOrder:
-    """Order the versions under one key: source version (FHIR, E2B), then status rank, then issue time."""
+    """Order the versions under one key: source version (FHIR, E2B), status rank, a person's decision, issue time.
+
+    `reviewed_at` is when a person settled a version of this rank, 0 for what a source says itself: so a decision stands
+    when the same is sent again, and gives way to a correction, a retraction or a later source version.
+    """
 
     source_version: int
     status: Status
-    issued_at: int
+    reviewed_at: int = 0
+    issued_at: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -169,7 +174,7 @@ class Review:
 class Provenance:
     """Say when and from which message a content arrived; of equal contents the smallest stays.
 
-    A version of status `reviewed`, and no other, has a `review`: it names the message of the held value, and was
+    A version that a person decided, and no other, has a `review`: it names the message of the held value, and was
     received when the person decided.
     """
 

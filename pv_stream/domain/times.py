@@ -8,6 +8,7 @@ at the facility, so they need the UTC offset that the event carried.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NewType
 
 Instant = NewType("Instant", int)
@@ -69,6 +70,12 @@ def parse_instant(text: str) -> Instant:
 
 def format_instant(instant: Instant) -> str:
     """Write an instant the one way that topics and files use: UTC, `Z`, a fraction only when there is one."""
+    return _written(instant)
+
+
+#: Events of one message say the same times, and so do the outputs of one patient.
+@lru_cache(maxsize=4096)
+def _written(instant: int) -> str:
     moment = _EPOCH + timedelta(microseconds=instant)
     text = moment.replace(tzinfo=None).isoformat(timespec="seconds")
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""

@@ -8,7 +8,7 @@ ones is needed. A nullification leaves all places empty.
 A report is about one patient of its own: record numbers (D.1.1) name no assigning authority, so they join nobody.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from pv_stream.domain.codes import (
     ReportedReaction,
 )
 from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted, in_order
-from pv_stream.domain.ids import PatientId
+from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Drug, report_route_of
 from pv_stream.ingest.e2b_report import Dosage, Product, Reaction, SafetyReport, TestResult, shifted
@@ -71,11 +71,11 @@ class _Writer:
     intake: Intake
     envelope: Envelope
     outcome: Outcome
+    key: Callable[..., FactKey]
 
     def version(self, kind: str, place: int) -> Version:
         """Return the version of what stands in one place, numbered from 1."""
-        key = self.intake.pseudonyms.fact("e2b", self.report.case, kind, str(place))
-        return Version(self.patient, key, self.report.status, self.report.version)
+        return Version(self.patient, self.key(kind, str(place)), self.report.status, self.report.version)
 
     def hold(self, code: HoldCode, path: str, sent: str, said: Exposure | Report | None = None) -> Held:
         """Count a hold and return what stands for it; `said` is what was read, if its time alone is in doubt."""
@@ -100,7 +100,8 @@ def tell(report: SafetyReport, intake: Intake, envelope: Envelope, outcome: Outc
     What the version no longer says goes first and its reactions come last, so that an alert is told of the whole.
     """
     patient = intake.pseudonyms.patient("e2b", report.case)
-    writer = _Writer(report, patient, intake, envelope, outcome)
+    key = intake.pseudonyms.facts("e2b", report.case)
+    writer = _Writer(report, patient, intake, envelope, outcome, key)
     if report.is_nullified:
         outcome.note("C.1.11 nullification", Fate.FACT)
         for kind, places in _PLACES.items():

@@ -78,7 +78,7 @@ def arrive(version: Version, content: Content, moment: Moment, envelope: Envelop
         patient_id=version.patient,
         version=FactVersion(
             key=version.key,
-            order=VersionOrder(version.source_version, status, version.issued_at),
+            order=VersionOrder(version.source_version, status, issued_at=version.issued_at),
             statement=Statement(content, moment.interval, moment.utc_offset_minutes),
             provenance=Provenance(envelope.received_at, envelope.message_digest, path, envelope.format),
         ),

@@ -83,11 +83,8 @@ class Pseudonyms:
 
 def _joined(parts: Iterable[str]) -> bytes:
     """Return the bytes of the parts, each after its length: ("a", "bc") and ("ab", "c") must not meet."""
-    pieces: list[bytes] = []
-    for part in parts:
-        content = part.strip().encode("utf-8", "surrogatepass")
-        pieces += (len(content).to_bytes(8, "big"), content)
-    return b"".join(pieces)
+    contents = [part.strip().encode("utf-8", "surrogatepass") for part in parts]
+    return b"".join([len(content).to_bytes(8, "big") + content for content in contents])
 
 
 @lru_cache(maxsize=16)

@@ -116,7 +116,7 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit)
     if abs(value) >= _MAGNITUDE_MAX:
         return HoldCode.OUT_OF_RANGE
-    return Converted(_cut(value, _NINE_DECIMALS), spelling, _has_decimals(sent) and _is_of_single_cells(unit))
+    return Converted(_cut(value, _NINE_DECIMALS), spelling, _is_of_single_cells(unit) and _has_decimals(sent))
 
 
 def _has_decimals(sent: Decimal) -> bool:

@@ -31,15 +31,19 @@ class Report:
         """Count one message."""
         self.formats[form] += 1
         self.messages[outcome.message.value] += 1
-        self.events.update(map(kind_of, outcome.events))
-        self.held.update(hold.code.value for hold in outcome.holds)
+        for event in outcome.events:
+            self.events[kind_of(event)] += 1
+        for hold in outcome.holds:
+            self.held[hold.code.value] += 1
         codes = [reject.code.value for reject in outcome.rejects]
         if outcome.message is MessageOutcome.REJECTED:
             self.rejected.update(set(codes))
         else:
             self.entries_rejected.update(codes)
-        self.ignored.update({reason.value: count for reason, count in outcome.ignored.items()})
-        self.parts.update(outcome.parts)
+        for reason, count in outcome.ignored.items():
+            self.ignored[reason.value] += count
+        for part, count in outcome.parts.items():
+            self.parts[part] += count
 
     def coverage(self) -> dict[str, dict[str, int]]:
         """Return what became of the parts of the messages: part -> fate -> count, in a fixed order."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pv_stream.audit.dead_letters import digest_of
 from pv_stream.cli import main as entry
 from pv_stream.codec.events import decode_event, encode_event
-from pv_stream.domain.codes import HoldCode, Status
+from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import shard_of
 from pv_stream.shard.fold import OutputStream, OutRecord
@@ -96,5 +96,5 @@ def test_holds_and_dead_letters_are_found_in_the_topics_and_a_decision_is_writte
     last = cluster.read(Topic.EVENTS)[-1]
     decided = decode_event(last.value)
     assert isinstance(decided, FactArrived)
-    assert decided.version.order.status is Status.REVIEWED
+    assert decided.version.order.reviewed_at == decided.received_at
     assert (last.key, last.shard) == (PATIENT.encode(), readable.shard)

@@ -51,24 +51,25 @@ provenances = st.builds(
 reviews = st.builds(
     Review, st.sampled_from(("actor_1", "actor_2")), st.sampled_from(ReviewReason), st.booleans()
 )
+orders = st.builds(VersionOrder, st.integers(0, 1), st.sampled_from(SENT), issued_at=st.integers(0, 1))
 sent_versions = st.builds(
     FactVersion,
     st.just(KEY),
-    st.builds(VersionOrder, st.integers(0, 1), st.sampled_from(SENT), st.integers(0, 1)),
+    orders,
     statements,
     provenances,
 )
 
 
 def _resolution(
-    source_version: int, statement: Statement, provenance: Provenance, review: Review
+    order: VersionOrder, statement: Statement, provenance: Provenance, review: Review
 ) -> FactVersion:
     """Return a person's decision as the decoder gives it: ranked by when it was received."""
-    order = VersionOrder(source_version, Status.REVIEWED, provenance.received_at)
+    order = replace(order, reviewed_at=provenance.received_at)
     return FactVersion(KEY, order, statement, replace(provenance, review=review))
 
 
-resolutions = st.builds(_resolution, st.integers(0, 1), statements, provenances, reviews)
+resolutions = st.builds(_resolution, orders, statements, provenances, reviews)
 versions = sent_versions | resolutions
 facts = st.lists(versions, min_size=1, max_size=5).map(lambda said: _joined(None, said))
 
@@ -142,19 +143,16 @@ def test_the_envelope_is_no_content(version: FactVersion) -> None:
 
 
 @given(st.lists(versions, min_size=1, max_size=6), resolutions)
-def test_a_decision_stands_until_a_higher_source_version_or_a_later_decision(
+def test_a_decision_stands_until_a_higher_version_or_a_later_decision(
     said: list[FactVersion], decision: FactVersion
 ) -> None:
     fact = _joined(None, [*said, decision])
+    settled = (decision.order.source_version, decision.order.status)
     beaten = [
         version
         for version in said
-        if version.order.source_version > decision.order.source_version
-        or (
-            version.order.source_version == decision.order.source_version
-            and version.provenance.review is not None
-            and version.provenance.received_at > decision.provenance.received_at
-        )
+        if (version.order.source_version, version.order.status) > settled
+        or (version.provenance.review is not None and version.order > decision.order)
     ]
     assert (decision.statement in {statement for statement, _ in fact.statements}) or beaten
 
@@ -163,8 +161,9 @@ def test_a_decision_stands_until_a_higher_source_version_or_a_later_decision(
 def test_of_two_decisions_the_later_counts_and_a_tie_conflicts(
     one: Statement, other: Statement, provenance: Provenance, first: Review, second: Review
 ) -> None:
-    early = _resolution(0, one, replace(provenance, received_at=at(2)), first)
-    late = _resolution(0, other, replace(provenance, received_at=at(3)), second)
+    settled = VersionOrder(0, Status.FINAL)
+    early = _resolution(settled, one, replace(provenance, received_at=at(2)), first)
+    late = _resolution(settled, other, replace(provenance, received_at=at(3)), second)
     assert [statement for statement, _ in _joined(None, [late, early]).statements] == [other]
-    tied = _resolution(0, one, late.provenance, first)
+    tied = _resolution(settled, one, late.provenance, first)
     assert _joined(None, [late, tied]).is_conflicting == (one != other)

@@ -14,7 +14,7 @@ from pv_stream.audit.replay import replay
 from pv_stream.cli import holds as command
 from pv_stream.cli import main as entry
 from pv_stream.codec.events import decode_event, encode_event
-from pv_stream.domain.codes import Analyte, ExposureKind, HoldCode, ReviewReason, Status
+from pv_stream.domain.codes import Analyte, ExposureKind, HoldCode, ReviewReason
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.facts import Exposure, Held, Measurement, Retracted
 from pv_stream.domain.times import exactly, format_instant
@@ -206,7 +206,7 @@ def test_a_confirmed_value_is_converted_appended_and_raises_what_it_must(log: Pa
     assert "uixwell" not in said + log.read_text()
 
     version = last_event(log).version
-    assert version.order.status is Status.REVIEWED
+    assert version.order.reviewed_at == version.provenance.received_at
     content = version.statement.content
     assert isinstance(content, Measurement)
     assert (content.value, content.specimen) == (Decimal(1600), "tube-1")

@@ -33,7 +33,6 @@ from pv_stream.domain.facts import (
     Report,
     ReportedDrug,
     Retracted,
-    VersionOrder,
 )
 from pv_stream.domain.ids import ActionId, AlertId
 from tests.builders import (
@@ -185,20 +184,24 @@ def test_any_event_of_status_retracted_is_a_retraction(kind: str) -> None:
     assert decoded.version.order.status is Status.RETRACTED
 
 
-def test_a_resolved_hold_ranks_above_a_retraction_by_when_it_was_received() -> None:
+def test_a_decision_ranks_above_the_version_that_it_settles_and_below_its_correction() -> None:
     decided = reviewed(COUNT, COUNT.version.statement.content, received_at=at(3))
     decoded = decode_event(encode_event(decided))
     assert isinstance(decoded, FactArrived)
-    assert decoded.version.order == VersionOrder(0, Status.REVIEWED, at(3))
-    assert decoded.version.order > retracted(COUNT, received_at=at(9)).version.order
+    order, sent = decoded.version.order, COUNT.version.order
+    assert order == replace(sent, reviewed_at=at(3))
+    assert sent < replace(sent, issued_at=at(9)) < order
+    assert order < retracted(COUNT, received_at=at(2)).version.order
+    assert order < replace(sent, status=Status.CORRECTED)
+    assert order < replace(sent, source_version=sent.source_version + 1)
     assert isinstance(decoded.version.statement.content, Measurement)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"status": "final"},
-        {"issued_at": "2026-01-02T00:00:00Z"},
+        {"status": None},
+        {"status": "reviewed"},
         {"actor": None},
         {"actor": "Mrs Quixwell"},
         {"reason": "because"},
