@@ -29,3 +29,13 @@ def test_the_drugs_that_mask_are_named() -> None:
 def test_what_is_held_down_is_said_not_to_be_resolved() -> None:
     held_down = (dose("reslizumab", at(20, 12)), absent(FindingCode.RASH, at(22)))
     assert "; controlled under treatment, not resolved;" in reason(*held_down)
+
+
+def test_the_drugs_are_listed_by_rank_and_the_sentence_begins_with_a_capital() -> None:
+    equals = [statement(drug, at(0)) for drug in ("allopurinol", "dapsone")]
+    later = [statement(drug, at(17)) for drug in ("lamotrigine", "phenytoin")]
+    said = reason(*equals, *later)
+    assert "suspect allopurinol (day 20), dapsone (day 20) and imatinib (day 20)" in said
+    assert "(less likely: lamotrigine and phenytoin)" in said
+    assert said.startswith("Eosinophils ")
+    assert "(less likely: phenytoin)" in reason(later[1])
