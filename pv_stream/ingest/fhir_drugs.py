@@ -14,6 +14,8 @@ from pv_stream.ingest.fhir import Document, Entry, Resource, child, children, co
 #: A product is shared by many orders, and may be a circle: reading it stays bounded. No real one has so many parts.
 _MEDICATIONS_MAX: Final = 20
 _PARTS_MAX: Final = 50
+#: And so many names altogether: thousands of orders may share one product.
+_NAMES_MAX: Final = 200
 
 
 def drug_codings(resource: Resource, entry: Entry, document: Document) -> Iterator[Coding]:
@@ -22,7 +24,9 @@ def drug_codings(resource: Resource, entry: Entry, document: Document) -> Iterat
     if isinstance(concept, dict):
         yield from concept_codings(concept)
     else:
-        yield from _referenced(resource.get("medicationReference"), entry, document, set())
+        yield from islice(
+            _referenced(resource.get("medicationReference"), entry, document, set()), _NAMES_MAX
+        )
 
 
 def concept_codings(concept: object) -> Iterator[Coding]:

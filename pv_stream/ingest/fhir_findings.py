@@ -11,6 +11,7 @@ from typing import Final
 from pv_stream.domain.codes import FindingCode, HoldCode, Presence, Status
 from pv_stream.domain.facts import Finding, Retracted
 from pv_stream.domain.ids import PatientId
+from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.ingest.fhir import Entry, Resource, child, children, codings, text_of
 from pv_stream.ingest.fhir_context import ResourceContext, first_known, source_version, tell, version_of, when
 from pv_stream.ingest.findings import Coded, Test, finding_table
@@ -35,6 +36,8 @@ _REPORT_STATUS: Final = {
 }
 #: The diagnostic services of a pathologist: HL7 table 0074, and the LOINC part Pathology.
 _PATHOLOGY: Final = frozenset({"SP", "PAT", "LP7839-6"})
+#: Before this nobody now living had a reaction.
+_EARLIEST: Final = parse_instant("1900-01-01T00:00:00Z")
 _ANSWERS: Final = ("valueCodeableConcept", "valueString", "valueBoolean")
 
 
@@ -172,9 +175,21 @@ def code_of(concept: object) -> str:
 
 
 def onset_of(resource: Resource, context: ResourceContext) -> Moment | HoldCode:
-    """Return when a condition began, else when it was recorded: then it was there."""
+    """Return when a condition began, else when it was recorded: then it was there, unless it had abated before."""
     recorded = fhir_moment(resource.get("recordedDate"), context.intake.utc_offset_minutes)
+    abated = when(resource, "abatement", context)
+    if isinstance(recorded, Moment) and isinstance(abated, Moment):
+        recorded = (
+            some_time_before(abated) if abated.interval.latest < recorded.interval.earliest else recorded
+        )
     return first_known((when(resource, "onset", context), recorded))
+
+
+def some_time_before(known: Moment | HoldCode) -> Moment | HoldCode:
+    """Return when something was of which only a later time is known: at any time in a life before that."""
+    if isinstance(known, HoldCode):
+        return known
+    return Moment(Interval(_EARLIEST, known.interval.latest), known.utc_offset_minutes)
 
 
 def read_condition_finding(

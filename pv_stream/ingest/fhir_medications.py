@@ -109,7 +109,8 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
     if stage is Stage.NOT_USED or (resource.get("doNotPerform") is True and stage is not Stage.NEVER):
         outcome.ignored[IgnoreReason.STATUS_NOT_USED] += 1
         return
-    if entry.type == "MedicationRequest" and text_of(resource.get("intent")) not in _ORDERS:
+    is_request = entry.type == "MedicationRequest" and stage is not Stage.NEVER
+    if is_request and text_of(resource.get("intent")) not in _ORDERS:
         outcome.ignored[IgnoreReason.INTENT_NOT_ORDER] += 1
         return
     named = list(drug_codings(resource, entry, context.document))

@@ -18,11 +18,17 @@ from pv_stream.domain.codes import (
 )
 from pv_stream.domain.facts import Finding, Report, ReportedDrug, Retracted, in_order
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.ingest.fhir import Entry, Resource, child, children, text_of
 from pv_stream.ingest.fhir_context import ResourceContext, first_known, tell, version_of, when
 from pv_stream.ingest.fhir_drugs import concept_codings, drug_codings
-from pv_stream.ingest.fhir_findings import code_of, coded, onset_of, read_condition_finding, verification_of
+from pv_stream.ingest.fhir_findings import (
+    code_of,
+    coded,
+    onset_of,
+    read_condition_finding,
+    some_time_before,
+    verification_of,
+)
 from pv_stream.ingest.findings import Coded, finding_table
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.times import Moment, fhir_moment
@@ -44,8 +50,6 @@ _OUTCOME_OF_CONDITION: Final = {
 }
 #: The canonical form takes so many drugs of one report.
 _DRUGS_MAX: Final = 64
-#: Before this nobody now living had a reaction.
-_EARLIEST: Final = parse_instant("1900-01-01T00:00:00Z")
 _SERIOUS: Final = "serious"
 _NOT_SERIOUS: Final = "non-serious"
 _UNLIKELY: Final = "unlikely"
@@ -136,19 +140,12 @@ def read_allergy(entry: Entry, patient: PatientId, context: ResourceContext, out
             *(fhir_moment(reaction.get("onset"), offset) for reaction in reactions),
             fhir_moment(resource.get("lastOccurrence"), offset),
             when(resource, "onset", context),
-            _some_time_before(fhir_moment(resource.get("recordedDate"), offset)),
+            some_time_before(fhir_moment(resource.get("recordedDate"), offset)),
         )
     )
     blamed = [(entry, concept, DrugRole.SUSPECT) for concept in _substances(resource, reactions)]
     report = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, _drugs(blamed, context, outcome))
     _tell(report, moment, Status.RETRACTED if is_taken_back else status, entry, patient, context, outcome)
-
-
-def _some_time_before(recorded: Moment | HoldCode) -> Moment | HoldCode:
-    """Return when a remembered reaction was, where only its recording is known: at any time in a life before that."""
-    if isinstance(recorded, HoldCode):
-        return recorded
-    return Moment(Interval(_EARLIEST, recorded.interval.latest), recorded.utc_offset_minutes)
 
 
 def _tell(  # noqa: PLR0913 - what a report is made of

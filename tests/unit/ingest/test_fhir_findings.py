@@ -155,6 +155,19 @@ def test_a_condition_that_has_abated_is_absent_from_then_on(intake: Intake) -> N
     assert len(facts(read_fhir(as_json(lasting), intake))) == 1
 
 
+def test_a_condition_that_had_abated_before_it_was_recorded_was_some_time_before_that(intake: Intake) -> None:
+    past = condition(
+        onsetDateTime=None,
+        recordedDate="2021-04-10T06:00:00Z",
+        clinicalStatus=concept("resolved"),
+        abatementDateTime="2020-02-02T00:00:00Z",
+    )
+    first, _ = facts(read_fhir(as_json(past), intake))
+    effective = first.version.statement.effective
+    assert effective.earliest < parse_instant("1920-01-01T00:00:00Z")
+    assert effective.latest == parse_instant("2020-02-02T00:00:00Z")
+
+
 # Coded results -----------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ import pytest
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route
 from pv_stream.domain.facts import Dose, Exposure, Held
 from pv_stream.domain.times import parse_instant
+from pv_stream.ingest.fhir import Document, read_document
+from pv_stream.ingest.fhir_drugs import drug_codings
 from pv_stream.ingest.fhir_reader import read_fhir
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Fate, IgnoreReason
@@ -281,3 +283,23 @@ def test_a_reference_that_leads_nowhere_is_unknown(intake: Intake) -> None:
 def test_a_route_may_be_a_text(intake: Intake) -> None:
     content = exposure(read_fhir(as_json(medication(dosage={"route": {"text": "oral"}})), intake))
     assert content.route is Route.ORAL
+
+
+@pytest.mark.parametrize("intent", [None, "plan"])
+def test_an_order_entered_in_error_is_taken_back_whatever_its_intent(
+    intake: Intake, intent: str | None
+) -> None:
+    order = medication("MedicationRequest", status="entered-in-error", intent=intent)
+    assert is_retraction(only(read_fhir(as_json(order), intake)))
+
+
+def test_a_product_that_many_orders_may_share_is_read_up_to_a_bound() -> None:
+    parts = [{"itemCodeableConcept": {"coding": [{"system": RXNORM, "code": "0"}] * 99}}] * 49
+    product = {"resourceType": "Medication", "id": "m", "ingredient": parts}
+    order = medication(
+        "MedicationRequest", medicationCodeableConcept=None, medicationReference={"reference": "Medication/m"}
+    )
+    document = read_document(bundle(product, order))
+    assert isinstance(document, Document)
+    entry = document.entries[1]
+    assert len(list(drug_codings(entry.resource, entry, document))) == 200
