@@ -36,7 +36,7 @@ def decimal_text(value: Decimal) -> str:
 
 
 def _write(value: object) -> str:
-    return _writer_of(type(value))(value)
+    return _writer_of(type(value))(value)  # type: ignore[arg-type]  # types are hashable; mypy asks their instances
 
 
 @cache
