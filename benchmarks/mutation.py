@@ -102,6 +102,8 @@ class Run:
         names: set[str] = set()
         if mutant.function is None:
             names.update(*(names for (path, _), names in self.reached.items() if path == mutant.path))
+            # A test may read a table and reach no line.
+            names.update(name for name in self.items if f"test_{Path(mutant.path).stem}.py" in name)
         else:
             names.update(*(self.reached[mutant.path, line] for line in mutant.lines))
             if not names:  # a continued line is not always counted
