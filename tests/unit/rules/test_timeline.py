@@ -9,7 +9,7 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Finding, Measurement
 from pv_stream.rules import timeline
 from pv_stream.rules.timeline import EosinophilCount, Reading, reading_of
-from tests.builders import at, eosinophils, event, leukocytes, measured, percent, timeline_of
+from tests.builders import at, creatinine, eosinophils, event, leukocytes, measured, percent, timeline_of
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,14 @@ def test_of_two_ranges_from_the_same_value_the_one_that_reaches_higher_is_the_hi
     assert timeline._highest([something, nothing]) == something
     assert timeline._highest([nothing, something]) == something
     assert timeline._highest([something, Reading(Decimal(0), None)]) == Reading(Decimal(0), None)
+
+
+@pytest.mark.parametrize(
+    ("base", "value", "is_sign"),
+    [("0.6", "0.899", False), ("0.6", "0.9", True), ("2.0", "2.49", False), ("2.0", "2.5", True)],
+)
+def test_creatinine_is_a_sign_from_half_a_milligram_or_half_as_much_more(
+    base: str, value: str, *, is_sign: bool
+) -> None:
+    (sign,) = timeline_of(creatinine(base, at(0)), creatinine(value, at(1))).signs
+    assert sign.positive is is_sign
