@@ -126,6 +126,7 @@ def test_a_follow_up_that_the_prior_asked_for_is_asked_for_under_the_survivor() 
     topic = settled(*of(A, *SICK, LATER), *merge(A, B, at(33)))
     assert [alert["status"] for alert in alerts(topic, A, "follow_up_due")] == ["raised", "transferred"]
     (asked,) = alerts(topic, B, "follow_up_due")
+    assert asked["revision"] == 1
     assert (asked["status"], asked["continues"]) == (
         "raised",
         [alerts(topic, A, "follow_up_due")[0]["alert_id"]],

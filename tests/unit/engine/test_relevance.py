@@ -149,6 +149,7 @@ def test_each_value_is_remembered_from_its_threshold_on(events: list[FactArrived
         pytest.param(Relevance.WATCHED_DRUG | Relevance.SKIN, True, id="skin"),
         pytest.param(Relevance.WATCHED_DRUG | Relevance.HELD, True, id="held value"),
         pytest.param(Relevance.WATCHED_DRUG | Relevance.LIVER, False, id="one organ"),
+        pytest.param(Relevance.WATCHED_DRUG | Relevance.KIDNEY, False, id="another organ"),
         pytest.param(Relevance.WATCHED_DRUG | Relevance.LIVER | Relevance.KIDNEY, True, id="two organs"),
         pytest.param(Relevance.WATCHED_DRUG | Relevance.ORGAN, True, id="organs that may be two"),
         pytest.param(Relevance.WATCHED_DRUG | Relevance.NODES, False, id="nodes"),
