@@ -4,6 +4,7 @@ Types are told by message code and trigger event; the events of the versions bef
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 from pv_stream.ingest.hl7v2 import Message, Segment, parse_message
@@ -32,6 +33,8 @@ _READ: Final = _RESULTS | _ORDERS | _VISITS | MERGES
 _CONTEXT: Final = frozenset(
     {"MSH", "PID", "MRG", "ORC", "OBR", "SPM", "TQ1", "RXO", "RXE", "RXD", "RXA", "RXR", "RXC"}
 )
+#: Segments that state something of a patient.
+_STATING: Final = frozenset({"DG1", "MRG", "OBX", "RXA", "RXD", "RXE", "RXO"})
 #: The other segments of the standard that messages of these types carry. Any other name may be a piece of text.
 _NAMED: Final = _CONTEXT | {
     "ACC", "AL1", "ARV", "BLG", "CDO", "CTD", "CTI", "DB1", "DG1", "DRG", "DSC", "EVN", "FT1", "GP1", "GP2", "GT1",
@@ -70,6 +73,7 @@ def _read_patients(  # noqa: PLR0913 - a message and what is known of it
     groups = list(_by_patient(message))
     if not groups:
         return rejected(RejectCode.MISSING_PATIENT)
+    _refuse_nobodys(message, outcome)
     results: list[tuple[Segment, Result]] = []
     for number, (pid, segments) in enumerate(groups, start=1):
         path = f"PID[{number}]/" if len(groups) > 1 else ""
@@ -105,6 +109,15 @@ def _read_patient(
             outcome.ignored[IgnoreReason.VISIT_NOT_USED] += 1
         yield from read_on_patient(segments, context, outcome)
     read_beside(segments, context, outcome)
+
+
+def _refuse_nobodys(message: Message, outcome: Outcome) -> None:
+    """Refuse what is stated before the first PID: nobody knows of whom."""
+    before = takewhile(lambda segment: segment.name != "PID", message.segments)
+    for segment in before:
+        if segment.name in _STATING:
+            segment.fate = Fate.REJECTED
+            outcome.rejects.append(Reject(RejectCode.MISSING_PATIENT, f"PID[0]/{segment.name}"))
 
 
 def _by_patient(message: Message) -> Iterator[tuple[Segment, list[Segment]]]:

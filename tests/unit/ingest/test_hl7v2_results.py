@@ -10,7 +10,7 @@ from pv_stream.domain.times import parse_instant
 from pv_stream.engine.join import join_fact
 from pv_stream.ingest.hl7v2_reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import IgnoreReason, MessageOutcome, RejectCode
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, MessageOutcome, RejectCode
 from tests.unit.ingest.messages import (
     OBR,
     PID,
@@ -390,6 +390,17 @@ def test_one_bad_result_or_patient_does_not_take_the_others_with_it(intake: Inta
     assert [each.code for each in outcome.holds] == [HoldCode.UNREADABLE_VALUE]
     assert [(each.code, each.path) for each in outcome.rejects] == [(RejectCode.MISSING_PATIENT, "PID[2]")]
     assert outcome.message is MessageOutcome.HELD
+
+
+def test_a_result_before_any_patient_is_nobodys(intake: Intake) -> None:
+    outcome = read_hl7v2(f"{msh()}\r{OBR}\r{obx()}\r{PID}\r{OBR}\r{obx()}".encode(), intake)
+    assert len(outcome.events) == 1
+    assert [(each.code, each.path) for each in outcome.rejects] == [
+        (RejectCode.MISSING_PATIENT, "PID[0]/OBX")
+    ]
+    assert outcome.parts["OBX", Fate.REJECTED] == 1
+    alone = read_hl7v2(f"{msh()}\r{OBR}\r{obx()}\r{PID}".encode(), intake)
+    assert alone.message is MessageOutcome.REJECTED
 
 
 def test_two_patients_in_one_message_stay_apart(intake: Intake) -> None:
