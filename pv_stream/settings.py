@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     fhir_document_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="a larger FHIR document in a file is rejected as too_large"
     )
+    fhir_server: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="base URL of the FHIR server that sends, for resources that state none: one for each hospital",
+    )
     e2b_document_bytes_max: int = Field(
         256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
     )

@@ -365,7 +365,9 @@ def _intake(
     key = choose_key(settings, may_make=not is_live or is_loopback(settings.bootstrap_servers))
     if is_live:
         check_key_for_kafka(key, settings)
-    return Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
+    return Intake(
+        key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset, settings.fhir_server.rstrip("/")
+    )
 
 
 def _read_again(

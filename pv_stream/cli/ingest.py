@@ -111,7 +111,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     if destination.is_kafka:
         check_key_for_kafka(key, settings)
     rulebook = load_default()
-    intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset)
+    intake = Intake(
+        key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset, settings.fhir_server.rstrip("/")
+    )
     store = RejectStore(rejects or settings.state_dir / REJECTS_NAME)
     acknowledgements = Acknowledgements(ack, paths)
     feed = _feed(intake, store, settings, form, acknowledgements, by_file=by_file)

@@ -68,7 +68,14 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
     if key.made_at is not None:
         say(f"made a pseudonym key: {key.made_at}. Keep it: all messages of one log need this key")
     rulebook = load_default()
-    intake = Intake(key.pseudonyms, rulebook, DrugList(rulebook), present(), utc_offset_minutes=offset)
+    intake = Intake(
+        key.pseudonyms,
+        rulebook,
+        DrugList(rulebook),
+        present(),
+        utc_offset_minutes=offset,
+        fhir_server=settings.fhir_server.rstrip("/"),
+    )
     return Desk(intake, store, settings.record_bytes_max, present)
 
 

@@ -14,7 +14,7 @@ from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, Interval
 from pv_stream.ingest.drugs import Coding
 from pv_stream.ingest.e2b_tables import report_table
 from pv_stream.ingest.outcomes import IgnoreReason
-from pv_stream.ingest.quantities import Sent, find_unit, parse_number
+from pv_stream.ingest.quantities import PER_DAY_MAX, Sent, find_unit, parse_number
 from pv_stream.ingest.times import Moment, hl7_moment
 
 _EXACT: Final = Context(prec=80)
@@ -150,7 +150,8 @@ def per_day_of(times: str, every: str, unit: str) -> Decimal | None:
     if count.comparator or length.comparator or count.value <= 0 or length.value <= 0:
         return None
     of_length = _EXACT.multiply(length.value, Decimal(seconds[0]))
-    return _nine_decimals(_EXACT.divide(_EXACT.multiply(count.value, _SECONDS_PER_DAY), of_length))
+    per_day = _EXACT.divide(_EXACT.multiply(count.value, _SECONDS_PER_DAY), of_length)
+    return _nine_decimals(per_day) if per_day <= PER_DAY_MAX else None
 
 
 def lasted_of(amount: str, unit: str) -> tuple[int, int] | None:

@@ -71,7 +71,8 @@ class Entry:
 class Document:
     """Hold the resources of one document; `bundle` is empty for a single resource.
 
-    `refused` are the entries that are no resources, with their paths; `empty` counts those that hold none.
+    `server` is the base URL of those that state none. `refused` are the entries that are no resources, with their
+    paths; `empty` counts those that hold none.
     """
 
     entries: list[Entry]
@@ -79,6 +80,7 @@ class Document:
     refused: list[tuple[RejectCode, str]] = field(default_factory=list)
     empty: int = 0
     bundles: int = 0
+    server: str = ""
     _by_reference: dict[str, Entry] = field(default_factory=dict)
     _contained: dict[tuple[str, str], Resource] = field(default_factory=dict)
 
@@ -138,10 +140,13 @@ def parse_json(content: bytes) -> Any:
         raise ValueError(message) from None
 
 
-def read_document(content: bytes, resource_bytes_max: int | None = None) -> Document | RejectCode:
+def read_document(
+    content: bytes, resource_bytes_max: int | None = None, server: str = ""
+) -> Document | RejectCode:
     """Read one document, or say why it cannot be read.
 
-    A Bundle may be longer than `resource_bytes_max`; none of its entries may, nor a resource on its own.
+    `server` is the base URL of the resources that state none. A Bundle may be longer than `resource_bytes_max`; none of
+    its entries may, nor a resource on its own.
     """
     if not content.strip():
         return RejectCode.EMPTY
@@ -155,12 +160,12 @@ def read_document(content: bytes, resource_bytes_max: int | None = None) -> Docu
     is_long = resource_bytes_max is not None and len(content) > resource_bytes_max
     limit = resource_bytes_max if is_long else None
     if kind == _BUNDLE:
-        document = Document([], root)
+        document = Document([], root, server=server)
         _add_bundle(document, root, _BUNDLE, 1, limit)
         return document
     if limit is not None:
         return RejectCode.TOO_LARGE
-    document = Document([])
+    document = Document([], server=server)
     _add(document, root, {}, kind)
     return document
 
@@ -193,7 +198,7 @@ def _add_bundle(document: Document, bundle: Resource, path: str, depth: int, lim
 def _add_deletions(document: Document, deletions: list[tuple[Resource, str]]) -> None:
     """Add the deletions last, when all that the document knows is known; the second of a resource says nothing."""
     servers = {entry.place.server for entry in document.entries if entry.place.server not in {"", "urn"}}
-    server = servers.pop() if len(servers) == 1 else ""
+    server = servers.pop() if len(servers) == 1 else document.server
     deleted: set[Place] = set()
     for wrapper, path in deletions:
         entry = _deletion(document, wrapper, path, server)
@@ -207,7 +212,8 @@ def _add_deletions(document: Document, deletions: list[tuple[Resource, str]]) ->
 
 def _add(document: Document, resource: Resource, wrapper: Resource, path: str) -> None:
     url = text_of(wrapper.get("fullUrl"))
-    place = _place(url, text_of(resource.get("resourceType")), text_of(resource.get("id")))
+    kind, identity = text_of(resource.get("resourceType")), text_of(resource.get("id"))
+    place = _place(url, kind, identity, document.server)
     entry = Entry(resource, place, path, wrapper=wrapper)
     document.entries.append(entry)
     document.index(url, entry)
@@ -219,10 +225,10 @@ def _add(document: Document, resource: Resource, wrapper: Resource, path: str) -
         document.index("", held)
 
 
-def _place(url: str, kind: str, identity: str) -> Place:
+def _place(url: str, kind: str, identity: str, server: str) -> Place:
     if full := _FULL_URL.fullmatch(url):
         return Place(full[1], kind, identity or full[3])
-    return Place("urn", kind, url) if _URN.fullmatch(url) else Place("", kind, identity)
+    return Place("urn", kind, url) if _URN.fullmatch(url) else Place(server, kind, identity)
 
 
 def _deletion(document: Document, wrapper: Resource, path: str, server: str) -> Entry:

@@ -177,7 +177,7 @@ def when(resource: Resource, name: str, context: ResourceContext) -> Moment | Ho
     for kind in ("DateTime", "Instant", "Date"):
         if resource.get(f"{name}{kind}") is not None:
             return fhir_moment(resource[f"{name}{kind}"], offset)
-    if resource.get(f"{name}Timing") is not None:
+    if any(resource.get(f"{name}{kind}") is not None for kind in ("Timing", "Age", "Range", "String")):
         return HoldCode.UNREADABLE_TIME
     period = resource.get(f"{name}Period")
     start = fhir_moment(child(period, "start"), offset)

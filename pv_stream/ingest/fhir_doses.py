@@ -12,7 +12,7 @@ from typing import Final
 from pv_stream.domain.facts import Dose
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Interval
 from pv_stream.ingest.fhir import Document, Entry, Resource, child, children, codings, text_of
-from pv_stream.ingest.quantities import find_unit, parse_number
+from pv_stream.ingest.quantities import PER_DAY_MAX, find_unit, parse_number
 
 #: One dose in mg and in mg per kg of body weight.
 Amount = tuple[Decimal | None, Decimal | None]
@@ -169,7 +169,8 @@ def _repeated(repeat: Resource) -> Decimal | None:
     days = _EXACT.divide(
         _EXACT.multiply(length, Decimal(hours[0])), _EXACT.multiply(Decimal(hours[1]), Decimal(24))
     )
-    return _kept(_EXACT.divide(often, days))
+    per_day = _EXACT.divide(often, days)
+    return _kept(per_day) if per_day <= PER_DAY_MAX else None
 
 
 def _number(value: object) -> Decimal | None:

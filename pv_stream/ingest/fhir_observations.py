@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
+from pv_stream.domain.facts import Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.ingest.fhir import (
     Document,
@@ -19,7 +20,14 @@ from pv_stream.ingest.fhir import (
     codings,
     text_of,
 )
-from pv_stream.ingest.fhir_context import ResourceContext, version_of, when
+from pv_stream.ingest.fhir_context import (
+    ResourceContext,
+    at_arrival,
+    source_version,
+    tell,
+    version_of,
+    when,
+)
 from pv_stream.ingest.fhir_findings import Part, coded, coded_value_of, tell_coded_value
 from pv_stream.ingest.findings import Coded
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
@@ -78,6 +86,9 @@ def read_observation(
 
     What is coded (a serology, a finding on the skin) is told at once: no other value of the message bears on it.
     """
+    if entry.resource.get("focus"):
+        outcome.ignored[IgnoreReason.ABOUT_SOMEBODY_ELSE] += 1
+        return
     text = text_of(entry.resource.get("status"))
     status = Status.RETRACTED if context.is_deleted else _STATUS.get(text)
     members = list(children(entry.resource, "component"))
@@ -99,8 +110,32 @@ def read_observation(
         found = _worth_reading(part.resource, codes, status)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1
+            if part.kind == "" and _may_take_back(part.resource, found, status, context):
+                _take_back(entry, patient, context, outcome)
             continue
         yield _result(part, status, found, entry, patient, context)
+
+
+def _may_take_back(
+    resource: Resource, why: IgnoreReason, status: Status | None, context: ResourceContext
+) -> bool:
+    """Tell whether a version that gives no result may replace one that did: an error, a change, a value that is absent.
+
+    Only versions that can be told from the earlier ones do, but for those that say that all of it was an error.
+    """
+    if status is Status.RETRACTED or context.is_deleted:
+        return True
+    version = text_of(child(resource.get("meta"), "versionId"))
+    is_absent = why is IgnoreReason.NO_VALUE and resource.get("dataAbsentReason") is not None
+    is_changed = is_absent or status is Status.CORRECTED or version not in {"", "1"}
+    return is_changed and source_version(resource) > 0
+
+
+def _take_back(entry: Entry, patient: PatientId, context: ResourceContext, outcome: Outcome) -> None:
+    """Take back the value of an observation, whatever it was of; without an id nothing can be named."""
+    if entry.place.id:
+        version = version_of(entry, patient, context, Status.RETRACTED, weak=())
+        tell(Retracted(), at_arrival(context.envelope), version, entry.path, (), context, outcome)
 
 
 def _moment_and_specimen(

@@ -6,7 +6,7 @@ from typing import Final
 
 from pv_stream.domain.events import Absorbed, Absorbs, Event, FactArrived
 from pv_stream.domain.ids import PatientId
-from pv_stream.ingest.fhir import Document, Entry, Place, children, read_document
+from pv_stream.ingest.fhir import Document, Entry, Place, Resource, children, read_document, text_of
 from pv_stream.ingest.fhir_context import ResourceContext, context_of, patient_of
 from pv_stream.ingest.fhir_findings import read_report_conclusion
 from pv_stream.ingest.fhir_medications import KINDS, read_medication
@@ -37,11 +37,12 @@ _BUNDLE: Final = "Bundle"
 _ENTRY: Final = "Bundle.entry"
 _UNKNOWN: Final = "unknown resource"
 _COMPONENT: Final = ".component["
+_TEST_LABEL: Final = "HTEST"
 
 
 def read_fhir(content: bytes, intake: Intake, resource_bytes_max: int | None = None) -> Outcome:
     """Read one document; in a Bundle that is longer than the limit, each resource of its own is held to it."""
-    document = read_document(content, resource_bytes_max)
+    document = read_document(content, resource_bytes_max, intake.fhir_server)
     if isinstance(document, RejectCode):
         return rejected(document)
     if not document.bundle and document.entries[0].type not in fhir_resource_types():
@@ -96,6 +97,12 @@ class _Reading:
 
     def _read_facts(self, entry: Entry) -> None:
         context = context_of(entry, self.document, self.reports, self.digest, self.intake)
+        if _is_test_data(entry.resource):
+            self.outcome.ignored[IgnoreReason.TEST_DATA] += 1
+            return
+        if _is_modified(entry.resource):
+            self.outcome.rejects.append(Reject(RejectCode.UNKNOWN_MODIFIER, entry.path))
+            return
         is_person = entry.type == _PATIENT
         patient = PatientId("") if is_person else patient_of(entry, self.document, self.intake)
         if patient is None:
@@ -137,6 +144,30 @@ class _Reading:
             outcome.ignored[IgnoreReason.RESOURCE_NOT_USED] += 1
             outcome.note(_ENTRY, Fate.IGNORED)
         return outcome
+
+
+def _is_test_data(resource: Resource) -> bool:
+    """Tell whether a resource is labelled as test data (security label HTEST), which is about nobody."""
+    return any(
+        text_of(label.get("code")) == _TEST_LABEL for label in children(resource.get("meta"), "security")
+    )
+
+
+def _is_modified(resource: Resource) -> bool:
+    """Tell whether anything in a resource may mean something else than it says: we know no modifier, so it is refused.
+
+    FHIR R4, 2.5.1.3: an application that does not understand a modifier extension must not process its element.
+    """
+    waiting: list[object] = [resource]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("modifierExtension") or value.get("implicitRules"):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def _paths(events: Iterable[Event]) -> Iterator[str]:

@@ -27,6 +27,9 @@ from pv_stream.ingest.times import Moment, hl7_moment
 #: ORC-1, HL7 table 0119: what begins or changes an order, and what ends one. Others say nothing about exposure.
 _STARTS: Final = frozenset({"NW", "OK", "RE", "RO", "RF", "SN", "NA", "XO", "XX", "XR", "PA"})
 _STOPS: Final = frozenset({"CA", "OC", "CR", "DC", "OD", "DR", "RP", "RU", "RQ"})
+#: A changed status (ORC-1 SC) says by ORC-5, HL7 table 0038, what it now is; discontinued and cancelled end an order.
+_STATUS_CHANGED: Final = "SC"
+_ENDED: Final = frozenset({"DC", "CA"})
 #: RXA-20, HL7 table 0322: complete and partial doses were given; refused ones and those not administered were not.
 _GIVEN: Final = frozenset({"", "CP", "PA"})
 _NOT_GIVEN: Final = frozenset({"RE", "NA"})
@@ -59,6 +62,12 @@ class DrugOrder:
     order: Segment
     timings: list[Segment] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+
+    @property
+    def control(self) -> str:
+        """Return what is done to the order (ORC-1); a status that ends it is its end."""
+        control, status = self.order.text(1), self.order.text(5)
+        return status if control == _STATUS_CHANGED and status in _ENDED else control
 
     @cached_property
     def ordered(self) -> Item | None:
@@ -93,7 +102,7 @@ class Place:
     @property
     def is_stop(self) -> bool:
         """Tell whether this ends an order."""
-        return self.kind is ExposureKind.ORDER and self.order.order.text(1) in _STOPS
+        return self.kind is ExposureKind.ORDER and self.order.control in _STOPS
 
 
 def drug_orders(segments: list[Segment]) -> Iterator[DrugOrder]:
@@ -139,7 +148,7 @@ def read_orders(segments: list[Segment], context: PatientContext, outcome: Outco
     for order in drug_orders(segments):
         names = {item.segment.name for item in order.items}
         name = next((name for name in _DRUG_FIELD if name in names), None)
-        reason = _why_not_used(name, order.order.text(1))
+        reason = _why_not_used(name, order.control)
         if name is None or reason is not None:
             outcome.ignored[reason or IgnoreReason.NO_DRUG] += 1
             for segment in (order.order, *(item.segment for item in order.items)):

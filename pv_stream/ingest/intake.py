@@ -24,7 +24,8 @@ class Intake:
     """Hold what is the same for every message of a run.
 
     `received_at` is the operator's own stamp (`--received-at`) and overrides the sender's; `utc_offset_minutes` is
-    the facility's offset where a message states none; `now` bounds what a sender may claim.
+    the facility's offset where a message states none; `fhir_server` is the base URL of the FHIR resources that state
+    none, so that Patient/1 of two hospitals are two patients; `now` bounds what a sender may claim.
     """
 
     pseudonyms: Pseudonyms
@@ -33,6 +34,7 @@ class Intake:
     now: Instant
     received_at: Instant | None = None
     utc_offset_minutes: int | None = None
+    fhir_server: str = ""
 
     def received(self, stated: Instant | None) -> Instant | RejectCode:
         """Return when a message counts as received, or why it has no time to be placed at."""

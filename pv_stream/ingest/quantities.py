@@ -29,6 +29,8 @@ _EIGHT_DECIMALS: Final = Decimal("1E-8")
 _EXACT: Final = Context(prec=80)
 #: The canonical form writes at most twelve digits before the point; no plausible value comes near.
 _MAGNITUDE_MAX: Final = Decimal(10) ** 12
+#: A dose more often than each quarter of an hour is a mistake of the sender: how often it is given is not known then.
+PER_DAY_MAX: Final = Decimal(96)
 _FAHRENHEIT: Final = "temperature_fahrenheit"
 _CELL_COUNT: Final = "cell_count"
 

@@ -56,6 +56,22 @@ def test_a_dispense_to_the_day_is_the_whole_local_day_and_its_drug_stays_unknown
     assert interval.latest == parse_instant("2021-03-02T22:59:59.999999Z")
 
 
+@pytest.mark.parametrize(("status", "is_stop"), [("DC", True), ("CA", True), ("IP", None)])
+def test_a_changed_status_that_ends_an_order_is_its_stop(
+    intake: Intake, status: str, *, is_stop: bool | None
+) -> None:
+    stop = fixture("hl7v2/stop.hl7").decode()
+    line = next(line for line in stop.replace("\n", "\r").split("\r") if line.startswith("ORC"))
+    fields = line.split("|")
+    fields[1] = "SC"
+    fields[5:6] = [status]
+    outcome = read_hl7v2(stop.replace(line, "|".join(fields)).encode(), intake)
+    if is_stop is None:
+        assert outcome.ignored[IgnoreReason.ORDER_CONTROL_NOT_USED] == 1
+    else:
+        assert exposure(outcome).is_stop is is_stop
+
+
 @pytest.mark.parametrize("control", ["NW", "XO", "RO", "OK", "RE"])
 def test_what_begins_or_changes_an_order(intake: Intake, control: str) -> None:
     assert not exposure(read_hl7v2(_order(ORC.replace("NW", control), RXE, TQ1), intake)).is_stop
