@@ -47,6 +47,10 @@ def test_it_is_asked_once_however_often_the_clock_ticks() -> None:
     assert _follow_ups(DRUG, *REACTION, clock(36, 0), clock(36, 1), clock(50)) == [RAISED]
 
 
+def test_what_comes_at_its_very_instant_does_not_settle_it() -> None:
+    assert _follow_ups(DRUG, *REACTION, statement("allopurinol", at(36, 0))) == [RAISED]
+
+
 def test_the_next_event_of_the_patient_reveals_it_before_it_is_told() -> None:
     assert _follow_ups(DRUG, *REACTION, RASH_LATE) == [
         ("2026-02-06T00:00:00Z", "raised", None, "late"),
