@@ -193,6 +193,17 @@ def test_a_word_that_no_rule_reads_is_refused(change: Callable[[Tables], object]
         _parsed(change)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda t: t["parameters"]["latency_max_days"].update(value=56), id="parameters"),
+        pytest.param(lambda t: t["plausibility"]["alt"].update(minimum=20_000), id="limits"),
+    ],
+)
+def test_bounds_that_are_equal_are_in_order(change: Callable[[Tables], object]) -> None:
+    assert _parsed(change).version == rulebooks.DEFAULT_VERSION
+
+
 def test_the_shipped_rulebook_is_read_with_the_digest_of_its_bytes() -> None:
     assert RULEBOOK.version == rulebooks.DEFAULT_VERSION
     assert RULEBOOK.digest.startswith("sha256:")
