@@ -30,7 +30,7 @@ from pv_stream.ingest.fhir_findings import (
     verification_of,
 )
 from pv_stream.ingest.findings import Coded, finding_table
-from pv_stream.ingest.outcomes import IgnoreReason, Outcome
+from pv_stream.ingest.outcomes import IgnoreReason, Outcome, Reject, RejectCode
 from pv_stream.ingest.times import Moment, fhir_moment
 
 #: AdverseEvent.outcome (adverse-event-outcome).
@@ -50,6 +50,8 @@ _OUTCOME_OF_CONDITION: Final = {
 }
 #: The canonical form takes so many drugs of one report.
 _DRUGS_MAX: Final = 64
+#: No report blames so many; reading each of them costs time that others wait for.
+_SUSPECTS_MAX: Final = 512
 _SERIOUS: Final = "serious"
 _NOT_SERIOUS: Final = "non-serious"
 _UNLIKELY: Final = "unlikely"
@@ -98,6 +100,9 @@ def read_adverse_event(entry: Entry, patient: PatientId, context: ResourceContex
     resource = entry.resource
     if not context.is_deleted and text_of(resource.get("actuality")) != "actual":
         outcome.ignored[IgnoreReason.STATUS_NOT_USED] += 1
+        return
+    if len(list(children(resource, "suspectEntity"))) > _SUSPECTS_MAX:
+        outcome.rejects.append(Reject(RejectCode.TOO_COMPLEX, entry.path))
         return
     event = coded(resource.get("event"))
     table = finding_table()

@@ -127,6 +127,14 @@ def test_a_suspect_may_be_what_was_given(intake: Intake, kind: str) -> None:
     assert report.drugs == (IMATINIB,)
 
 
+def test_more_suspects_than_any_report_names_are_refused(intake: Intake) -> None:
+    for count, code in ((512, None), (513, RejectCode.TOO_COMPLEX)):
+        suspects = [{"instance": {"display": "Imatinib"}}] * count
+        outcome = read_fhir(as_json(adverse_event(suspectEntity=suspects)), intake)
+        assert [reject.code for reject in outcome.rejects] == ([] if code is None else [code])
+        assert bool(outcome.events) == (code is None)
+
+
 def test_a_suspect_that_is_elsewhere_or_on_no_list_is_counted_and_never_guessed(intake: Intake) -> None:
     suspects = [
         {"instance": {"reference": "Medication/in-another-file", "display": "Imatinib (somebody's note)"}},
