@@ -75,7 +75,8 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     )
     if _nothing_was_read(manifest):
         stderr().print(
-            f"No line of {escape(str(source))} is a canonical event. If it is a feed, `{program()} ingest` it first."
+            f"No line of {escape(str(source))} is a canonical event. If it is a feed, `{program()} ingest` it first.",
+            soft_wrap=True,
         )
         raise typer.Exit(1)
 

@@ -87,7 +87,12 @@ def _received(event: Event, at: Instant) -> Event:
 
 
 def _as_credible(event: FactArrived, later: FactArrived) -> FactArrived:
-    """Return the later message, unless only its lateness makes it believed: that is another story."""
+    """Return the later message, unless only its lateness makes it believed, or decides: that is another story.
+
+    Of two decisions about a held value the one received later counts.
+    """
+    if event.version.provenance.review is not None:
+        return event
     held = [
         why_held(told.version.statement.content, told.version.statement.effective, told.received_at, RULEBOOK)
         for told in (event, later)
