@@ -1,6 +1,6 @@
 """`pv-stream ingest-http`: take messages in over HTTP, and answer after they are durably in Kafka."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,12 @@ from pv_stream.cli.listening import (
     RejectsOption,
     ServersOption,
     UtcOffsetOption,
+    address_of,
     introduce,
     open_desk,
     say,
     serve_while_writing,
+    serving_seconds,
     summary,
     tls_context,
 )
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 for _module in ("aiokafka", "starlette", "uvicorn"):
     require_client(_module)
-
-#: What of the time of a stop belongs to the writer, which closes last.
-_CLOSING_SECONDS: Final = 8.0
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
@@ -107,7 +106,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
     from pv_stream.stream.broker_watch import BrokerWatch  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
 
-    stop_seconds_max = max(1.0, settings.shutdown_timeout_seconds - _CLOSING_SECONDS)
+    stop_seconds_max = serving_seconds(settings)
     async with DurableWriter(settings, name=name, say=say) as writer:
         watch = BrokerWatch(settings.bootstrap_servers, lambda _line: None)  # the writer says it
         limits = HttpLimits(body_bytes_max=settings.http_body_bytes_max)
@@ -126,8 +125,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
 def _say_where(listening: "socket.socket", tokens: "Tokens | None", tls: "ssl.SSLContext | None") -> None:
     from pv_stream.cli.ingest import is_loopback  # noqa: PLC0415 - see above
 
-    host, port = listening.getsockname()[:2]
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = address_of(listening)
     if tokens is None:
         say("no token is asked: any program on this host can send")
     if tls is None and not is_loopback(place):

@@ -11,10 +11,12 @@ from pv_stream.cli.listening import (
     RejectsOption,
     ServersOption,
     UtcOffsetOption,
+    address_of,
     introduce,
     open_desk,
     say,
     serve_while_writing,
+    serving_seconds,
     summary,
     tls_context,
 )
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 require_client("aiokafka")
 
 REPORT_SECONDS: Final = 60.0
-#: What of the time of a stop belongs to the writer, which closes last.
-_CLOSING_SECONDS: Final = 8.0
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
@@ -92,7 +92,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
     from pv_stream.ingest.mllp import MllpListener  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
 
-    stop_seconds_max = max(1.0, settings.shutdown_timeout_seconds - _CLOSING_SECONDS)
+    stop_seconds_max = serving_seconds(settings)
     async with DurableWriter(settings, name=name, say=say) as writer:
         listener = MllpListener(desk, writer, say=say, limits=limits)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,8 +125,7 @@ def _say_where(listening: "socket.socket", tls: "ssl.SSLContext | None") -> None
 
     from pv_stream.cli.ingest import is_loopback  # noqa: PLC0415
 
-    host, port = listening.getsockname()[:2]
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = address_of(listening)
     if not is_loopback(place):
         if tls is None:
             say(

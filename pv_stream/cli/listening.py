@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +12,7 @@ from pv_stream.errors import UsageError
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     import ssl
 
     from pv_stream.ingest.listening import Desk
@@ -39,6 +40,8 @@ UtcOffsetOption = Annotated[
 ServersOption = Annotated[
     str | None, typer.Option(help="Kafka brokers, host:port. [PV_STREAM_BOOTSTRAP_SERVERS]")
 ]
+
+_CLOSING_SECONDS: Final = 8.0
 
 
 def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None) -> "Desk":
@@ -133,6 +136,17 @@ async def serve_while_writing(
         await ended
     ended.cancel()
     await serving
+
+
+def serving_seconds(settings: "Settings") -> float:
+    """Return how long a stop may wait for what is in work: the rest belongs to the writer, which closes last."""
+    return max(1.0, settings.shutdown_timeout_seconds - _CLOSING_SECONDS)
+
+
+def address_of(listening: "socket.socket") -> str:
+    """Return host and port of a socket as they stand in a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def summary(report: "Report") -> str:

@@ -22,7 +22,6 @@ from pv_stream.ingest.fhir import (
 )
 from pv_stream.ingest.fhir_context import (
     ResourceContext,
-    at_arrival,
     source_version,
     tell,
     version_of,
@@ -135,7 +134,9 @@ def _take_back(entry: Entry, patient: PatientId, context: ResourceContext, outco
     """Take back the value of an observation, whatever it was of; without an id nothing can be named."""
     if entry.place.id:
         version = version_of(entry, patient, context, Status.RETRACTED, weak=())
-        tell(Retracted(), at_arrival(context.envelope), version, entry.path, (), context, outcome)
+        # At the time of the result, so that what is sent twice says the same.
+        moment, _ = _moment_and_specimen(entry, patient, context)
+        tell(Retracted(), moment, version, entry.path, (), context, outcome)
 
 
 def _moment_and_specimen(
