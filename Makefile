@@ -54,8 +54,8 @@ bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (b
 bench-ingest: install ## Measure the readers beside hl7, hl7apy, fhir.resources and lxml, and a file of 100,000 messages
 	$(BIN)/python -m benchmarks.ingest
 
-mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers)
-	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)'
+mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers RESUME=1 REPORT=1)
+	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)' $(if $(RESUME),--resume) $(if $(REPORT),--report)
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
@@ -110,6 +110,7 @@ lock: | $(UV) ## Resolve the locks in requirements/ anew (UPGRADE=1: to the newe
 	$(COMPILE) --constraint requirements/all.txt pyproject.toml requirements/build.in -o requirements/core.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint requirements/core.txt --extra test pyproject.toml requirements/mutation.in \
 	  -o requirements/mutation.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/bench.in -o requirements/bench.txt
 	@! grep -n '://' requirements/*.txt
 
 $(UV): | $(BIN)/python
