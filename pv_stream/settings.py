@@ -63,6 +63,21 @@ class Settings(BaseSettings):
     bootstrap_servers: str = Field(
         "127.0.0.1:9092", description="Kafka brokers, host:port, comma between them"
     )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SSL: TLS; SASL: a login; SASL_SSL, both, is what patient data needs"
+    )
+    ssl_cafile: Path | None = Field(
+        None, description="authorities that sign the brokers' certificates (PEM); none: those of the system"
+    )
+    ssl_certfile: Path | None = Field(
+        None, description="our own certificate, where brokers ask for one (PEM)"
+    )
+    ssl_keyfile: Path | None = Field(None, description="its key, if not in the same file (PEM)")
+    ssl_key_password: SecretStr | None = Field(None, description="password of that key")
+    sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: SecretStr | None = Field(None, description="password of the login")
+
     group_id: str = Field(
         "pv-stream", min_length=1, description="consumer group; also the prefix of transactional ids"
     )
@@ -111,6 +126,15 @@ class Settings(BaseSettings):
         256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
     )
 
+    health_host: str = Field(
+        "127.0.0.1", min_length=1, description="address that a worker's health and metrics are served at"
+    )
+    health_port: int = Field(0, ge=0, le=65535, description="their port; 0: not served")
+    ready_lag_seconds_max: float = Field(
+        60.0, gt=0, description="a worker is not ready while an event waits longer"
+    )
+
+    log_format: Literal["text", "json"] = Field("text", description="json: one object to a line")
     log_level: Literal["info", "debug"] = Field(
         "info", description="debug adds the libraries' lines and traces"
     )

@@ -98,8 +98,7 @@ def write_events(events: "Sequence[PatientEvent]", target: Path | None, settings
 
     publish(
         [(event.patient_id.encode(), encode_event(event)) for event in events],
-        bootstrap_servers=settings.bootstrap_servers,
+        settings=settings,
         topic=topic_name(Topic.EVENTS, settings),
         shard_of=lambda key, count: shard_of(key.decode(), count),
-        connect_timeout_seconds=settings.connect_timeout_seconds,
     )

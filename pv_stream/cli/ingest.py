@@ -263,10 +263,9 @@ def _publish(events: Iterator[Event], settings: Settings, report: Report) -> Non
 
     publish(
         keyed(),
-        bootstrap_servers=settings.bootstrap_servers,
+        settings=settings,
         topic=topic_name(Topic.EVENTS, settings),
         shard_of=lambda key, count: shard_of(key.decode(), count),
-        connect_timeout_seconds=settings.connect_timeout_seconds,
     )
 
 

@@ -34,7 +34,7 @@ def command(
     from pv_stream.stream.connection import require_broker  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, group_id=group_id, worker_id=worker_id)
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
     rules, carried = load_default(), carried_rulebooks(carry or ())
 
     from pv_stream.stream.worker import run_worker  # noqa: PLC0415 - Faust: only when Kafka is there

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import connection_failed, quiet_libraries, require_broker
+from pv_stream.stream.connection import client_options, connection_failed, quiet_libraries, require_broker
 from pv_stream.stream.topics import Topic, topic_name
 
 CONNECT_SECONDS_MAX = 5.0
@@ -21,7 +21,7 @@ def write_to_every_shard(value: bytes, settings: Settings) -> int:
 
     Raise ConnectionFailed when Kafka cannot be reached; then none of them has it.
     """
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
     quiet_libraries()
     return asyncio.run(_write(value, settings))
 
@@ -32,7 +32,7 @@ async def _write(value: bytes, settings: Settings) -> int:
 
     topic = topic_name(Topic.EVENTS, settings)
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         client_id=f"{settings.group_id}-activate",
         transactional_id=f"{settings.group_id}-{topic}-activate",
         acks="all",

@@ -19,6 +19,7 @@ from pv_stream.stream import batch_transport
 from pv_stream.stream.connection import split_servers
 from pv_stream.stream.owner import FoldFactory, ShardOwner
 from pv_stream.stream.runs import FetchedRun
+from pv_stream.stream.security import security_of
 from pv_stream.stream.topics import Topic, topic_name
 
 #: Runs that Faust may hold between the fetch and the agent; the shards' own queues are bounded as well.
@@ -99,6 +100,7 @@ def build_app(
     app = WorkerApp(
         settings.group_id,
         broker=servers,
+        broker_credentials=faust_credentials(settings),
         broker_client_id=worker_name(settings),
         broker_max_poll_records=settings.run_records_max,
         broker_session_timeout=settings.session_timeout_seconds,
@@ -119,6 +121,19 @@ def build_app(
     )
     _connect(app, on_failure)
     return app
+
+
+def faust_credentials(settings: Settings) -> Any:
+    """Return what Faust calls credentials: how its clients are let in; None without TLS and login."""
+    security = security_of(settings)
+    if security.login is not None:
+        return faust.SASLCredentials(
+            username=security.login.username,
+            password=security.login.password,
+            mechanism=security.login.mechanism,
+            ssl_context=security.tls,
+        )
+    return faust.SSLCredentials(security.tls) if security.tls is not None else None
 
 
 def worker_name(settings: Settings) -> str:

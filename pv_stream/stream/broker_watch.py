@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 
 from pv_stream.errors import ConnectionFailed
+from pv_stream.settings import Settings
 from pv_stream.stream.connection import require_broker
+from pv_stream.stream.login import NotLetIn
 
 #: How often the broker is asked, and how long one answer may take.
 ASK_SECONDS = 10.0
@@ -20,14 +22,15 @@ class BrokerWatch:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        settings: Settings,
         say: Callable[[str], None],
         *,
         ask: Callable[..., None] = require_broker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Watch brokers that answer at this moment."""
-        self._servers = bootstrap_servers
+        self._settings = settings
+        self._servers = settings.bootstrap_servers
         self._say = say
         self._ask = ask
         self._clock = clock
@@ -43,13 +46,15 @@ class BrokerWatch:
         """Ask the broker, and say it when the answer is another than before."""
         self._asked = self._clock()
         try:
-            self._ask(self._servers, timeout_seconds=ANSWER_SECONDS_MAX)
-        except ConnectionFailed:
+            self._ask(self._settings, timeout_seconds=ANSWER_SECONDS_MAX)
+        except ConnectionFailed as error:
             if self._gone_since is None:
                 self._gone_since = self._asked
                 self._say(
-                    f"Kafka at {self._servers} does not answer any more: nothing is read or written until it is back; "
-                    "start it again (a local one: `pv-stream kafka up`) or check the network"
+                    f"{error}; until then nothing is read or written"
+                    if isinstance(error, NotLetIn)
+                    else f"Kafka at {self._servers} does not answer any more: nothing is read or written until it is "
+                    "back; start it again (a local one: `pv-stream kafka up`) or check the network"
                 )
             return
         if self._gone_since is not None:

@@ -1,7 +1,8 @@
-"""Is Kafka there? One quick question before a client is built, so that a broker that is down is one line in seconds.
+"""Is Kafka there, and does it let us in? One quick question before a client is built, and one line when it is not so.
 
 Kafka's clients retry for a long time and log a lot meanwhile; a person at a terminal wants to know what, where and
 what to do. Errors that come later pass through `connection_failed` too, so that every command says the same.
+Every client of ours is built from `client_options`.
 """
 
 import logging
@@ -9,8 +10,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pv_stream.errors import ConnectionFailed
+from pv_stream.settings import Settings
+from pv_stream.stream.login import greet
+from pv_stream.stream.security import client_security, security_of
 
 PORT_DEFAULT = 9092
 # ApiVersions, version 0, correlation id 1: every Kafka answers it, also before a login.
@@ -42,21 +47,46 @@ def answers(host: str, port: int, *, timeout_seconds: float) -> bool:
         return False
 
 
-def require_broker(bootstrap_servers: str, *, timeout_seconds: float) -> None:
-    """Return when one of the servers answers within the time; raise ConnectionFailed otherwise."""
-    servers = split_servers(bootstrap_servers)
-    deadline = time.monotonic() + timeout_seconds
+def require_broker(settings: Settings, *, timeout_seconds: float | None = None) -> None:
+    """Return when one of the servers lets us in within the time (connect_timeout_seconds unless said otherwise).
+
+    Raise ConnectionFailed when none answers, NotLetIn when none of those that answer lets us in, UsageError for
+    settings of TLS or the login that cannot work.
+    """
+    security = security_of(settings)
+    servers = split_servers(settings.bootstrap_servers)
+    deadline = time.monotonic() + (timeout_seconds or settings.connect_timeout_seconds)
+    refused: ConnectionFailed | None = None
     for left, (host, port) in zip(range(len(servers), 0, -1), servers, strict=True):
         share_seconds = max(0.1, (deadline - time.monotonic()) / left)
-        # Connecting and answering may each take the timeout.
-        if answers(host, port, timeout_seconds=share_seconds / 2):
+        try:
+            # Connecting and answering may each take the timeout.
+            greet(host, port, security, timeout_seconds=share_seconds / 2)
+        except ConnectionFailed as error:
+            refused = refused or error
+        except OSError:
+            continue
+        else:
             return
-    raise connection_failed(bootstrap_servers)
+    raise refused or connection_failed(settings.bootstrap_servers)
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Return where the brokers are and how to be let in: for every client of aiokafka and of kafka-python."""
+    return {
+        "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
+        **client_security(settings),
+    }
 
 
 def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFailed:
-    """Return the one line for a Kafka that cannot be reached."""
+    """Return the one line for a Kafka that cannot be reached, or that refuses what was asked of it."""
     because = f" ({reason})" if reason else ""
+    if "AuthorizationFailed" in reason:
+        return ConnectionFailed(
+            f"Kafka at {bootstrap_servers} refuses this to PV_STREAM_SASL_USERNAME{because}: "
+            "`pv-stream topics acls` shows what each role may do; grant it, or log in as another"
+        )
     return ConnectionFailed(
         f"Kafka at {bootstrap_servers} does not answer{because}: "
         "start one with `pv-stream kafka up`, or name yours in PV_STREAM_BOOTSTRAP_SERVERS"
@@ -71,10 +101,14 @@ def quiet_libraries() -> None:
 
 @contextmanager
 def kafka_errors(bootstrap_servers: str) -> Iterator[None]:
-    """Turn kafka-python's errors of a lost connection into ConnectionFailed."""
-    from kafka.errors import KafkaConnectionError, KafkaTimeoutError  # noqa: PLC0415 - see above
+    """Turn kafka-python's errors of a lost connection or a missing right into ConnectionFailed."""
+    from kafka.errors import (  # noqa: PLC0415 - see above
+        AuthorizationError,
+        KafkaConnectionError,
+        KafkaTimeoutError,
+    )
 
     try:
         yield
-    except (KafkaConnectionError, KafkaTimeoutError) as error:
+    except (KafkaConnectionError, KafkaTimeoutError, AuthorizationError) as error:
         raise connection_failed(bootstrap_servers, type(error).__name__) from error

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.broker_watch import BrokerWatch
-from pv_stream.stream.connection import kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.connection import client_options, kafka_errors, quiet_libraries, require_broker
 from pv_stream.stream.topics import Topic, topic_name
 
 Alert = Mapping[str, Any]
@@ -66,13 +66,13 @@ def read_alerts(
     from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - kafka-python only where it is used
 
     quiet_libraries()
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
     topic = topic_name(Topic.ALERTS, settings)
     with (
         kafka_errors(settings.bootstrap_servers),
         closing(
             KafkaConsumer(
-                bootstrap_servers=settings.bootstrap_servers,
+                **client_options(settings),
                 isolation_level="read_committed",
                 enable_auto_commit=False,
                 group_id=None,
@@ -88,7 +88,7 @@ def read_alerts(
         consumer.assign(shards)
         consumer.seek_to_beginning(*shards)
         ends = consumer.end_offsets(shards)
-        watch = BrokerWatch(settings.bootstrap_servers, say)
+        watch = BrokerWatch(settings, say)
         while follow or any(consumer.position(shard) < ends[shard] for shard in shards):
             watch.look_when_due()
             for records in consumer.poll(timeout_ms=_POLL_MS).values():

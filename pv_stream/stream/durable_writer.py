@@ -111,10 +111,7 @@ class DurableWriter:
         """Connect. Raise ConnectionFailed when Kafka does not answer, EnvironmentBroken when the topic is missing."""
         if isinstance(self._log, EventLog):
             quiet_libraries()
-            timeout_seconds = self._settings.connect_timeout_seconds
-            await asyncio.to_thread(
-                require_broker, self._settings.bootstrap_servers, timeout_seconds=timeout_seconds
-            )
+            await asyncio.to_thread(require_broker, self._settings)
         try:
             await self._log.open()
         except AttemptFailed as error:

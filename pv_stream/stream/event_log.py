@@ -21,6 +21,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, Un
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
+from pv_stream.stream.connection import client_options
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
 
 #: (key, value) of one event; the key is the patient's.
@@ -83,7 +84,7 @@ class EventLog:
         self.abandon()
         asyncio.get_running_loop().set_exception_handler(_pass_over_client_errors)
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             client_id=self.transactional_id,
             transactional_id=self.transactional_id,
             transaction_timeout_ms=int(self._settings.transaction_timeout_seconds * 1000),
@@ -115,7 +116,7 @@ class EventLog:
     async def holds(self, prepared: Prepared) -> bool:
         """Tell whether a transaction that was ended by a later `open` had been committed."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             client_id=self.transactional_id,
             isolation_level="read_committed",
             enable_auto_commit=False,

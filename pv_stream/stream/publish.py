@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pv_stream.errors import EnvironmentBroken
-from pv_stream.stream.connection import connection_failed, quiet_libraries, require_broker
+from pv_stream.settings import Settings
+from pv_stream.stream.connection import client_options, connection_failed, quiet_libraries, require_broker
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -24,13 +25,12 @@ DELIVERY_SECONDS_MAX = 30.0
 CONNECT_SECONDS_MAX = 2.0
 
 
-def publish(  # noqa: PLR0913 - where, what, and how it is said; all by keyword
+def publish(
     records: Iterable[Event],
     *,
-    bootstrap_servers: str,
+    settings: Settings,
     topic: str,
     shard_of: Callable[[bytes, int], int],
-    connect_timeout_seconds: float = CONNECT_SECONDS_MAX,
     on_progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
     """Write the events in their order and return how many the brokers confirmed.
@@ -38,14 +38,14 @@ def publish(  # noqa: PLR0913 - where, what, and how it is said; all by keyword
     `shard_of(key, partition count)` chooses the partition. Raise ConnectionFailed when Kafka cannot be reached; the
     events before the error may have been written, and writing them again is harmless (they are duplicates).
     """
-    require_broker(bootstrap_servers, timeout_seconds=connect_timeout_seconds)
+    require_broker(settings)
     quiet_libraries()
-    return asyncio.run(_publish(records, bootstrap_servers, topic, shard_of, on_progress))
+    return asyncio.run(_publish(records, settings, topic, shard_of, on_progress))
 
 
 async def _publish(
     records: Iterable[Event],
-    bootstrap_servers: str,
+    settings: Settings,
     topic: str,
     shard_of: Callable[[bytes, int], int],
     on_progress: Callable[[int], None],
@@ -54,7 +54,7 @@ async def _publish(
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **client_options(settings),
         client_id="pv-stream-ingest",
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES_MAX,
@@ -71,7 +71,7 @@ async def _publish(
             on_progress(written)
     except (TimeoutError, KafkaError) as error:
         raise connection_failed(
-            bootstrap_servers, f"{type(error).__name__} after {written} events"
+            settings.bootstrap_servers, f"{type(error).__name__} after {written} events"
         ) from error
     finally:
         # With the broker gone, stopping would wait for deliveries that never come.

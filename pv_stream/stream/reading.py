@@ -11,7 +11,13 @@ from typing import Any, Final, Self
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import connection_failed, kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.connection import (
+    client_options,
+    connection_failed,
+    kafka_errors,
+    quiet_libraries,
+    require_broker,
+)
 
 POLL_MS: Final = 500
 #: Polls without progress before Kafka counts as gone.
@@ -37,13 +43,13 @@ class TopicReader:
     def __init__(self, settings: Settings, *, client_id: str) -> None:
         """Connect."""
         self._servers = settings.bootstrap_servers
-        require_broker(self._servers, timeout_seconds=settings.connect_timeout_seconds)
+        require_broker(settings)
         quiet_libraries()
         from kafka import KafkaConsumer  # noqa: PLC0415 - `--help` must not pay for it
 
         with kafka_errors(self._servers):
             self._consumer: Any = KafkaConsumer(
-                bootstrap_servers=self._servers.split(","),
+                **client_options(settings),
                 client_id=client_id,
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",

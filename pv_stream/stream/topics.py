@@ -12,7 +12,7 @@ from typing import Any
 
 from pv_stream.errors import EnvironmentBroken, UsageError
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.connection import client_options, kafka_errors, quiet_libraries, require_broker
 
 MIB = 1024 * 1024
 
@@ -156,13 +156,13 @@ def as_json(rows: Sequence[Difference]) -> list[dict[str, str]]:
 
 
 def _admin(settings: Settings) -> Any:
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
     quiet_libraries()
     from kafka import KafkaAdminClient  # noqa: PLC0415 - half of a second that `--help` should not pay
 
     with kafka_errors(settings.bootstrap_servers):
         return KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap_servers.split(","),
+            **client_options(settings),
             bootstrap_timeout_ms=int(settings.connect_timeout_seconds * 1000),
             client_id="pv-stream-topics",
         )

@@ -39,7 +39,7 @@ def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
 
     A failure while it runs ends the process here, with the error's exit code.
     """
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
     _set_up_logging(debug=settings.log_level == "debug")
     check_topics(settings)
     return asyncio.run(_serve(settings, fold_factory))
@@ -63,7 +63,7 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         settings.group_id,
         settings.bootstrap_servers,
     )
-    watch = BrokerWatch(settings.bootstrap_servers, log.warning)
+    watch = BrokerWatch(settings, log.warning)
     tasks: dict[str, asyncio.Task[Any]] = {
         "start": asyncio.create_task(app.start()),
         "crash": asyncio.create_task(_crashed(app)),

@@ -107,7 +107,7 @@ class Cluster:
     def publish(self, events: Iterable[tuple[bytes, bytes]]) -> int:
         """Write events to the input log."""
         name = self.name(Topic.EVENTS)
-        return publish(events, bootstrap_servers=self.bootstrap_servers, topic=name, shard_of=shard_of)
+        return publish(events, settings=self.settings(), topic=name, shard_of=shard_of)
 
     def start_worker(
         self, environment: Mapping[str, str] | None = None, *, command: list[str] | None = None

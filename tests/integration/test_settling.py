@@ -37,7 +37,7 @@ def _write(cluster: Cluster) -> list[Record]:
                 b"{",
             )
         ],
-        bootstrap_servers=cluster.bootstrap_servers,
+        settings=cluster.settings(),
         topic=cluster.name(Topic.EVENTS),
         shard_of=lambda key, count: shard_of(key.decode(), count),
     )

@@ -1,6 +1,7 @@
 """An outage is said once when it begins and once when it ends."""
 
 from pv_stream.errors import ConnectionFailed
+from pv_stream.settings import Settings
 from pv_stream.stream.broker_watch import ASK_SECONDS, BrokerWatch
 
 
@@ -12,16 +13,18 @@ class Broker:
         self.now = 0.0
         self.asked = 0
 
-    def ask(self, servers: str, *, timeout_seconds: float) -> None:
+    def ask(self, settings: Settings, *, timeout_seconds: float) -> None:
         del timeout_seconds
         self.asked += 1
         if not self.up:
-            raise ConnectionFailed(servers)
+            raise ConnectionFailed(settings.bootstrap_servers)
 
 
 def test_going_and_coming_back_are_one_line_each() -> None:
     broker, said = Broker(), list[str]()
-    watch = BrokerWatch("kafka:9092", said.append, ask=broker.ask, clock=lambda: broker.now)
+    watch = BrokerWatch(
+        Settings(bootstrap_servers="kafka:9092"), said.append, ask=broker.ask, clock=lambda: broker.now
+    )
     for broker.now, broker.up in ((10, True), (20, False), (30, False), (80, True), (90, True)):
         watch.look()
         assert watch.gone != broker.up
@@ -33,7 +36,9 @@ def test_going_and_coming_back_are_one_line_each() -> None:
 
 def test_a_loop_that_turns_often_asks_only_when_it_is_due() -> None:
     broker, said = Broker(), list[str]()
-    watch = BrokerWatch("kafka:9092", said.append, ask=broker.ask, clock=lambda: broker.now)
+    watch = BrokerWatch(
+        Settings(bootstrap_servers="kafka:9092"), said.append, ask=broker.ask, clock=lambda: broker.now
+    )
     watch.look_when_due()
     assert broker.asked == 0
     broker.now = ASK_SECONDS

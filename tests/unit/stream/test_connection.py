@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pv_stream.errors import ConnectionFailed
+from pv_stream.settings import Settings
 from pv_stream.stream import require_client
 from pv_stream.stream.connection import answers, require_broker, split_servers
 
@@ -44,12 +45,12 @@ def test_a_broker_that_is_down_is_named(silent_port: int) -> None:
     with pytest.raises(
         ConnectionFailed, match=rf"Kafka at 127\.0\.0\.1:{silent_port} does not answer: start one"
     ):
-        require_broker(f"127.0.0.1:{silent_port}", timeout_seconds=0.2)
+        require_broker(Settings(bootstrap_servers=f"127.0.0.1:{silent_port}"), timeout_seconds=0.2)
 
 
 def test_no_server_at_all_is_a_failure_too() -> None:
     with pytest.raises(ConnectionFailed):
-        require_broker("", timeout_seconds=0.1)
+        require_broker(Settings(bootstrap_servers=""), timeout_seconds=0.1)
 
 
 @pytest.mark.parametrize("imported", [False, True])

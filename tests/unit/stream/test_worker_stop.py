@@ -38,10 +38,10 @@ def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, 
     def end(code: int) -> None:
         raise Ended(code)
 
-    def ask(servers: str, *, timeout_seconds: float) -> None:
+    def ask(settings: Settings, *, timeout_seconds: float) -> None:
         del timeout_seconds
         if not broker_up:
-            raise ConnectionFailed(servers)
+            raise ConnectionFailed(settings.bootstrap_servers)
 
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr(worker, "STOPPING_GRACE_SECONDS", 0.01)
@@ -52,7 +52,7 @@ def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, 
         tasks: dict[str, asyncio.Task[Any]] = {
             name: asyncio.create_task(_never()) for name in ("crash", "watch")
         }
-        watch = BrokerWatch("kafka:9092", worker.log.warning, ask=ask)
+        watch = BrokerWatch(Settings(bootstrap_servers="kafka:9092"), worker.log.warning, ask=ask)
         await worker._stop(app, Settings(shutdown_timeout_seconds=2), tasks, watch)
 
     with pytest.raises(Ended) as ended:
