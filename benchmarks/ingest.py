@@ -38,11 +38,11 @@ from pv_stream.cli.garbage import collect_seldom
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.times import from_datetime
 from pv_stream.ingest.drugs import DrugList
-from pv_stream.ingest.e2b_reader import read_e2b
 from pv_stream.ingest.feed import Feed
-from pv_stream.ingest.fhir_reader import read_fhir
-from pv_stream.ingest.hl7v2 import parse_message
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
+from pv_stream.ingest.hl7v2.syntax import parse_message
+from pv_stream.ingest.icsr.reader import read_e2b
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import MessageOutcome, Outcome
 from pv_stream.ingest.pseudonyms import Pseudonyms

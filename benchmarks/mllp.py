@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from pv_stream.ingest.mllp_frames import END, framed
+from pv_stream.ingest.listeners.mllp_frames import END, framed
 
 LINES = (
     "MSH|^~\\&|Lab|North|EHR|North|20210412080000+0200||ORU^R01^ORU_R01|{name}|P|2.5.1",

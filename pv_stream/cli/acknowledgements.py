@@ -10,7 +10,7 @@ from typing import Final
 
 from pv_stream.domain.times import Instant
 from pv_stream.errors import DataError, UsageError
-from pv_stream.ingest.e2b_ack import BatchReceipt
+from pv_stream.ingest.icsr.acknowledgement import BatchReceipt
 from pv_stream.ingest.outcomes import Outcome
 from pv_stream.ingest.rejects import Position
 from pv_stream.ingest.sources import Format

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from pv_stream.ingest.http_tokens import Tokens
-    from pv_stream.ingest.listening import Desk
+    from pv_stream.ingest.listeners.desk import Desk
+    from pv_stream.ingest.listeners.http_tokens import Tokens
     from pv_stream.settings import Settings
 
 for _module in ("aiokafka", "starlette", "uvicorn"):
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     """
     import asyncio  # noqa: PLC0415 - `--help` must not pay for it
 
-    from pv_stream.ingest.listening import listening_socket  # noqa: PLC0415
+    from pv_stream.ingest.listeners.desk import listening_socket  # noqa: PLC0415
     from pv_stream.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 def _tokens(settings: "Settings", host: str, *, no_auth: bool) -> "Tokens | None":
     """Return who may send, or None for everybody, which must be said and is for this host only."""
     from pv_stream.cli.ingest import is_loopback  # noqa: PLC0415 - see above
-    from pv_stream.ingest.http_tokens import Tokens  # noqa: PLC0415
+    from pv_stream.ingest.listeners.http_tokens import Tokens  # noqa: PLC0415
 
     if settings.http_tokens is not None:
         if no_auth:
@@ -101,14 +101,14 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
 ) -> None:
     import asyncio  # noqa: PLC0415 - see above
 
-    from pv_stream.ingest.http import HttpLimits, http_app  # noqa: PLC0415
-    from pv_stream.ingest.http_server import ServerOptions, make_server, serve_until_told  # noqa: PLC0415
+    from pv_stream.ingest.listeners.http import HttpLimits, http_app  # noqa: PLC0415
+    from pv_stream.ingest.listeners.http_server import ServerOptions, make_server, serve_until_told  # noqa: PLC0415
     from pv_stream.stream.broker_watch import BrokerWatch  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
 
     stop_seconds_max = serving_seconds(settings)
     async with DurableWriter(settings, name=name, say=say) as writer:
-        watch = BrokerWatch(settings.bootstrap_servers, lambda _line: None)  # the writer says it
+        watch = BrokerWatch(settings, lambda _line: None)  # the writer says it
         limits = HttpLimits(body_bytes_max=settings.http_body_bytes_max)
         app = http_app(desk, writer, tokens=tokens, is_ready=lambda: not watch.gone, say=say, limits=limits)
         server = make_server(app, ServerOptions(tls=tls, stop_seconds_max=stop_seconds_max))

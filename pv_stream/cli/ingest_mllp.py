@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from pv_stream.ingest.listening import Desk
-    from pv_stream.ingest.mllp import MllpLimits, MllpListener
+    from pv_stream.ingest.listeners.desk import Desk
+    from pv_stream.ingest.listeners.mllp import MllpLimits, MllpListener
     from pv_stream.settings import Settings
 
 require_client("aiokafka")
@@ -66,10 +66,10 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     tls = tls_context(tls_cert, tls_key, client_ca)
-    require_broker(settings.bootstrap_servers, timeout_seconds=settings.connect_timeout_seconds)
+    require_broker(settings)
 
-    from pv_stream.ingest.listening import listening_socket  # noqa: PLC0415 - a broker that is away is said before
-    from pv_stream.ingest.mllp import MllpLimits  # noqa: PLC0415
+    from pv_stream.ingest.listeners.desk import listening_socket  # noqa: PLC0415 - a broker that is away is said before
+    from pv_stream.ingest.listeners.mllp import MllpLimits  # noqa: PLC0415
 
     desk = open_desk(settings, rejects, utc_offset)
     limits = MllpLimits(connections_max=max_connections, idle_seconds_max=idle_timeout)
@@ -89,7 +89,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
     import asyncio  # noqa: PLC0415 - see above
     import signal  # noqa: PLC0415
 
-    from pv_stream.ingest.mllp import MllpListener  # noqa: PLC0415
+    from pv_stream.ingest.listeners.mllp import MllpListener  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
 
     stop_seconds_max = serving_seconds(settings)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from pv_stream.ingest.listening import Desk
+    from pv_stream.ingest.listeners.desk import Desk
     from pv_stream.ingest.report import Report
     from pv_stream.settings import Settings
     from pv_stream.stream.durable_writer import DurableWriter
@@ -58,7 +58,7 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
     )
     from pv_stream.ingest.drugs import DrugList  # noqa: PLC0415
     from pv_stream.ingest.intake import Intake  # noqa: PLC0415
-    from pv_stream.ingest.listening import Desk  # noqa: PLC0415
+    from pv_stream.ingest.listeners.desk import Desk  # noqa: PLC0415
     from pv_stream.ingest.pseudonyms import choose_key  # noqa: PLC0415
     from pv_stream.ingest.rejects import RejectStore  # noqa: PLC0415
     from pv_stream.rulebooks import load_default  # noqa: PLC0415

@@ -1,4 +1,5 @@
-"""From what hospitals send to canonical events: HL7v2, FHIR R4 and canonical files.
+"""From what hospitals and safety departments send to canonical events.
 
-Every message ends as accepted, held or rejected with a code; nothing here raises on bad data.
+Every message ends as accepted, held or rejected with a code; nothing here raises on bad data. Each standard has a room
+of its own; what all share, such as units, drugs, times, pseudonyms and holds, lies beside them.
 """

@@ -9,11 +9,11 @@ from typing import Final
 from pv_stream.domain.events import Event
 from pv_stream.errors import DataError
 from pv_stream.ingest.canonical import read_canonical
-from pv_stream.ingest.e2b_reader import read_e2b
-from pv_stream.ingest.fhir_reader import read_fhir
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
+from pv_stream.ingest.icsr.openfda import read_openfda
+from pv_stream.ingest.icsr.reader import read_e2b
 from pv_stream.ingest.intake import Intake, digest_of
-from pv_stream.ingest.openfda import read_openfda
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, RejectCode, rejected
 from pv_stream.ingest.rejects import Position, RejectStore
 from pv_stream.ingest.report import Report

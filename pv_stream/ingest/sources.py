@@ -11,9 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pv_stream.ingest.e2b_batch import is_e2b, split_batch
-from pv_stream.ingest.hl7v2_files import Splitter, is_hl7v2
-from pv_stream.ingest.openfda_files import has_results, is_openfda, split_results
+from pv_stream.ingest.hl7v2.files import Splitter, is_hl7v2
+from pv_stream.ingest.icsr.batch import is_e2b, split_batch
+from pv_stream.ingest.icsr.openfda_files import has_results, is_openfda, split_results
 
 _CHUNK_BYTES: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

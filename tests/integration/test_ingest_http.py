@@ -14,7 +14,7 @@ from pv_stream.domain.ids import shard_of
 from pv_stream.stream.kafka_dev.broker import LocalBroker
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster, Worker, eventually
-from tests.unit.ingest.http_serving import FHIR, TOKEN
+from tests.unit.ingest.listeners.http_serving import FHIR, TOKEN
 from tests.unit.ingest.messages import as_json, bundle, medication, observation
 
 CANARY = "MRN8675309"

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from pv_stream.domain.ids import shard_of
-from pv_stream.ingest.mllp_frames import framed
+from pv_stream.ingest.listeners.mllp_frames import framed
 from pv_stream.stream.kafka_dev.broker import LocalBroker
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster, Record, Worker, eventually

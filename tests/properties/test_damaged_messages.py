@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pv_stream.ingest.e2b_reader import read_e2b
-from pv_stream.ingest.fhir_reader import read_fhir
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
+from pv_stream.ingest.icsr.openfda import read_openfda
+from pv_stream.ingest.icsr.reader import read_e2b
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.openfda import read_openfda
 from pv_stream.ingest.outcomes import Outcome
 from tests.fuzzing import FIXTURES, check, corpus_of, mutants, new_intake
 

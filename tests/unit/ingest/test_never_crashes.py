@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.ingest.canonical import read_canonical
 from pv_stream.ingest.feed import Feed
-from pv_stream.ingest.fhir_reader import read_fhir
-from pv_stream.ingest.hl7v2 import Message, parse_message
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
+from pv_stream.ingest.hl7v2.syntax import Message, parse_message
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Outcome
 from pv_stream.ingest.rejects import RejectStore

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.domain.codes import Analyte, Comparator, HoldCode
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.quantities import Converted, Sent, convert, find_unit, parse_number
 from pv_stream.ingest.tables import AnalyteCode, loinc_table, unit_table

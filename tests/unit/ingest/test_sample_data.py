@@ -17,8 +17,8 @@ from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, exactly, parse
 from pv_stream.engine.assess import assess
 from pv_stream.engine.join import join_fact
 from pv_stream.ingest.feed import Feed
-from pv_stream.ingest.fhir_reader import read_fhir
-from pv_stream.ingest.hl7v2_reader import read_hl7v2
+from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Outcome
 from pv_stream.ingest.rejects import RejectStore

@@ -1,0 +1,1 @@
+"""FHIR R4 resources: documents, observations, medications, findings, reports, people."""

@@ -1,0 +1,1 @@
+"""HL7v2 messages: syntax, values, results, orders, people, merges, answers."""

@@ -1,0 +1,1 @@
+"""Listeners: MLLP and HTTP; they acknowledge only what is durably written."""
