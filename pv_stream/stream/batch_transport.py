@@ -109,13 +109,15 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             if expected_generation != generation or kafka_tp not in assignment.tps:
                 continue
             next_position = assignment.state_value(kafka_tp).position
-            records = tuple(
-                RawRecord(each.offset, each.key, each.value) for each in fetched.get(kafka_tp, ())
-            )
+            brought = fetched.get(kafka_tp, ())
+            records = tuple(RawRecord(each.offset, each.key, each.value) for each in brought)
             # Without records the position moves past markers and aborted records: the shard hears of it too.
             if records or next_position > position:
                 self._expected[tp] = (generation, next_position)
-                runs[tp] = FetchedRun(tp.partition, generation, position, next_position, records)
+                written_ms = brought[0].timestamp if brought else None
+                runs[tp] = FetchedRun(
+                    tp.partition, generation, position, next_position, records, written_ms
+                )
         return runs
 
     async def _seek_wait(self, consumer: aiokafka.AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
@@ -138,6 +140,18 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         starts = await self.call_thread(consumer.beginning_offsets, [kafka_tp])
         ends = await self.call_thread(consumer.end_offsets, [kafka_tp])
         return starts[kafka_tp], ends[kafka_tp]
+
+    def last_seen_end(self, tp: TP) -> tuple[int, float] | None:
+        """Return the end of a partition's stable records as the last fetch saw it, and when that was; None before."""
+        consumer = self._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription  # noqa: SLF001
+        assignment = None if subscription is None else subscription.assignment
+        kafka_tp = TopicPartition(tp.topic, tp.partition)
+        if assignment is None or kafka_tp not in assignment.tps:
+            return None
+        state = assignment.state_value(kafka_tp)
+        # Only looked at: the two values are of one fetch, or of two that followed each other.
+        return None if state.lso is None else (state.lso, state.timestamp / 1_000)
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""
@@ -240,6 +254,10 @@ class Consumer(driver.Consumer):
     async def log_bounds(self, tp: TP) -> tuple[int, int]:
         """Return the first offset of a partition, and the one after its last stable record."""
         return await self._thread.log_bounds(tp)
+
+    def last_seen_end(self, tp: TP) -> tuple[int, float] | None:
+        """Return the end of a partition's stable records as the last fetch saw it, and when that was; None before."""
+        return self._thread.last_seen_end(tp)
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""

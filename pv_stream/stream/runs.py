@@ -23,6 +23,9 @@ class FetchedRun:
     #: Where the next fetch begins: after the last record and any marker behind it.
     next_position: int
     records: tuple[RawRecord, ...]
+    #: When the first of the records was written: Kafka's time stamp in milliseconds since the epoch. Only for people
+    #: who watch: nothing that is computed may depend on it.
+    written_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class RunQueue:
         self._next_position = next_position
         self._records: deque[RawRecord] = deque()
         self._bytes = 0
+        #: The last position of each run, and when its first record was written.
+        self._written: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
         """Return how many records wait."""
@@ -77,8 +82,19 @@ class RunQueue:
         fresh = [record for record in run.records if record.position >= self._next_position]
         self._records.extend(fresh)
         self._bytes += sum(map(record_bytes, fresh))
+        if fresh and run.written_ms is not None:
+            self._written.append((fresh[-1].position, run.written_ms))
         self._next_position = max(self._next_position, run.next_position)
         return len(fresh)
+
+    def written_ms(self, position: int) -> int | None:
+        """Return when the oldest record from a position on was written, waiting or taken, at the latest; None without.
+
+        What lies before the position is forgotten: it only ever moves forward.
+        """
+        while self._written and self._written[0][0] < position:
+            self._written.popleft()
+        return self._written[0][1] if self._written else None
 
     def take(self, *, records_max: int, bytes_max: int) -> Taken:
         """Take up to so many records and bytes, at least one record if there is any."""
