@@ -77,6 +77,10 @@ class ConsumerSource:
         else:
             self._consumer.release(self._tp(shard))
 
+    def last_seen_end(self, shard: int) -> tuple[int, float] | None:
+        """Return the end of the shard's input as the last fetch saw it, and when."""
+        return self._consumer.last_seen_end(self._tp(shard))
+
     @property
     def _consumer(self) -> batch_transport.Consumer:
         return cast("batch_transport.Consumer", self._app.consumer)

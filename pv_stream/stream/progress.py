@@ -98,11 +98,6 @@ class Progress:
                 self.dead_letters[_word(_fields(output.value), "code")] += 1
                 self.dead_letter_newest_s = self._now_s()
 
-    def opened(self, *, restore_seconds: float, offset_behind: bool) -> None:
-        """Take one opened shard."""
-        self.restore_seconds.add(restore_seconds)
-        self.offsets_behind += offset_behind
-
 
 def _words(value: bytes) -> AlertWords:
     fields = _fields(value)
