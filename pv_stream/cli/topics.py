@@ -8,9 +8,10 @@ import typer
 from pv_stream.stream import require_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pv_stream.settings import Settings
+    from pv_stream.stream.acls import Role
     from pv_stream.stream.topics import Difference
 
 require_client("kafka")
@@ -58,6 +59,60 @@ def apply(
     _print(rows, as_json=as_json)
 
 
+@app.command()
+def acls(
+    bootstrap_servers: Servers = None,
+    partitions: Partitions = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=USER",
+            help="Who has a role, unless a user of the role's name; may be repeated. [worker=worker, ...]",
+        ),
+    ] = None,
+    *,
+    give: Annotated[bool, typer.Option("--give", help="Give the rights; nothing is taken away.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rights as JSON.")] = False,
+) -> None:
+    """Show which role needs which rights in Kafka (docs/security.md); asks no broker unless --give."""
+    from pv_stream.stream import acls as rights  # noqa: PLC0415 - see above
+
+    settings = _settings(bootstrap_servers, partitions)
+    users = _principals(principal or ())
+    if give:
+        new, all_of_them = rights.give(settings, users)
+        typer.echo(f"{new} rights given; the roles have all {all_of_them}", err=True)
+        return
+    rows = rights.table(rights.grants(settings))
+    if as_json:
+        found = [
+            {"role": row.role, "users": users[rights.Role(row.role)], "resource": row.resource}
+            | {"name": row.name, "operations": row.operations.split(", ")}
+            for row in rows
+        ]
+        typer.echo(json.dumps(found, indent=2))
+        return
+    _print_table(
+        ("role", "resource", "name", "may"),
+        [(row.role, row.resource, row.name, row.operations) for row in rows],
+        whole="name",
+    )
+
+
+def _principals(given: "Sequence[str]") -> "Mapping[Role, list[str]]":
+    from pv_stream.errors import UsageError  # noqa: PLC0415 - see above
+    from pv_stream.stream.acls import Role  # noqa: PLC0415
+
+    named: dict[Role, list[str]] = {}
+    for words in given:
+        role, _, user = words.partition("=")
+        if role not in set(Role) or not user:
+            message = f"--principal {words}: say ROLE=USER, where ROLE is one of {', '.join(Role)}"
+            raise UsageError(message)
+        named.setdefault(Role(role), []).append(user)
+    return {role: named.get(role, [role.value]) for role in Role}
+
+
 def _settings(bootstrap_servers: str | None, partitions: int | None) -> "Settings":
     from pv_stream.settings import load_settings  # noqa: PLC0415
 
@@ -70,12 +125,21 @@ def _print(rows: "Sequence[Difference]", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(to_json(rows), indent=2))
         return
+    _print_table(
+        ("topic", "setting", "has", "wanted", "action"),
+        [(row.topic, row.setting, row.has, row.wanted, row.action.value) for row in rows],
+        whole="topic",
+    )
+
+
+def _print_table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, whole: str) -> None:
+    """Print rows; the column `whole` is never broken into lines."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("topic", "setting", "has", "wanted", "action"):
-        table.add_column(heading, no_wrap=heading == "topic")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading == whole)
     for row in rows:
-        table.add_row(row.topic, row.setting, row.has, row.wanted, row.action.value)
+        table.add_row(*row)
     Console(soft_wrap=False).print(table)

@@ -18,9 +18,9 @@ from typing import Final, Protocol, Self
 
 from pv_stream.errors import EnvironmentBroken, Unavailable
 from pv_stream.settings import Settings
+from pv_stream.stream.acls import listener_prefix
 from pv_stream.stream.connection import connection_failed, quiet_libraries, require_broker
 from pv_stream.stream.event_log import EVENT_BYTES_MAX, AttemptFailed, Event, EventLog, Fenced, Prepared
-from pv_stream.stream.topics import Topic, topic_name
 
 #: What one transaction takes; a message that is larger has one of its own.
 GROUP_EVENTS_MAX: Final = 2_000
@@ -78,9 +78,9 @@ class _Waiting:
 class DurableWriter:
     """Write messages, as an asynchronous context manager; one for a process.
 
-    The transactional id is the group's, the topic's and `name`: two writers of one name at a time fence each other,
-    and the one that is fenced again and again ends with EnvironmentBroken. The same name after a restart ends what
-    the last process left open.
+    The transactional id is made of the group, the topic and `name`: two writers of one name at a time fence each
+    other, and the one that is fenced again and again ends with EnvironmentBroken. The same name after a restart ends
+    what the last process left open.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class DurableWriter:
         log: Log | None = None,
     ) -> None:
         """Prepare the writer. `say` takes one line when the broker goes, and one when it is back."""
-        identity = f"{settings.group_id}-{topic_name(Topic.EVENTS, settings)}-{name}"
+        identity = f"{listener_prefix(settings)}{name}"
         self._settings = settings
         self._patience_seconds = patience_seconds
         self._say = say

@@ -76,13 +76,13 @@ def topic_name(topic: Topic, settings: Settings) -> str:
 
 def plan(settings: Settings) -> list[Difference]:
     """Return every difference between the table and the cluster, and an ok row for each topic without one."""
-    with closing(_admin(settings)) as admin, kafka_errors(settings.bootstrap_servers):
+    with closing(admin_client(settings)) as admin, kafka_errors(settings.bootstrap_servers):
         return _plan(admin, settings)
 
 
 def apply(settings: Settings) -> list[Difference]:
     """Create and set what differs, and return what was found before. Raise UsageError on a partition count."""
-    with closing(_admin(settings)) as admin, kafka_errors(settings.bootstrap_servers):
+    with closing(admin_client(settings)) as admin, kafka_errors(settings.bootstrap_servers):
         found = _plan(admin, settings)
         refuse_partition_change(found)
         _create(admin, {row.topic for row in found if row.action is Action.CREATE}, settings)
@@ -104,7 +104,7 @@ def refuse_partition_change(found: Sequence[Difference]) -> None:
 def check_topics(settings: Settings) -> int:
     """Return the shard count of the input topic; raise EnvironmentBroken unless every topic exists and has as many."""
     names = [topic_name(topic, settings) for topic in Topic]
-    with closing(_admin(settings)) as admin, kafka_errors(settings.bootstrap_servers):
+    with closing(admin_client(settings)) as admin, kafka_errors(settings.bootstrap_servers):
         existing = set(admin.list_topics())
         present = [name for name in names if name in existing]
         described = admin.describe_topics(present) if present else []
@@ -155,7 +155,8 @@ def as_json(rows: Sequence[Difference]) -> list[dict[str, str]]:
     return [asdict(row) for row in rows]
 
 
-def _admin(settings: Settings) -> Any:
+def admin_client(settings: Settings) -> Any:
+    """Return a connected client for administration. Raise ConnectionFailed when Kafka cannot be reached."""
     require_broker(settings)
     quiet_libraries()
     from kafka import KafkaAdminClient  # noqa: PLC0415 - half of a second that `--help` should not pay
@@ -188,7 +189,7 @@ def _plan(admin: Any, settings: Settings) -> list[Difference]:
 
 
 def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - see _admin
+    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - see admin_client
 
     if not names:
         return {}
@@ -215,7 +216,7 @@ def _create(admin: Any, names: set[str], settings: Settings) -> None:
 
 
 def _alter(admin: Any, rows: Sequence[Difference]) -> None:
-    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - see _admin
+    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - see admin_client
 
     by_topic: dict[str, dict[str, str]] = {}
     for row in rows:

@@ -51,6 +51,9 @@ class LocalBroker:
     port: int = 9092
     controller_port: int = 9093
     heap_mb: int = 512
+    #: Lines of configuration that win over those of the template, and more words for formatting the data directory.
+    properties: str = ""
+    format_options: tuple[str, ...] = ()
 
     def up(self) -> BrokerStatus:
         """Start the broker unless it runs, and return when it answers."""
@@ -132,7 +135,7 @@ class LocalBroker:
             controller_port=self.controller_port,
             data_dir=(self.state_dir / "data").absolute(),
         )
-        self._config.write_text(filled)
+        self._config.write_text(f"{filled}\n{self.properties}")
         return self._config
 
     def _format(self, java: str, jars: Path, config: Path) -> None:
@@ -146,6 +149,7 @@ class LocalBroker:
             # "=": a random id may begin with a hyphen, which would read as an option.
             f"--cluster-id={cluster_id}",
             f"--config={config}",
+            *self.format_options,
         ]
         done = subprocess.run(  # noqa: S603 - our own command line, no shell
             command, capture_output=True, text=True, timeout=60, check=False
