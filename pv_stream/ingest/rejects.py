@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, format_instant
 from pv_stream.errors import DataError, UsageError
@@ -176,6 +176,7 @@ class RejectStore:
             content = b"\n" + content
         with os.fdopen(self._open(INDEX_NAME, os.O_APPEND), "ab") as index:
             index.write(content)
+            _to_disk(index)
         self._index_bytes += len(content)
 
     def _is_torn(self) -> bool:
@@ -230,6 +231,7 @@ class RejectStore:
         try:
             with os.fdopen(self._open(partial, os.O_TRUNC), "wb") as file:
                 file.write(content)
+                _to_disk(file)
             (self.folder / partial).replace(path)
         except BaseException:
             (self.folder / partial).unlink(missing_ok=True)
@@ -237,6 +239,12 @@ class RejectStore:
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | flags, _FILE_MODE)
+
+
+def _to_disk(file: BinaryIO) -> None:
+    """Wait until the disk has it: a message that was refused may be nowhere else."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _kept(line: Any) -> Kept:

@@ -23,6 +23,8 @@ _NINE_DECIMALS: Final = Decimal("1E-9")
 #: A dose weighs less than a kilogram, and less than a tenth of the body; what is not is no dose but another number.
 _LIMIT_MG: Final = Decimal(1_000_000)
 _LIMIT_MG_PER_KG: Final = Decimal(100_000)
+#: RXA-6 of a dose whose amount was not recorded (CDC, HL7 version 2.5.1 guide for immunization messaging, RXA-6).
+_GIVEN_NOT_RECORDED: Final = Decimal(999)
 _HOURS_PER_DAY: Final = 24
 #: Dose forms that are counted, as codes and words of RXE-5, RXO-4 and RXA-7.
 _COUNTED: Final = frozenset(
@@ -77,6 +79,8 @@ def _amount(segment: Segment, fields: Fields) -> tuple[Decimal | None, Decimal |
     amount = _number(segment.text(fields.amount))
     maximum = segment.text(fields.maximum) if fields.maximum else ""
     if amount is None or (maximum and _number(maximum) != amount) or segment.text(fields.per_time):
+        return None, None
+    if segment.name == "RXA" and amount == _GIVEN_NOT_RECORDED:
         return None, None
     units = segment.components(fields.unit)
     spellings = [part for part in (units[0], part_of(units, 2), part_of(units, 4)) if part]

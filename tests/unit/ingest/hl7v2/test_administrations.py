@@ -162,6 +162,8 @@ def test_a_drug_that_no_list_knows_is_a_fact_without_a_name(intake: Intake) -> N
         ({"amount": "400", "per_time": "H1"}, None),
         ({"amount": ""}, None),
         ({"amount": "0"}, None),
+        ({"amount": "999"}, None),
+        ({"amount": "998"}, Dose(amount_mg=Decimal(998))),
         ({"amount": "<400"}, None),
         ({"amount": "about 400"}, None),
     ],
