@@ -20,7 +20,8 @@ from pv_stream.domain.outputs import AlertKind, AlertStatus
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.actions import ACTIONS_REMEMBERED_MAX, FITTING, Standing, act, why_refused
-from pv_stream.shard.fold import Limits, OutputStream, ShardFold
+from pv_stream.shard.fold import OutputStream, ShardFold
+from pv_stream.shard.limits import Limits
 from tests.acting import acted
 from tests.builders import (
     PATIENT,
@@ -340,6 +341,14 @@ def test_a_confirmed_info_is_a_warning_and_established() -> None:
     assert (action["tier"], revised["tier"]) == ("info", "warning")
     (episode,) = shard.state_of(PATIENT).published.episodes
     assert episode.last.established_by is EstablishedBy.CONFIRMED
+
+
+def test_a_culprit_that_was_confirmed_is_not_confirmed_twice() -> None:
+    shard, told = told_of(*REACTION)
+    first = acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(15))
+    again = acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(16))
+    then(shard, first)
+    assert code_of(then(shard, again)) == "action_repeated"
 
 
 def test_a_recurrence_of_a_refuted_episode_is_taken_back() -> None:

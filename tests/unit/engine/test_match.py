@@ -83,6 +83,13 @@ def test_an_absorbed_episode_names_the_one_that_took_most_of_its_evidence() -> N
     assert matched.absorbed == {2: "A"}
 
 
+def test_evidence_of_sealed_episodes_belongs_to_the_one_that_has_most_of_it() -> None:
+    told = [replace(_published("A", "abcd"), sealed=True), replace(_published("B", "efghi"), sealed=True)]
+    matched = match_episodes(PATIENT, [_assessed("abc"), _assessed("efi"), _assessed("dgh")], told)
+    assert (matched.ids, matched.known) == (("A", "B", "B"), (0, 1, None))
+    assert matched.past == {0, 1, 2}
+
+
 def test_a_superseded_episode_is_not_found_again() -> None:
     matched = match_episodes(PATIENT, [_assessed("a")], [_published("A", "a", EpisodeState.SUPERSEDED)])
     assert matched.known == (None,)

@@ -8,12 +8,12 @@ import pytest
 from pv_stream.codec.state import encode_state
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
-from pv_stream.domain.events import AlertActed, FactArrived, Separated
+from pv_stream.domain.events import AlertActed, FactArrived, Separated, Transferred
 from pv_stream.domain.ids import ActionId, AlertId, PatientId, shard_of
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.merge import follow
-from pv_stream.shard.fold import Limits
+from pv_stream.shard.limits import Limits
 from tests.builders import (
     RULEBOOK,
     at,
@@ -372,6 +372,30 @@ def test_an_alert_goes_on_in_its_own_episode_beside_another_of_the_survivor() ->
     (taken,) = (alert for name, alert in told.items() if name != first)
     assert taken["continues"] == [alerts(topic, A)[0]["alert_id"]]
     assert told[first]["continues"] == []
+
+
+def test_a_skin_reaction_of_the_prior_is_a_first_revision_under_the_survivor() -> None:
+    topic = settled(*of(A, dose("imatinib", at(0)), present(FindingCode.RASH, at(20))), *merge(A, B, at(21)))
+    cases = [told for told in topic.told if told.get("state") == "candidate" and told["patient_id"] == B]
+    assert [case["revision"] for case in cases] == [1]
+
+
+def test_a_prior_that_is_on_its_way_back_does_not_go_on_into_the_next_merge() -> None:
+    lineage = Lineage(absorbed=((PatientId(A), PatientId(B)),), leaving=(PatientId(A),))
+    step = follow(PatientState(lineage=lineage), absorbed(B, C, WHEN), shard_clock=None, rulebook=RULEBOOK)
+    (transfer,) = step.events
+    assert isinstance(transfer, Transferred)
+    assert transfer.absorbed == ((B, C),)
+
+
+def test_what_came_under_the_prior_s_id_after_the_merge_goes_back_with_the_unmerge() -> None:
+    topic = settled(*of(B, REACTION[0]), *of(A, REACTION[1]), *merge(A, B, WHEN), *of(A, REACTION[2]))
+    assert set(topic.state_of(B).lineage.parts) == {sent.version.key for sent in REACTION[1:]}
+    topic.send(*of(B, temperature("39", at(17))), separated(A, B, at(18)))
+    topic.settle()
+    assert set(topic.state_of(A).facts) == {sent.version.key for sent in REACTION[1:]}
+    assert len(topic.state_of(B).facts) == 2
+    assert topic.state_of(B).lineage.is_empty
 
 
 def test_a_record_whose_alert_was_taken_back_is_merged_with_nothing_to_tell() -> None:

@@ -94,6 +94,52 @@ def test_a_newly_documented_no_lowers_the_score_but_not_the_tier_until_a_fact_is
     assert _last(DRUG, *probable, biopsy, _value("1600")) == ("revised", "warning", "correction")
 
 
+def test_an_info_that_rested_on_a_drug_given_before_is_withdrawn_with_that_dose_and_leaves_the_skin() -> None:
+    """The dose of long ago made the count on the day of the next one a re-exposure."""
+    long_ago = dose("allopurinol", at(-100))
+    alerts = _alerts(
+        long_ago,
+        dose("imatinib", at(0)),
+        present(FindingCode.RASH, at(26)),
+        dose("allopurinol", at(34)),
+        eosinophils(1600, at(34, 10)),
+        retracted(long_ago, received_at=at(35)),
+    )
+    assert [(alert["status"], alert["tier"]) for alert in alerts] == [
+        ("raised", "info"),
+        ("withdrawn", "info"),
+    ]
+
+
+def test_a_latched_warning_outlasts_the_correction_of_what_it_never_rested_on() -> None:
+    other = measured(Analyte.AST, 20, at(-100))
+    skin = (
+        present(FindingCode.RASH, at(20), surface=60),
+        present(FindingCode.FACIAL_OEDEMA, at(20)),
+        present(FindingCode.SCALING, at(20)),
+    )
+    score = (
+        present(FindingCode.ATYPICAL_LYMPHOCYTES, at(20)),
+        absent(FindingCode.ANA, at(20)),
+        absent(FindingCode.BLOOD_CULTURE, at(20)),
+        absent(FindingCode.HEPATITIS_SEROLOGY, at(20)),
+    )
+    lower = absent(FindingCode.BIOPSY_SUGGESTS_DRESS, at(21))
+    correction = corrected(other, measured(Analyte.AST, 25, at(-100)).version.statement.content)
+    alerts = _alerts(other, DRUG, *skin, *score, lower, correction)
+    assert [(alert["status"], alert["tier"]) for alert in alerts] == [
+        ("raised", "warning"),
+        ("revised", "warning"),
+    ]
+    assert alerts[-1]["regiscar"]["current"] == 1
+
+
+def test_a_skin_reaction_is_remembered_once_and_again_only_when_it_changed() -> None:
+    skin, other = present(FindingCode.RASH, at(20)), measured(Analyte.AST, 20, at(-100))
+    cases = [value["revision"] for value in told([DRUG, skin, other]) if value.get("state") == "candidate"]
+    assert cases == [1]
+
+
 def test_a_retraction_before_its_original_keeps_the_original_out() -> None:
     assert _alerts(DRUG, retracted(COUNT, received_at=at(20)), resent(COUNT, received_at=at(21))) == []
 

@@ -3,7 +3,17 @@
 from typing import Any
 
 from pv_stream.domain.codes import FindingCode
-from tests.builders import at, corrected, eosinophils, present, resent, retracted, statement, temperature
+from tests.builders import (
+    absent,
+    at,
+    corrected,
+    eosinophils,
+    present,
+    resent,
+    retracted,
+    statement,
+    temperature,
+)
 from tests.ledger import Ledger
 from tests.shards import told
 
@@ -50,3 +60,19 @@ def test_a_superseded_episode_stays_so_when_all_of_its_evidence_is_taken_back() 
     ledger.enter_all(told([*APART, *BETWEEN, gone, temperature("39", at(43))]))
     ledger.settle()
     assert "superseded" in {alert["status"] for alert in ledger.alerts.values()}
+
+
+def test_the_survivor_of_a_late_fact_keeps_the_higher_tier_of_the_alert_that_it_takes_over() -> None:
+    first = (
+        statement("imatinib", at(0)),
+        present(FindingCode.RASH, at(20), surface=60),
+        eosinophils(1700, at(20)),
+        temperature("39", at(20)),
+        eosinophils(100, at(22)),
+        temperature("36.5", at(22)),
+        absent(FindingCode.RASH, at(22)),
+    )
+    relapse = (temperature("38.6", at(40)), COUNT)
+    alerts = _last_alerts(told([*first, *relapse, *BETWEEN]))
+    tiers = {alert["status"]: alert["tier"] for alert in alerts.values()}
+    assert tiers == {"superseded": "critical", "revised": "critical"}

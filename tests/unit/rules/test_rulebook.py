@@ -164,6 +164,17 @@ def _treatment(tables: Tables, name: str) -> Any:
             id="an unknown kind of treatment",
         ),
         pytest.param(
+            lambda t: _drug(t, "imatinib").update(latency_max_day={"value": 90, "source": "UNCONFIRMED"}),
+            "unknown word 'latency_max_day': did you mean 'latency_max_days'?",
+            id="a misspelt word of a drug",
+        ),
+        pytest.param(lambda t: t.update(version=5), "version: should be a valid string", id="no text"),
+        pytest.param(
+            lambda t: t["parameters"]["lag_days"].update(value=-1),
+            "parameters.lag_days.value: should be greater than or equal to 0",
+            id="days below none",
+        ),
+        pytest.param(
             lambda t: _treatment(t, "benralizumab")["masking_days"].update(source="hearsay"),
             "hearsay",
             id="a treatment's source",

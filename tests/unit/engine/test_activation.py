@@ -1,0 +1,41 @@
+"""Activation: what another rulebook leaves as it was."""
+
+from dataclasses import replace
+
+from pv_stream.domain.assessment import Assessment
+from pv_stream.domain.ids import EpisodeId, FactKey
+from pv_stream.domain.published import EpisodeState, Published, PublishedEpisode
+from pv_stream.engine.activation import seal
+from tests.builders import at, dose, eosinophils, only_episode
+
+EPISODE = only_episode(dose("imatinib", at(0)), eosinophils(1690, at(20)))
+
+
+def _members(keys: str) -> tuple[FactKey, ...]:
+    return tuple(map(FactKey, keys))
+
+
+def _told(name: str, keys: str, state: EpisodeState) -> PublishedEpisode:
+    return PublishedEpisode(EpisodeId(name), _members(keys), state, EPISODE, case_revision=1)
+
+
+def _sealed(*told: PublishedEpisode, assessed: str) -> list[tuple[str, bool]]:
+    """Return the evidence of each episode once other rules find these, and whether it is sealed."""
+    found = tuple(replace(EPISODE, members=_members(keys)) for keys in assessed.split())
+    sealed = seal(Published(episodes=told), Assessment(episodes=found, restarts=(), reviews=()))
+    return [("".join(episode.members), episode.sealed) for episode in sealed.episodes]
+
+
+def test_a_closed_episode_takes_the_evidence_that_new_rules_add_to_it_and_no_other() -> None:
+    closed = _told("A", "ab", EpisodeState.CLOSED)
+    assert _sealed(closed, assessed="bc de") == [("abc", True)]
+
+
+def test_what_belongs_to_an_open_episode_is_not_taken_into_a_closed_one() -> None:
+    closed, open_one = _told("A", "ab", EpisodeState.CLOSED), _told("B", "c", EpisodeState.OPEN)
+    assert _sealed(closed, open_one, assessed="bc") == [("ab", True), ("c", False)]
+
+
+def test_a_superseded_episode_keeps_nothing_from_a_closed_one() -> None:
+    closed, gone = _told("A", "ab", EpisodeState.CLOSED), _told("B", "c", EpisodeState.SUPERSEDED)
+    assert _sealed(closed, gone, assessed="bc") == [("abc", True), ("c", False)]
