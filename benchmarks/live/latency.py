@@ -1,0 +1,162 @@
+"""How long an event takes from being produced to being seen by a reader of committed records, at a steady rate."""
+
+import statistics
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Producer
+
+from benchmarks.live.jobs import Job
+from benchmarks.live.logs import Topics, marker_name
+from benchmarks.live.observer import Observer
+from benchmarks.live.processes import Host
+from benchmarks.live.progress import Progress
+from benchmarks.live.subjects import Place, Subject
+from benchmarks.live.throughput import clear, prepare, start_hosts
+from pv_stream.domain.ids import shard_of
+from pv_stream.errors import EnvironmentBroken
+
+#: One event in so many is the second of a marker, whose output is waited for.
+EVENTS_PER_SAMPLE: Final = 10
+WARM_UP_SECONDS: Final = 5.0
+FIRST_SECONDS_MAX: Final = 120.0
+LAST_SECONDS_MAX: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """Hold the latencies of one run, in milliseconds."""
+
+    subject: str
+    job: str
+    repeat: int
+    per_second: int
+    samples: int
+    missing: int
+    p50_ms: float
+    p99_ms: float
+    worst_ms: float
+
+
+class Sender(threading.Thread):
+    """Produce events at a steady rate, and remember when each marker's second event was produced."""
+
+    def __init__(self, job: Job, place: Place, *, per_second: int, patients: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.sent: dict[str, float] = {}
+        self._place, self._per_second = place, per_second
+        self._job = job
+        self._events = job.events(10**9, patients, seed)
+        self._ended = threading.Event()
+        self._producer = Producer({"bootstrap.servers": place.bootstrap_servers, "linger.ms": 0, "log_level": 0})
+
+    def run(self) -> None:
+        began, number = time.monotonic(), 0
+        while not self._ended.is_set():
+            due = began + number / self._per_second
+            if (ahead := due - time.monotonic()) > 0:
+                time.sleep(ahead)
+            self._send(number)
+            number += 1
+        self._producer.flush(LAST_SECONDS_MAX)
+
+    def end(self) -> None:
+        """Send no more."""
+        self._ended.set()
+        self.join()
+
+    def _send(self, number: int) -> None:
+        if number % EVENTS_PER_SAMPLE:
+            patient, value = next(self._events)
+            self._produce(patient, value)
+            return
+        partition = number // EVENTS_PER_SAMPLE % self._place.partitions
+        name = marker_name(number, partition, self._place.partitions)
+        before, telling = self._job.marker(name, number)
+        self._produce(name, before)
+        self.sent[name] = time.monotonic()
+        self._produce(name, telling)
+
+    def _produce(self, patient: str, value: bytes) -> None:
+        self._producer.produce(
+            self._place.source, value, patient.encode(), shard_of(patient, self._place.partitions)
+        )
+        self._producer.poll(0)
+
+
+def wait(  # noqa: PLR0913 - one keyword for each choice
+    subject: Subject,
+    job: Job,
+    place: Place,
+    *,
+    per_second: int,
+    seconds: float,
+    patients: int,
+    repeat: int,
+    progress: Progress,
+) -> Waited:
+    """Send events for some seconds and return how long the markers among them took."""
+    existing = Topics(place.bootstrap_servers)
+    if not subject.is_ours:
+        existing.make(place.source, place.partitions)
+    prepare(place, subject, existing)
+    observer = Observer(place.bootstrap_servers, subject.targets(place), place.partitions)
+    sender = Sender(job, place, per_second=per_second, patients=patients, seed=repeat)
+    hosts = start_hosts(subject, job, place)
+    try:
+        with closing(observer):
+            sender.start()
+            began = _until_it_tells(observer, hosts, subject) + WARM_UP_SECONDS
+            while time.monotonic() < began + seconds:
+                observer.look()
+                left = began + seconds - time.monotonic()
+                progress.show(f"{job.name} {subject.name} {repeat}: latency, {max(0.0, left):.0f} s left")
+            asked = [name for name, at in dict(sender.sent).items() if began <= at <= began + seconds - 1]
+            sender.end()
+            _until_seen(observer, asked)
+            seen = observer.seen.first
+            took = sorted((seen[name] - sender.sent[name]) * 1_000 for name in asked if name in seen)
+            return _waited(took, len(asked), subject, job, repeat, per_second)
+    finally:
+        for host in hosts:
+            host.stop()
+        clear(place, existing)
+        existing.remove([name for name in existing.names() if name.startswith(place.prefix)])
+
+
+def _waited(
+    took: list[float], asked: int, subject: Subject, job: Job, repeat: int, per_second: int
+) -> Waited:
+    cuts = statistics.quantiles(took, n=100, method="inclusive")
+    return Waited(
+        subject=subject.name,
+        job=job.name,
+        repeat=repeat,
+        per_second=per_second,
+        samples=len(took),
+        missing=asked - len(took),
+        p50_ms=cuts[49],
+        p99_ms=cuts[98],
+        worst_ms=took[-1],
+    )
+
+
+def _until_it_tells(observer: Observer, hosts: list[Host], subject: Subject) -> float:
+    deadline = time.monotonic() + FIRST_SECONDS_MAX
+    while not observer.look():
+        for host in hosts:
+            host.require_alive()
+        if time.monotonic() > deadline:
+            msg = f"{subject.name} told nothing within {FIRST_SECONDS_MAX:.0f} s"
+            raise EnvironmentBroken(msg)
+    return time.monotonic()
+
+
+def _until_seen(observer: Observer, names: list[str]) -> None:
+    deadline = time.monotonic() + LAST_SECONDS_MAX
+    waiting = set(names) - set(observer.seen.first)
+    while waiting and time.monotonic() < deadline:
+        waiting.difference_update(observer.look())
