@@ -1,32 +1,45 @@
 """Measure the tests of the rules and the engine: change one place at a time, and see whether a test fails.
 
-    make mutation                       everything, comparisons first; about an hour on two cores
-    make mutation ONLY=rules/tiers      the modules whose path has this in it
+    make mutation                                       everything, comparisons first
+    make mutation ONLY='rules/tiers rules/recurrence'   the modules whose paths have these in them, in this order
+    make mutation RESUME=1                              only what has no verdict yet, or survived
+    make mutation REPORT=1                              run nothing: write the tables of docs/mutation.md
 
 Every test runs once unchanged, under coverage, so that a mutant meets only the tests that reach its lines: those
 first that killed others of its function, then those named after its module, then the fastest. Each mutant is a fork
 of the collected test run.
 
 A survivor must be explained in benchmarks/mutation.toml, and an explanation must have its survivor: else exit 1. The
-verdict on each mutant goes to out/mutation.jsonl.
+verdict on each mutant goes to out/mutation.jsonl at once, so that a run may be stopped and resumed. A verdict stands as
+long as the function, or the table, reads as it did.
 """
 
 import argparse
 import collections
-import json
+import gc
 import os
 import signal
 import sys
 import time
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Final, NoReturn
 
 import coverage
 import pytest
 
 from benchmarks.mutants import ROOMS, ROOT, Mutant, Place, modules, mutants_of, refused
+from benchmarks.mutation_report import (
+    ENDLESS,
+    KILLED,
+    REFUSED,
+    SURVIVED,
+    UNREACHED,
+    UNSETTLED,
+    Log,
+    unexplained,
+    write_tables,
+)
 
 TESTS: Final = (
     "tests/unit/rules",
@@ -37,8 +50,6 @@ TESTS: Final = (
 )
 PYTEST: Final = ("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "no:cov", "--capture=no")
 SEED: Final = "20261121"
-REFUSED, KILLED, ENDLESS, SURVIVED, UNREACHED = "refused", "killed", "endless", "survived", "unreached"
-VERDICTS: Final = (REFUSED, KILLED, ENDLESS, SURVIVED, UNREACHED)
 #: A fork's exit code.
 PASSED, FAILED, BROKEN = 0, 1, 9
 #: A mutant is endless after this many times what its tests take without it, and these seconds more.
@@ -49,10 +60,20 @@ SECONDS_MORE: Final = 10
 class Run:
     """A pytest plugin: every test once with coverage, then the mutants, each in a fork of its own."""
 
-    def __init__(self, mutants: list[Mutant], children: int) -> None:
+    def __init__(
+        self,
+        mutants: list[Mutant],
+        settle: Callable[[Mutant, str, str], None],
+        *,
+        children: int,
+        seconds_max: float,
+        minutes_max: float,
+    ) -> None:
         self.mutants = mutants
+        self.settle = settle
         self.children = children
-        self.verdicts: dict[Mutant, tuple[str, str]] = {}
+        self.seconds_max = seconds_max
+        self.ends = time.monotonic() + 60 * minutes_max
         self.has_failed = False
         self.items: dict[str, pytest.Item] = {}
         self.seconds: dict[str, float] = {}
@@ -68,12 +89,15 @@ class Run:
         self.items = {item.nodeid: item for item in session.items}
         self.reach()
         place = Place()
+        gc.freeze()  # a fork then copies less
         waiting = list(reversed(self.mutants))
-        running: dict[int, tuple[Mutant, int]] = {}
+        running: dict[int, tuple[Mutant, int, str]] = {}
         while waiting or running:
+            if time.monotonic() > self.ends:
+                waiting.clear()
             if waiting and len(running) < self.children:
                 self.start(waiting.pop(), place, running)
-            else:
+            elif running:
                 self.finish(running)
         return True
 
@@ -121,17 +145,27 @@ class Run:
             ),
         )
 
-    def start(self, mutant: Mutant, place: Place, running: dict[int, tuple[Mutant, int]]) -> None:
+    def start(self, mutant: Mutant, place: Place, running: dict[int, tuple[Mutant, int, str]]) -> None:
         names = self.tests_of(mutant)
         if not names:
-            self.verdicts[mutant] = UNREACHED, ""
+            self.settle(mutant, UNREACHED, "")
             return
+        affordable = self.affordable(names)
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self.fork(mutant, names, place, write)
+            self.fork(mutant, affordable, place, write)
         os.close(write)
-        running[pid] = mutant, read
+        running[pid] = mutant, read, SURVIVED if affordable == names else UNSETTLED
+
+    def affordable(self, names: list[str]) -> list[str]:
+        """Return the first of the tests, at least one, that take no longer together than a mutant may."""
+        seconds = 0.0
+        for count, name in enumerate(names):
+            seconds += self.seconds[name]
+            if seconds > self.seconds_max:
+                return names[: max(count, 1)]
+        return names
 
     def fork(self, mutant: Mutant, names: list[str], place: Place, pipe: int) -> NoReturn:
         """Put a mutant in place, run its tests up to the first that fails, and tell which."""
@@ -155,90 +189,70 @@ class Run:
                 return FAILED, item.nodeid
         return PASSED, ""
 
-    def finish(self, running: dict[int, tuple[Mutant, int]]) -> None:
+    def finish(self, running: dict[int, tuple[Mutant, int, str]]) -> None:
         pid, status = os.wait()
-        mutant, pipe = running.pop(pid)
+        mutant, pipe, when_passed = running.pop(pid)
         with os.fdopen(pipe) as told:
             said = told.read()
         code = os.waitstatus_to_exitcode(status)
-        verdict = {PASSED: SURVIVED, FAILED: KILLED, -signal.SIGALRM: ENDLESS}[code]
+        verdict = {PASSED: when_passed, FAILED: KILLED, -signal.SIGALRM: ENDLESS}[code]
         if verdict == KILLED:
             for function in (mutant.function, None):
                 self.kills[mutant.path, function][said] += 1
-        self.verdicts[mutant] = verdict, said
+        self.settle(mutant, verdict, said)
 
 
-def write(verdicts: Mapping[Mutant, tuple[str, str]], out: TextIO) -> None:
-    for mutant, (verdict, said) in verdicts.items():
-        row = {
-            "path": mutant.path,
-            "function": mutant.function,
-            "line": mutant.first,
-            "operator": mutant.operator,
-            "verdict": verdict,
-            "by": said,
-            "difference": mutant.difference,
-        }
-        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+def mutants_in(only: str) -> list[Mutant]:
+    """Return the mutants of the modules that are asked for, in that order; comparisons come first in each part."""
+    paths = list(dict.fromkeys(path for part in only.split() or [""] for path in modules(part)))
+    mutants = [mutant for path in paths for mutant in mutants_of(path)]
+    place = {path: number for number, path in enumerate(paths)} if only else {}
+    mutants.sort(key=lambda mutant: (place.get(mutant.path, 0), not mutant.is_comparison, mutant.path))
+    return mutants
 
 
-def show(verdicts: Mapping[Mutant, tuple[str, str]]) -> None:
-    """Print the table by module: all mutants, and those at comparisons and numbers."""
-    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for mutant, (verdict, _) in verdicts.items():
-        rows = [mutant.path, "all"]
-        if mutant.is_comparison:
-            rows.append("comparisons and numbers")
-        for row in rows:
-            counts[row][verdict] += 1
-    print("| module | mutants |", " | ".join(VERDICTS), "|")
-    print("|---|---:|", "---:|" * len(VERDICTS), sep="")
-    for row in sorted(counts):
-        cells = [str(sum(counts[row].values())), *(str(counts[row][verdict]) for verdict in VERDICTS)]
-        print(f"| {row.removeprefix('pv_stream/')} |", " | ".join(cells), "|")
-
-
-def unexplained(verdicts: Mapping[Mutant, tuple[str, str]], only: str) -> list[str]:
-    """Return what benchmarks/mutation.toml does not explain, and what it explains without need."""
-    entries = tomllib.loads((ROOT / "benchmarks" / "mutation.toml").read_text())["survivor"]
-    explained = {(entry["path"], entry["function"], entry["difference"].strip()) for entry in entries}
-    left = {
-        (mutant.path, mutant.function or "", mutant.difference)
-        for mutant, (verdict, _) in verdicts.items()
-        if verdict in {SURVIVED, UNREACHED}
-    }
-    idle = {entry for entry in explained - left if only in entry[0]}
-    return [
-        *(
-            f"not explained: {path} {function}\n{difference}"
-            for path, function, difference in sorted(left - explained)
-        ),
-        *(
-            f"explained, but killed: {path} {function}\n{difference}"
-            for path, function, difference in sorted(idle)
-        ),
-    ]
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="", help="modules whose path has one of these words in it")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the verdicts of the last run; run the rest"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="run nothing, write the tables of docs/mutation.md"
+    )
+    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="mutants at a time")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="CPU seconds of tests that a mutant may take"
+    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no mutant after this time")
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="", help="modules whose path has this in it")
-    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="mutants at a time")
-    given = parser.parse_args()
-    mutants = [mutant for path in modules(given.only) for mutant in mutants_of(path)]
-    mutants.sort(key=lambda mutant: (not mutant.is_comparison, mutant.path))
-    types = refused(mutants)
-    run = Run([mutant for mutant in mutants if mutant not in types], given.children)
-    run.verdicts = dict.fromkeys(types, (REFUSED, "mypy"))
-    print(f"{len(mutants)} mutants, of which mypy refuses {len(types)}", flush=True)
+    given = options()
+    mutants = mutants_in(given.only)
+    log = Log(ROOT / "out" / "mutation.jsonl", resume=given.resume or given.report)
+    if given.report:
+        write_tables(mutants, log)
+        return 0
+    left = [mutant for mutant in mutants if not log.is_settled(mutant)]
+    types = refused(mutant for mutant in left if log.verdict(mutant) is None)
+    for mutant in types:
+        log.settle(mutant, REFUSED, "mypy")
+    print(
+        f"{len(mutants)} mutants; mypy refuses {len(types)} of {len(left)} that are not settled", flush=True
+    )
+    run = Run(
+        [mutant for mutant in left if mutant not in types],
+        log.settle,
+        children=given.children,
+        seconds_max=given.seconds,
+        minutes_max=given.minutes,
+    )
     arguments = [*PYTEST, "--hypothesis-profile=dev", f"--seed={SEED}", *TESTS]
     if pytest.main(arguments, plugins=[run]) != pytest.ExitCode.OK:
         return 1
-    (ROOT / "out").mkdir(exist_ok=True)
-    with (ROOT / "out" / "mutation.jsonl").open("w") as out:
-        write(run.verdicts, out)
-    show(run.verdicts)
-    findings = unexplained(run.verdicts, given.only)
+    findings = unexplained(mutants, log)
     print("\n\n".join(findings))
     return 1 if findings else 0
 
