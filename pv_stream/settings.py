@@ -110,6 +110,12 @@ class Settings(BaseSettings):
 
     run_records_max: int = Field(4_000, ge=1, le=100_000, description="records in one transaction")
     run_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="bytes of input in one transaction")
+    run_due_max: int = Field(1_000, ge=1, description="patients who are due in one transaction")
+    run_written_bytes_max: int = Field(
+        32 * 1024 * 1024,
+        ge=1024,
+        description="bytes of outputs and states after which a transaction takes no more records",
+    )
     record_bytes_max: int = Field(
         1024 * 1024, ge=1024, description="a larger input record is rejected as too_large"
     )

@@ -9,7 +9,8 @@ from pv_stream.codec.events import encode_event
 from pv_stream.domain.events import ClockTicked, Event, RulebookActivated
 from pv_stream.domain.times import Instant
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.shard.fold import DEFAULT_LIMITS, Limits, OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
 from tests.builders import RULEBOOK, at
 
 

@@ -31,15 +31,17 @@ def command(
     from pv_stream.rulebooks import carried_rulebooks, load_default  # noqa: PLC0415 - `--help` must not pay for them
     from pv_stream.settings import load_settings  # noqa: PLC0415
     from pv_stream.shard.fold import ShardFold  # noqa: PLC0415
+    from pv_stream.shard.limits import Limits  # noqa: PLC0415
     from pv_stream.stream.connection import require_broker  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, group_id=group_id, worker_id=worker_id)
     require_broker(settings)
     rules, carried = load_default(), carried_rulebooks(carry or ())
+    limits = Limits(run_due=settings.run_due_max, run_bytes=settings.run_written_bytes_max)
 
     from pv_stream.stream.worker import run_worker  # noqa: PLC0415 - Faust: only when Kafka is there
 
     def fold_of(shard: int, shard_count: int) -> ShardFold:
-        return ShardFold(shard=shard, shard_count=shard_count, rulebook=rules, carried=carried)
+        return ShardFold(shard=shard, shard_count=shard_count, rulebook=rules, carried=carried, limits=limits)
 
     raise typer.Exit(run_worker(settings, fold_of))

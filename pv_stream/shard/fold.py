@@ -7,17 +7,15 @@ Deliberately unknown here: Kafka, files, clocks, and who asks.
 """
 
 import hashlib
-import heapq
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import (
-    RECORD_BYTES_MAX,
     Rejection,
     decode_event,
     encode_event,
@@ -55,7 +53,11 @@ from pv_stream.engine.advance import fire_due, mark_incomplete
 from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.crossing import chunks_of
+from pv_stream.shard.due import DueHeap
+from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
+from pv_stream.shard.overlay import Overlay
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
+from pv_stream.shard.slices import SLICE_KEY, Slice
 from pv_stream.shard.steps import PatientEvent, step
 from pv_stream.shard.written import WrittenPatients
 
@@ -94,52 +96,20 @@ class OutRecord:
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Hold the caps of law 8, in bytes.
-
-    `state_bytes_reserved` is the part of a state record that facts may not fill: its envelope, and what is told
-    without a new fact (a system alert, closings) must fit too. After an activation each record takes along some of
-    the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
-    """
-
-    record_bytes_max: int = RECORD_BYTES_MAX
-    state_bytes_max: int = 262_144
-    state_bytes_reserved: int = 4_096
-    reassessed_per_record: int = 8
-    reassessed_per_control_record: int = 500
-    patients_remembered: int = 2_048
-
-
-DEFAULT_LIMITS: Final = Limits()
-
 _Told = Output | IdentityEvent
-
-
-@dataclass(slots=True)
-class _Overlay:
-    """Hold what a run changed, until it is committed or thrown away."""
-
-    clock: Instant | None
-    rulebook: Rulebook
-    recorded: Rulebook | None
-    waiting: tuple[PatientId, ...]
-    passed: int
-    used: tuple[Rulebook, ...]
-    states: dict[PatientId, PatientState] = field(default_factory=dict)
-    sizes: dict[PatientId, int] = field(default_factory=dict)
-    due_added: list[tuple[Instant, PatientId]] = field(default_factory=list)
-    due_taken: list[tuple[Instant, PatientId]] = field(default_factory=list)
-    activated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Hold the outcome of a run of records: what to write, and the memory that follows once it is written."""
+    """Hold the outcome of a run of records: what to write, and the memory that follows once it is written.
+
+    `left` are the records that a limit left for the next run, the first of them perhaps told in part.
+    """
 
     outputs: tuple[OutRecord, ...]
     states: tuple[tuple[bytes, bytes], ...]
-    overlay: _Overlay
+    overlay: Overlay
+    left: tuple[RawRecord, ...] = ()
 
 
 def clock_record(instant_us: int) -> tuple[bytes | None, bytes]:
@@ -160,17 +130,18 @@ class ShardFold:
         what_if: bool = False,
         originate: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        encode_states: bool = True,
     ) -> None:
         """Begin with no patients and no clock, under a rulebook.
 
         `carried` are the others that the log may activate, by digest; `what_if` passes over its activations.
         `originate` makes the transfers of merged patients take effect at once, for the only shard of a log that
-        does not hold them.
+        does not hold them. Without `encode_states` runs hold no states: `final_states` is there at the end.
         """
         if originate and shard_count != 1:
             msg = "only the one shard of a log can make its transfers itself"
             raise ValueError(msg)
-        self._originate = originate
+        self._originate, self._encodes_states = originate, encode_states
         self._shard, self._shard_count = shard, shard_count
         self._rules, self._limits = RuleShelf(rulebook, carried, what_if), limits
         self._in_force = rulebook
@@ -182,8 +153,9 @@ class ShardFold:
         self._states: dict[PatientId, PatientState] = {}
         self._sizes: dict[PatientId, int] = {}
         self._written = WrittenPatients(limits.patients_remembered)
-        self._due: list[tuple[Instant, PatientId]] = []
-        self._open: _Overlay | None = None
+        self._due = DueHeap()
+        self._slice: Slice | None = None
+        self._open: Overlay | None = None
 
     @property
     def patients(self) -> int:
@@ -206,7 +178,7 @@ class ShardFold:
         return self._used
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """Take one state record that was written by an earlier owner of the shard.
+        """Take one state record that was written by an owner of the shard: of each key the newest, also once more.
 
         Raises ActivationRefused when that owner read the shard under a rulebook that is not carried here.
         """
@@ -214,14 +186,18 @@ class ShardFold:
         if key == CLOCK_KEY:
             self._clock = Instant(int(value))
             return
+        if key == SLICE_KEY:
+            self._slice = Slice.from_bytes(value)
+            return
         if key == RULEBOOK_KEY:
             self._in_force = self._recorded = self._rules.restored(value)
             return
         patient_id = PatientId(key.decode())
-        state = decode_state(value)
+        state, known = decode_state(value), self.state_of(patient_id)
         self._states[patient_id] = state
-        if state.due is not None:
-            heapq.heappush(self._due, (state.due, patient_id))
+        self._sizes.pop(patient_id, None)
+        if state.due is not None and state.due != known.due:
+            self._due.add(state.due, patient_id)
 
     def state_of(self, patient_id: PatientId) -> PatientState:
         """Return the committed state of a patient, empty for one never seen."""
@@ -235,25 +211,48 @@ class ShardFold:
         self._discard()
         if self._waiting is None:
             self._waiting, self._passed = waiting_patients(self._states.items(), self._in_force), 0
-        overlay = _Overlay(
+        overlay = Overlay(
             self._clock, self._in_force, self._recorded, self._waiting, self._passed, self._used
         )
+        overlay.slice = self._slice
         self._open = overlay
         outputs: list[OutRecord] = []
+        done = 0
         for record in records:
             outputs.extend(self._told(record, overlay))
             if not overlay.used or overlay.used[-1] is not overlay.rulebook:
                 overlay.used = (*overlay.used, overlay.rulebook)
+            if overlay.cut:
+                break
+            done += 1
+            if self._limits.are_reached(fired=overlay.fired, bytes_to_write=overlay.bytes_to_write):
+                break
+        return Run(tuple(outputs), self._changed(overlay), overlay, tuple(records[done:]))
+
+    def _changed(self, overlay: Overlay) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the state records of what a run changed."""
         states = [
             (patient_id.encode(), encode_state(state, self._written.of(patient_id)))
-            for patient_id, state in overlay.states.items()
+            for patient_id, state in (overlay.states.items() if self._encodes_states else ())
         ]
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
-        if overlay.rulebook is not overlay.recorded and (states or overlay.activated):
+        if overlay.rulebook is not overlay.recorded and (states or overlay.states or overlay.activated):
             overlay.recorded = overlay.rulebook
             states.append((RULEBOOK_KEY, rulebook_record(overlay.rulebook)))
-        return Run(tuple(outputs), tuple(states), overlay)
+        if overlay.slice is not None and overlay.slice is not self._slice:
+            states.append((SLICE_KEY, overlay.slice.to_bytes()))
+        return tuple(states)
+
+    def final_states(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield key and value of every state record as the runs so far leave it, patients in order."""
+        yield from (
+            (patient.encode(), encode_state(self._states[patient])) for patient in sorted(self._states)
+        )
+        if self._clock is not None:
+            yield CLOCK_KEY, str(self._clock).encode()
+        if self._recorded is not None:
+            yield RULEBOOK_KEY, rulebook_record(self._recorded)
 
     def commit(self, run: Run) -> None:
         """Make a run's outcome the memory; only after its records are written for good."""
@@ -267,31 +266,34 @@ class ShardFold:
         self._used = run.overlay.used
         self._states.update(run.overlay.states)
         self._sizes.update(run.overlay.sizes)
-        for entry in run.overlay.due_added:
-            heapq.heappush(self._due, entry)
+        self._slice = run.overlay.slice
+        self._due.commit(run.overlay.due)
 
     def _discard(self) -> None:
         if self._open is not None:
-            for entry in self._open.due_taken:
-                heapq.heappush(self._due, entry)
+            self._due.discard(self._open.due)
             self._open = None
 
-    def _told(self, record: RawRecord, overlay: _Overlay) -> Sequence[OutRecord]:
+    def _told(self, record: RawRecord, overlay: Overlay) -> Sequence[OutRecord]:
         """Return what a record tells; where transfers are made here, with all that follows from them at once."""
         outputs: list[OutRecord] = []
         following = deque([record])
+        before = overlay.told_of(record.position)
         while following:
             now = following.popleft()
             for told in (*self._record(now, overlay), *self._reassess_some(now, overlay)):
                 for part in chunks_of(told, record_bytes_max=self._limits.record_bytes_max):
-                    outputs.append(_encode(part, record.position, len(outputs)))
+                    outputs.append(_encode(part, record.position, before + len(outputs)))
+                    overlay.bytes_to_write += len(outputs[-1].value)
                     if self._originate and outputs[-1].stream is OutputStream.EVENTS:
                         following.append(RawRecord(record.position, outputs[-1].key, outputs[-1].value))
+        if overlay.cut and overlay.slice is not None:
+            overlay.slice = replace(overlay.slice, told=before + len(outputs))
         return outputs
 
     # One record ------------------------------------------------------------------------------------------------
 
-    def _record(self, record: RawRecord, overlay: _Overlay) -> Sequence[_Told]:
+    def _record(self, record: RawRecord, overlay: Overlay) -> Sequence[_Told]:
         event = decode_event(record.value, record_bytes_max=self._limits.record_bytes_max)
         if isinstance(event, Rejection):
             return (_dead_letter(record, event.code, None),)
@@ -308,7 +310,7 @@ class ShardFold:
         keyed = record.key == event.patient_id.encode()
         return keyed and shard_of(event.patient_id, self._shard_count) == self._shard
 
-    def _take(self, record: RawRecord, event: PatientEvent, overlay: _Overlay) -> Sequence[_Told]:
+    def _take(self, record: RawRecord, event: PatientEvent, overlay: Overlay) -> Sequence[_Told]:
         """Let an event meet the patient that it is about; what is refused, or is too much, becomes a dead letter."""
         patient_id = event.patient_id
         state = self._state(patient_id, overlay)
@@ -335,7 +337,7 @@ class ShardFold:
         return told
 
     def _incomplete(
-        self, record: RawRecord, patient_id: PatientId, at: Instant, code: DeadLetterCode, overlay: _Overlay
+        self, record: RawRecord, patient_id: PatientId, at: Instant, code: DeadLetterCode, overlay: Overlay
     ) -> Sequence[_Told]:
         """Tell that a record of a patient could not be used, and that what is told of the patient is incomplete."""
         state = self._state(patient_id, overlay)
@@ -349,7 +351,7 @@ class ShardFold:
 
     # Another rulebook ------------------------------------------------------------------------------------------
 
-    def _activate(self, event: RulebookActivated, overlay: _Overlay) -> Sequence[_Told]:
+    def _activate(self, event: RulebookActivated, overlay: Overlay) -> Sequence[_Told]:
         """Put a rulebook in force. Who is assessed again under it, and when, is `_reassess_some`."""
         rulebook, overlay.activated = self._rules.activated(event, overlay.rulebook), True
         if rulebook.digest != overlay.rulebook.digest:
@@ -358,10 +360,12 @@ class ShardFold:
             overlay.waiting, overlay.passed = waiting_patients(states.items(), rulebook), 0
         return ()
 
-    def _reassess_some(self, record: RawRecord, overlay: _Overlay) -> Sequence[_Told]:
+    def _reassess_some(self, record: RawRecord, overlay: Overlay) -> Sequence[_Told]:
         """Assess some of the waiting patients again, so that no record takes longer than a bound (law 8)."""
         limits = self._limits
         left = limits.reassessed_per_control_record if record.key is None else limits.reassessed_per_record
+        if overlay.cut:  # the record is not at its end
+            return ()
         outputs: list[_Told] = []
         while left and overlay.passed < len(overlay.waiting):
             patient_id = overlay.waiting[overlay.passed]
@@ -372,7 +376,7 @@ class ShardFold:
         return outputs
 
     def _renew(
-        self, record: RawRecord, patient_id: PatientId, at: Instant | None, overlay: _Overlay
+        self, record: RawRecord, patient_id: PatientId, at: Instant | None, overlay: Overlay
     ) -> Sequence[_Told]:
         """Assess a patient under the rulebook in force, unless that was done."""
         state = self._state(patient_id, overlay)
@@ -392,18 +396,27 @@ class ShardFold:
         self._keep(patient_id, replace(state, rulebook=overlay.rulebook.digest), state_bytes(state), overlay)
         return self._incomplete(record, patient_id, as_of, code, overlay)
 
-    def _tick(self, record: RawRecord, event: ClockTicked, overlay: _Overlay) -> Sequence[_Told]:
-        """Move the clock forward, never back, and fire what is due, in order of instant and patient."""
-        if overlay.clock is not None and event.instant <= overlay.clock:
+    def _tick(self, record: RawRecord, event: ClockTicked, overlay: Overlay) -> Sequence[_Told]:
+        """Move the clock forward, never back, and fire what is due, in order of instant and patient.
+
+        Where a limit is reached before all have fired, the clock stays where it was and the run is cut.
+        """
+        before = overlay.clock
+        if before is not None and event.instant <= before:
             return ()
         overlay.clock = event.instant
         outputs: list[_Told] = []
         while (patient_id := self._take_due(event.instant, overlay)) is not None:
             outputs.extend(self._fire(record, patient_id, event.instant, overlay))
+            overlay.fired += 1
+            if self._limits.are_reached(fired=overlay.fired, bytes_to_write=overlay.bytes_to_write):
+                overlay.clock, overlay.cut = before, True
+                overlay.slice = Slice(record.position, event.instant, 0)
+                break
         return outputs
 
     def _fire(
-        self, record: RawRecord, patient_id: PatientId, now: Instant, overlay: _Overlay
+        self, record: RawRecord, patient_id: PatientId, now: Instant, overlay: Overlay
     ) -> Sequence[_Told]:
         state = self._state(patient_id, overlay)
         if is_outdated(state, overlay.rulebook):
@@ -420,36 +433,23 @@ class ShardFold:
         self._keep(patient_id, fired, state_bytes(fired), overlay)
         return outputs
 
-    def _take_due(self, now: Instant, overlay: _Overlay) -> PatientId | None:
-        """Take the patient whose due instant is the earliest not after `now`; outdated entries fall away."""
-        while True:
-            heap = min(
-                (heap for heap in (self._due, overlay.due_added) if heap),
-                key=lambda heap: heap[0],
-                default=None,
-            )
-            if heap is None or heap[0][0] > now:
-                return None
-            entry = heapq.heappop(heap)
-            if heap is self._due:
-                overlay.due_taken.append(entry)
-            instant, patient_id = entry
-            if self._state(patient_id, overlay).due == instant:
-                return patient_id
+    def _take_due(self, now: Instant, overlay: Overlay) -> PatientId | None:
+        return self._due.take(now, overlay.due, lambda patient_id: self._state(patient_id, overlay).due)
 
     # Memory ----------------------------------------------------------------------------------------------------
 
-    def _state(self, patient_id: PatientId, overlay: _Overlay) -> PatientState:
+    def _state(self, patient_id: PatientId, overlay: Overlay) -> PatientState:
         return overlay.states.get(patient_id) or self.state_of(patient_id)
 
-    def _keep(self, patient_id: PatientId, state: PatientState, size: int, overlay: _Overlay) -> None:
+    def _keep(self, patient_id: PatientId, state: PatientState, size: int, overlay: Overlay) -> None:
         if state.due is not None and state.due != self._state(patient_id, overlay).due:
-            heapq.heappush(overlay.due_added, (state.due, patient_id))
+            overlay.due.add(state.due, patient_id)
+        overlay.bytes_to_write += size - overlay.sizes.get(patient_id, 0)
         overlay.states[patient_id] = state
         overlay.sizes[patient_id] = size
 
     def _size_after(
-        self, event: PatientEvent, before: PatientState, after: PatientState, overlay: _Overlay
+        self, event: PatientEvent, before: PatientState, after: PatientState, overlay: Overlay
     ) -> int:
         """Return the bytes of a state after an event, counting only what changed where that is one fact."""
         patient_id = event.patient_id

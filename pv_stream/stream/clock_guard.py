@@ -11,6 +11,7 @@ from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import ClockTicked
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.shard.fold import CLOCK_KEY, RawRecord
+from pv_stream.shard.slices import SLICE_KEY, Slice
 
 #: More than clocks of machines that work differ by, and less than what would spoil the timeliness of much.
 AHEAD_US_MAX: Final = 24 * 3_600 * 1_000_000
@@ -28,7 +29,8 @@ def refuse_clock_ahead(
 
     Looks at the result, where the clock is found at once, and decodes the records only to name the one.
     """
-    if not any(key == CLOCK_KEY and clock_is_ahead(int(value), now_us=now_us) for key, value in states):
+    instants = (_instant_of(key, value) for key, value in states if key in {CLOCK_KEY, SLICE_KEY})
+    if not any(clock_is_ahead(instant, now_us=now_us) for instant in instants):
         return
     ahead = (record.position for record in records if _is_ahead(record, now_us))
     position = next(ahead, records[-1].position)
@@ -38,6 +40,11 @@ def refuse_clock_ahead(
         "the record (docs/live.md, A clock in the future)"
     )
     raise EnvironmentBroken(message)
+
+
+def _instant_of(key: bytes, value: bytes) -> int:
+    """Return the clock of a state record, also of a clock record that is told in part."""
+    return int(value) if key == CLOCK_KEY else Slice.from_bytes(value).instant
 
 
 def _is_ahead(record: RawRecord, now_us: int) -> bool:

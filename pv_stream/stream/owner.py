@@ -4,22 +4,28 @@ Opening a shard, in this order: start its producer (that fences the previous own
 its memory from the state topic up to the high watermark, compare checkpoint, group and log, then process from the
 checkpoint. Opening and closing never overlap; a rebalance that begins while shards are opened makes that opening
 stop early, because it would be of an old generation.
+
+The memory of a shard that is closed is kept, with the position of the state topic that it reflects. When the shard
+comes back, as most do in every rebalance, only what other owners wrote meanwhile is read. A worker may so hold the
+memory of every shard that it ever owned; it must have room for that anyway, for it may be the last one left.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from pv_stream.settings import Settings
-from pv_stream.stream.checkpoint import InputLog, start_position
-from pv_stream.stream.partition_store import PartitionStore
+from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
+from pv_stream.stream.partition_store import PartitionStore, TailLost
+from pv_stream.stream.progress import Progress
 from pv_stream.stream.runs import FetchedRun
-from pv_stream.stream.shard_task import Fold, OpenedShard, Progress, ShardTask
+from pv_stream.stream.shard_task import Fold, OpenedShard, ShardTask
 from pv_stream.stream.sink import TransactionalSink
+from pv_stream.stream.worker_log import LIVE_LOGGER
 
-#: The one logger of the live worker: mode gives each of its subclasses the logger of the module that defines it.
-LIVE_LOGGER = "pv_stream.live"
 log = logging.getLogger(LIVE_LOGGER)
 
 #: Makes the empty fold of a shard: (shard, shard count) -> fold.
@@ -41,6 +47,27 @@ class Source(Protocol):
     def press(self, shard: int, *, pressed: bool) -> None:
         """Stop or resume fetching a shard."""
 
+    def last_seen_end(self, shard: int) -> tuple[int, float] | None:
+        """Return the end of the shard's input as the last fetch saw it, and when, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Hold the memory of a shard, and the store that knows up to where it reflects the state topic."""
+
+    fold: Fold
+    store: PartitionStore
+    shard_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Say how the memory of an open shard came back: the state records read, in how long, and whether of a tail."""
+
+    records: int
+    seconds: float
+    tail_only: bool
+
 
 class ShardOwner:
     """Open, feed and close the shards of one worker."""
@@ -61,33 +88,45 @@ class ShardOwner:
         self._tasks: dict[int, ShardTask] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._sinks: dict[int, TransactionalSink] = {}
+        #: By shard: the memory of those that are open, and of those that were.
+        self._memories: dict[int, Memory] = {}
         self._lock = asyncio.Lock()
         self._computing = asyncio.Lock()
         self._epoch = 0
-        #: Runs of an old generation or of a shard that is not open: dropped, their records come again.
-        self.dropped_runs = 0
+        #: What all shards have done since the worker started.
+        self.progress = Progress()
+        #: The shards that the group gave to this worker; None while it is not known.
+        self.assigned: frozenset[int] | None = None
+        #: How each shard's memory came back when it was opened last.
+        self.restored: dict[int, Restored] = {}
+
+    @property
+    def open_shards(self) -> Mapping[int, ShardTask]:
+        """Return the task of each open shard, to look at."""
+        return self._tasks
+
+    def last_seen_end(self, shard: int) -> tuple[int, float] | None:
+        """Return the end of a shard's input as the last fetch saw it, and when; None before the first."""
+        return self._source.last_seen_end(shard)
 
     @property
     def positions(self) -> dict[int, int]:
         """Return the checkpoint of each open shard."""
         return {shard: task.next_position for shard, task in self._tasks.items()}
 
-    @property
-    def progress(self) -> dict[int, Progress]:
-        """Return what each open shard has done."""
-        return {shard: task.progress for shard, task in self._tasks.items()}
-
     def offer(self, run: FetchedRun) -> None:
         """Give a run to its shard, or drop it when it is of an old generation or of no shard of ours."""
         task = self._tasks.get(run.shard)
         if task is None or task.generation != run.generation:
-            self.dropped_runs += 1
+            self.progress.dropped_runs += 1
             return
         task.offer(run)
 
     async def open(self, shards: Iterable[int], *, generation: int) -> None:
         """Open the shards of a new generation."""
         epoch = self._epoch
+        self.assigned = shards = frozenset(shards)
+        self.progress.rebalances += 1
         async with self._lock:
             await self._close_all()
             if epoch != self._epoch:
@@ -101,17 +140,30 @@ class ShardOwner:
     async def close(self) -> None:
         """Close every shard after the transaction that it is in."""
         self._epoch += 1
+        self.assigned = None
         async with self._lock:
             await self._close_all()
 
     async def _close_all(self) -> None:
-        for task in self._tasks.values():
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
             task.close()
-        self._tasks = {}
         await _all(self._running.values())
+        for shard, task in tasks.items():
+            self._keep(shard, task)
         self._running = {}
         await _all(sink.stop() for sink in self._sinks.values())
         self._sinks = {}
+
+    def _keep(self, shard: int, task: ShardTask) -> None:
+        """Keep the memory of a shard whose task has ended well; after a failure it may be anything."""
+        running = self._running[shard]
+        if running.cancelled() or running.exception() is not None:
+            self._memories.pop(shard, None)
+            return
+        position = self._sinks[shard].state_position
+        if position is not None:
+            self._memories[shard].store.reflects(position, task.checkpoint)
 
     async def _open(self, shard: int, shard_count: int, generation: int, epoch: int) -> None:
         sink = TransactionalSink(shard=shard, settings=self._settings)
@@ -119,9 +171,7 @@ class ShardOwner:
         await sink.start()
         if epoch != self._epoch:
             return
-        fold = self._fold_factory(shard, shard_count)
-        store = PartitionStore(shard=shard, settings=self._settings)
-        checkpoint = await store.restore(fold, abandoned=lambda: epoch != self._epoch)
+        fold, checkpoint = await self._restore(shard, shard_count, epoch)
         if epoch != self._epoch:
             return
         start, end = await self._source.bounds(shard)
@@ -131,16 +181,58 @@ class ShardOwner:
         if epoch != self._epoch:
             return
         if (committed or 0) < position:
+            self.progress.offsets_behind += 1
             log.info(
                 "shard %d: the group's offset %s is behind the checkpoint %d", shard, committed, position
             )
         log.info("shard %d: continues at %d of %d with %d patients", shard, position, end, fold.patients)
         opened = OpenedShard(shard, shard_count, generation, fold, sink, position, end)
+        self._start(opened)
+
+    async def _restore(self, shard: int, shard_count: int, epoch: int) -> tuple[Fold, Checkpoint | None]:
+        """Return the memory of a shard and its checkpoint: from the tail of its state where the rest was kept."""
+        began = time.monotonic()
+        memory = self._memories.get(shard)
+        if memory is None or memory.shard_count != shard_count:
+            memory = self._new_memory(shard, shard_count)
+        tail_only = memory.store.position is not None
+        before = memory.store.records_read
+        try:
+            checkpoint = await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
+        except TailLost:
+            log.warning("shard %d: its state topic is not the one that was kept: all of it is read", shard)
+            memory, tail_only, before = self._new_memory(shard, shard_count), False, 0
+            checkpoint = await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
+        restored = Restored(memory.store.records_read - before, time.monotonic() - began, tail_only)
+        if epoch == self._epoch:
+            self.restored[shard] = restored
+            self.progress.restore_seconds.add(restored.seconds)
+            log.info(
+                "shard %d: restored in %.1f s from %d state records%s",
+                shard,
+                restored.seconds,
+                restored.records,
+                ", the tail of what was kept" if tail_only else "",
+            )
+        return memory.fold, checkpoint
+
+    def _new_memory(self, shard: int, shard_count: int) -> Memory:
+        memory = Memory(
+            self._fold_factory(shard, shard_count),
+            PartitionStore(shard=shard, settings=self._settings),
+            shard_count,
+        )
+        self._memories[shard] = memory
+        return memory
+
+    def _start(self, opened: OpenedShard) -> None:
+        shard = opened.shard
         task = ShardTask(
             opened,
             settings=self._settings,
             computing=self._computing,
             on_pressure=lambda pressed: self._source.press(shard, pressed=pressed),
+            progress=self.progress,
         )
         self._source.press(shard, pressed=False)
         self._tasks[shard] = task

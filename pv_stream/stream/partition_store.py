@@ -4,8 +4,9 @@ The partition is read to its high watermark, as a reader of uncommitted records 
 stable offset, as read_committed readers would, can miss the previous owner's last transaction and is then a
 silently wrong memory. The sink must be started first: then that transaction has an outcome, and reading gets there.
 
-The fold is filled anew each time. Keeping it and reading only the tail is left for later: `restore_from` would
-become the position up to which it is known.
+A store belongs to one fold and knows up to which position of the state partition that fold reflects it. A shard that
+comes back to a worker that had it before is therefore restored from the tail alone: what other owners wrote meanwhile.
+Taking a state record twice changes nothing, so the position may be behind what the fold holds, and never ahead of it.
 """
 
 import asyncio
@@ -18,32 +19,48 @@ from aiokafka.errors import KafkaError
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
+from pv_stream.stream.connection import client_options
 from pv_stream.stream.topics import Topic, topic_name
 
 POLL_MS = 200
 POLL_RECORDS_MAX = 2_000
 
 
+class TailLost(Exception):
+    """Say that what is kept of a shard is not a beginning of what its state topic holds now."""
+
+
 class Restorable(Protocol):
-    """Anything that takes state records: the fold of a shard."""
+    """Anything that takes state records: the fold of a shard. Taking one a second time changes nothing."""
 
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record."""
 
 
 class PartitionStore:
-    """Read the states and the checkpoint of one shard."""
+    """Read the states and the checkpoint of one shard into one fold, at first all, later what came since."""
 
     def __init__(self, *, shard: int, settings: Settings) -> None:
         """Prepare to read; nothing is connected before `restore`."""
         self._shard = shard
         self._settings = settings
         self._partition = TopicPartition(topic_name(Topic.STATE, settings), shard)
+        self._checkpoint: Checkpoint | None = None
+        #: Up to which position of the state partition the fold reflects it; None: it holds nothing, or a part.
+        self.position: int | None = None
+        #: How many records all restores read: a restore that takes long is seen to go on.
+        self.records_read = 0
+
+    def reflects(self, position: int, checkpoint: Checkpoint) -> None:
+        """Take note that the fold went on: it holds every state that its sink wrote before a position."""
+        self.position, self._checkpoint = position, checkpoint
 
     async def restore(self, fold: Restorable, *, abandoned: Callable[[], bool]) -> Checkpoint | None:
         """Fill the fold and return the checkpoint, or None for a shard that never committed.
 
-        When `abandoned` becomes true (a rebalance has begun), return early with whatever was read.
+        Always of the same fold. When `abandoned` becomes true (a rebalance has begun), return early with the fold
+        as it was. Raises TailLost when the topic does not go on from what the fold holds, EnvironmentBroken when it
+        cannot be read.
         """
         try:
             return await asyncio.wait_for(
@@ -61,35 +78,51 @@ class PartitionStore:
 
     async def _restore(self, fold: Restorable, abandoned: Callable[[], bool]) -> Checkpoint | None:
         start, high_watermark = await self._bounds()
-        if start == high_watermark:
-            return None
-        consumer = self._consumer("read_committed")
-        await consumer.start()
-        try:
-            consumer.assign([self._partition])
-            consumer.seek(self._partition, start)
-            newest = await self._read(consumer, high_watermark, abandoned)
-        finally:
-            await _stop(consumer)
-        checkpoint = newest.pop(CHECKPOINT_KEY, None)
+        if self.position is not None and not start <= self.position <= high_watermark:
+            raise TailLost
+        begin = start if self.position is None else self.position
+        newest = {} if begin == high_watermark else await self._newest(begin, high_watermark, abandoned)
+        if abandoned():
+            return self._checkpoint
+        checkpoint = self._newer(newest.pop(CHECKPOINT_KEY, None))
+        # Should this be interrupted, the fold holds a part: the next time all is read, which mends it.
+        self.position = None
         for count, (key, value) in enumerate(newest.items()):
             fold.restore(key, value)
             if count % POLL_RECORDS_MAX == 0:
                 await _give_a_turn()
-        return None if checkpoint is None else Checkpoint.from_bytes(checkpoint, shard=self._shard)
+        self.position, self._checkpoint = high_watermark, checkpoint
+        return checkpoint
 
-    async def _read(
-        self, consumer: AIOKafkaConsumer, high_watermark: int, abandoned: Callable[[], bool]
+    def _newer(self, value: bytes | None) -> Checkpoint | None:
+        """Return the checkpoint that holds now; it never goes back, or the topic is not the one that was read."""
+        if value is None:
+            return self._checkpoint
+        checkpoint, known = Checkpoint.from_bytes(value, shard=self._shard), self._checkpoint
+        if known is not None and checkpoint.next_position < known.next_position:
+            raise TailLost
+        return checkpoint
+
+    async def _newest(
+        self, begin: int, high_watermark: int, abandoned: Callable[[], bool]
     ) -> dict[bytes, bytes]:
         """Return the newest value of each key: what Kafka has not yet compacted is decoded once only."""
         newest: dict[bytes, bytes] = {}
-        while await consumer.position(self._partition) < high_watermark and not abandoned():
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
-            for record in fetched.get(self._partition, ()):
-                # Nothing of ours has no key or no value; what somebody else wrote is no state.
-                if record.key is not None and record.value is not None:
-                    newest[record.key] = record.value
-            await _give_a_turn()
+        consumer = self._consumer("read_committed")
+        await consumer.start()
+        try:
+            consumer.assign([self._partition])
+            consumer.seek(self._partition, begin)
+            while await consumer.position(self._partition) < high_watermark and not abandoned():
+                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+                for record in fetched.get(self._partition, ()):
+                    self.records_read += 1
+                    # Nothing of ours has no key or no value; what somebody else wrote is no state.
+                    if record.key is not None and record.value is not None:
+                        newest[record.key] = record.value
+                await _give_a_turn()
+        finally:
+            await _stop(consumer)
         return newest
 
     async def _bounds(self) -> tuple[int, int]:
@@ -104,7 +137,7 @@ class PartitionStore:
 
     def _consumer(self, isolation_level: str) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             client_id=f"{self._settings.group_id}-restore-{self._shard}",
             isolation_level=isolation_level,
             enable_auto_commit=False,

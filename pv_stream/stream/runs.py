@@ -5,6 +5,7 @@ offsets of the records alone cannot tell, because Kafka's own markers leave gaps
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pv_stream.errors import EnvironmentBroken
@@ -95,6 +96,11 @@ class RunQueue:
         while self._written and self._written[0][0] < position:
             self._written.popleft()
         return self._written[0][1] if self._written else None
+
+    def put_back(self, records: Sequence[RawRecord]) -> None:
+        """Let records that were taken wait again, before all others."""
+        self._records.extendleft(reversed(records))
+        self._bytes += sum(map(record_bytes, records))
 
     def take(self, *, records_max: int, bytes_max: int) -> Taken:
         """Take up to so many records and bytes, at least one record if there is any."""

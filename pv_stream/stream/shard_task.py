@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord, clock_record
 from pv_stream.stream.checkpoint import Checkpoint
 from pv_stream.stream.clock_guard import refuse_clock_ahead
+from pv_stream.stream.progress import Progress
 from pv_stream.stream.runs import FetchedRun, RunQueue
 from pv_stream.stream.sink import FoldRun, TransactionalSink
 
@@ -53,6 +54,15 @@ class Fold(Protocol):
         """Make the overlay of a run the memory."""
 
 
+@runtime_checkable
+class CutRun(Protocol):
+    """A run of a fold that may end before its records do, so that no transaction grows without a bound."""
+
+    @property
+    def left(self) -> tuple[RawRecord, ...]:
+        """Return the records for the next run; of the first a part may be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedShard:
     """Hold a restored fold, a started sink, and where both stand in the log."""
@@ -67,16 +77,6 @@ class OpenedShard:
     log_end: int
 
 
-@dataclass(slots=True)
-class Progress:
-    """Count what a shard has done since it was opened."""
-
-    records: int = 0
-    outputs: int = 0
-    transactions: int = 0
-    clock_records: int = 0
-
-
 def wall_clock_us() -> int:
     """Return the present instant in microseconds since the epoch, UTC."""
     return time.time_ns() // 1_000
@@ -85,20 +85,22 @@ def wall_clock_us() -> int:
 class ShardTask:
     """Process one shard of one generation until it is closed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is given, all by keyword
         self,
         opened: OpenedShard,
         *,
         settings: Settings,
         computing: asyncio.Lock,
         on_pressure: Callable[[bool], None],
+        progress: Progress | None = None,
         now_us: Callable[[], int] = wall_clock_us,
     ) -> None:
-        """Take over an opened shard; `computing` is held by the shard that computes."""
+        """Take over an opened shard; `computing` is held by the shard that computes, `progress` is the worker's."""
         self.shard = opened.shard
         self.generation = opened.generation
         self.next_position = opened.next_position
-        self.progress = Progress()
+        self._progress = progress or Progress()
+        self._in_transaction = False
         self._shard_count = opened.shard_count
         self._log_end = opened.log_end
         self._fold = opened.fold
@@ -113,6 +115,37 @@ class ShardTask:
         self._pressed = False
         self._last_clock_us: int | None = None
         self._records_budget = min(RECORDS_FIRST, settings.run_records_max)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint behind everything that was committed."""
+        return Checkpoint(self.next_position, self._shard_count, self.generation)
+
+    @property
+    def processed_position(self) -> int:
+        """Return the position before which nothing is left to do: behind the checkpoint only markers may lie."""
+        busy = self._in_transaction or len(self._queue)
+        return self.next_position if busy else self._queue.next_position
+
+    @property
+    def oldest_written_ms(self) -> int | None:
+        """Return when the oldest record that is not committed was written, at the latest; None when there is none."""
+        return self._queue.written_ms(self.next_position)
+
+    @property
+    def waiting_records(self) -> int:
+        """Return how many records wait for a transaction."""
+        return len(self._queue)
+
+    @property
+    def pressed(self) -> bool:
+        """Tell whether so much waits that nothing more is fetched."""
+        return self._pressed
+
+    @property
+    def fold(self) -> Fold:
+        """Return the memory, to look at; it changes only between two turns of the event loop."""
+        return self._fold
 
     def offer(self, run: FetchedRun) -> None:
         """Queue a run. Raise EnvironmentBroken on a gap."""
@@ -149,15 +182,27 @@ class ShardTask:
 
     async def _transact(self) -> None:
         taken = self._queue.take(records_max=self._records_budget, bytes_max=self._settings.run_bytes_max)
+        self._in_transaction = True
         self._signal_pressure()
+        began = time.monotonic()
         run = await self._compute(taken.records)
+        computed = time.monotonic()
         refuse_clock_ahead(self.shard, taken.records, run.states, now_us=self._now_us())
-        await self._sink.commit(run, Checkpoint(taken.next_position, self._shard_count, self.generation))
+        left = run.left if isinstance(run, CutRun) else ()
+        next_position = left[0].position if left else taken.next_position
+        self._queue.put_back(left)
+        await self._sink.commit(run, Checkpoint(next_position, self._shard_count, self.generation))
         self._fold.commit(run)
-        self.next_position = taken.next_position
-        self.progress.records += len(taken.records)
-        self.progress.outputs += len(run.outputs)
-        self.progress.transactions += 1
+        self.next_position = next_position
+        self._in_transaction = False
+        self._queue.written_ms(self.next_position)
+        self._progress.committed(
+            self.shard,
+            len(taken.records) - len(left),
+            run.outputs,
+            compute_seconds=computed - began,
+            commit_seconds=time.monotonic() - computed,
+        )
 
     async def _compute(self, records: Sequence[RawRecord]) -> FoldRun:
         async with self._computing:
@@ -198,4 +243,4 @@ class ShardTask:
         key, value = clock_record(instant_us)
         await self._sink.write_input(key, value)
         self._last_clock_us = instant_us
-        self.progress.clock_records += 1
+        self._progress.clock_records += 1

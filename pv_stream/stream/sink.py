@@ -10,7 +10,7 @@ checkpoint, which a transaction that did not commit has not moved.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -20,13 +20,18 @@ from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import OutputStream, OutRecord
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
+from pv_stream.stream.connection import client_options
 from pv_stream.stream.headers import TOPIC_OF_STREAM, Headers, output_headers
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
+
+_Done = TypeVar("_Done")
 
 #: Key, value and headers, ready to be put into a batch.
 KafkaRecord = tuple[bytes | None, bytes, Headers]
 #: What one transaction writes, by topic and partition.
 Written = dict[tuple[Topic, int], list[KafkaRecord]]
+#: The position behind the last record of each place, where it is known.
+Ends = dict[tuple[Topic, int], int | None]
 #: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
 BATCH_BYTES_MAX = 1024 * 1024
 
@@ -52,11 +57,13 @@ class TransactionalSink:
         self._settings = settings
         self._source_topic = topic_name(Topic.EVENTS, settings)
         self._producer: AIOKafkaProducer | None = None
+        #: The position in the state partition behind the last checkpoint written here, if Kafka told it.
+        self.state_position: int | None = None
 
     async def start(self) -> None:
         """Connect, and fence the previous owner of the shard."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **client_options(self._settings),
             client_id=f"{self._settings.group_id}-{self._shard}",
             transactional_id=f"{self._settings.group_id}-{self._source_topic}-{self._shard}",
             transaction_timeout_ms=int(self._settings.transaction_timeout_seconds * 1000),
@@ -81,8 +88,13 @@ class TransactionalSink:
             place = TOPIC_OF_STREAM[output.stream], self._partition_of(output, checkpoint.partition_count)
             written.setdefault(place, []).append((output.key, output.value, headers))
         states: list[KafkaRecord] = [(key, value, []) for key, value in run.states]
-        written[Topic.STATE, self._shard] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
-        await self._within_timeout(self._transaction(written, checkpoint.next_position), doing="committing")
+        place_of_states = Topic.STATE, self._shard
+        written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
+        ends = await self._within_timeout(
+            self._transaction(written, checkpoint.next_position), doing="committing"
+        )
+        # Where it is not told, the earlier position stays: it is behind, and so never wrong.
+        self.state_position = ends[place_of_states] or self.state_position
 
     def _partition_of(self, output: OutRecord, partition_count: int) -> int:
         """Return this shard, but for what goes back to the input log: that goes to the shard of its patient."""
@@ -97,23 +109,30 @@ class TransactionalSink:
             doing="writing the clock record",
         )
 
-    async def _transaction(self, written: Written, next_position: int | None) -> None:
+    async def _transaction(self, written: Written, next_position: int | None) -> Ends:
         producer = self._started
         await producer.begin_transaction()
         sendings: list[Awaitable[Any]] = [self._send(*place, records) for place, records in written.items()]
         if next_position is not None:
             offsets = {TopicPartition(self._source_topic, self._shard): next_position}
             sendings.append(producer.send_offsets_to_transaction(offsets, self._settings.group_id))
-        await asyncio.gather(*sendings)
+        ends = await asyncio.gather(*sendings)
         await producer.commit_transaction()
+        return dict(zip(written, ends, strict=False))  # sending the offsets ends nowhere
 
-    async def _send(self, topic: Topic, partition: int, records: Sequence[KafkaRecord]) -> None:
+    async def _send(self, topic: Topic, partition: int, records: Sequence[KafkaRecord]) -> int | None:
+        """Send records and return the position behind the last, or None when Kafka did not tell it."""
         deliveries = []
+        count = 0
         for batch in self._batches(records):
             name = topic_name(topic, self._settings)
             delivery = await self._started.send_batch(batch, name, partition=partition)
             deliveries.append(delivery)
-        await asyncio.gather(*deliveries)
+            count = batch.record_count()
+        delivered = await asyncio.gather(*deliveries)
+        # A repeated request that the broker had already taken is answered without a position (-1).
+        known = delivered and delivered[-1] is not None and delivered[-1].offset >= 0
+        return delivered[-1].offset + count if known else None
 
     def _batches(self, records: Iterable[KafkaRecord]) -> Iterable[Any]:
         batch = self._started.create_batch()
@@ -137,11 +156,11 @@ class TransactionalSink:
             raise EnvironmentBroken(message)
         return self._producer
 
-    async def _within_timeout(self, work: Awaitable[None], *, doing: str) -> None:
+    async def _within_timeout(self, work: Awaitable[_Done], *, doing: str) -> _Done:
         # The broker aborts a transaction after the same time: waiting longer could only end in a fence.
         timeout_seconds = self._settings.transaction_timeout_seconds
         try:
-            await asyncio.wait_for(work, timeout_seconds)
+            return await asyncio.wait_for(work, timeout_seconds)
         except TimeoutError as error:
             message = (
                 f"shard {self._shard}: {doing} took longer than {timeout_seconds:g} s: is Kafka reachable?"

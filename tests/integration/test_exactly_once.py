@@ -1,5 +1,7 @@
 """Nothing lost, nothing doubled: what readers see equals an offline fold of the log, byte for byte."""
 
+import re
+
 from pv_stream.shard.fold import OutputStream, RawRecord
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster, Record, eventually
@@ -61,7 +63,7 @@ def test_a_worker_killed_half_way_loses_nothing_and_doubles_nothing(cluster: Clu
 
 
 def test_a_rebalance_loses_nothing_and_doubles_nothing(cluster: Cluster) -> None:
-    """A second worker joins while the first works, and leaves again."""
+    """A second worker joins while the first works, and leaves again; each reads of its old shards only the tail."""
     cluster.publish(events(10_000))
     first = cluster.start_worker(SLOW)
     eventually(lambda: cluster.count(Topic.ALERTS) > 1_000, what="the first works")
@@ -73,6 +75,13 @@ def test_a_rebalance_loses_nothing_and_doubles_nothing(cluster: Cluster) -> None
     cluster.wait_until_processed()
     assert first.stop() == 0
     assert_equals_offline_fold(cluster)
+    restored = [
+        int(count) for count in re.findall(r"(\d+) state records, the tail of what was kept", first.said())
+    ]
+    # Once when the second joins and keeps two of the shards, once when it has gone and gives them back.
+    assert len(restored) == 2 + SHARDS, first.said()
+    assert min(restored) == 0, "of a shard that stayed, nothing is to be read"
+    assert max(restored) > 0, "of a shard that comes back, what the other worker wrote is read"
 
 
 def test_runs_are_few_and_large(cluster: Cluster) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pv_stream.domain.ids import PatientId
 from pv_stream.engine.assess import assess
 from pv_stream.engine.relevance import must_assess
-from pv_stream.shard.fold import Limits, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import Limits
 from tests.properties.strategies import cuts, logs, unhurried
 from tests.rulebooks import ALL, activation, by_digest
 from tests.shards import alerts, fold, new_shard, raw

@@ -14,7 +14,8 @@ from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.engine.advance import advance as engine_advance
 from pv_stream.shard import steps as shard_steps
-from pv_stream.shard.fold import Limits, OutputStream, OutRecord, RawRecord, ShardFold, clock_record
+from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold, clock_record
+from pv_stream.shard.limits import Limits
 from tests.builders import at
 from tests.properties.strategies import POISON, logs, stories, unhurried
 from tests.shards import alerts, fold, new_shard, of_stream, raw

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from pv_stream.domain.events import Event
 from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import Limits
+from pv_stream.shard.slices import SLICE_KEY
 from tests.acting import with_actions
 from tests.properties.strategies import POISON, DrawnNarrator, cuts, logs, unhurried
 from tests.shards import fold, new_shard, raw
@@ -66,6 +68,53 @@ def test_a_shard_that_is_restored_between_runs_tells_the_same(
         outputs += told
         states |= changed
     assert (outputs, states) == whole
+
+
+@unhurried
+@given(raw_logs(), st.data())
+def test_runs_that_a_limit_cuts_tell_the_same_also_to_an_owner_who_takes_over_in_between(
+    records: list[RawRecord], data: st.DataObject
+) -> None:
+    whole = _folded([records], new_shard())
+    limits = Limits(
+        run_due=data.draw(st.integers(1, 2)), run_bytes=data.draw(st.sampled_from([1, 4_000, 10**6]))
+    )
+    outputs: list[OutRecord] = []
+    states: States = {}
+    left: Sequence[RawRecord] = records
+    shard = new_shard(limits=limits)
+    while left:
+        if data.draw(st.booleans()):
+            shard = new_shard(limits=limits)
+            for key, value in states.items():
+                shard.restore(key, value)
+        run = shard.process(left)
+        shard.commit(run)
+        outputs += run.outputs
+        states |= dict(run.states)
+        left = run.left
+    states.pop(SLICE_KEY, None)
+    assert (outputs, states) == whole
+
+
+@unhurried
+@given(raw_logs(), st.data())
+def test_a_memory_that_was_kept_and_takes_the_tail_tells_what_one_restored_in_full_does(
+    records: list[RawRecord], data: st.DataObject
+) -> None:
+    places = sorted(data.draw(st.lists(st.integers(0, len(records)), min_size=2, max_size=2)))
+    first, second, third = _runs(records, places)
+    kept, other, full = new_shard(), new_shard(), new_shard()
+    _, at_first = _folded([first], kept)
+    for key, value in at_first.items():
+        other.restore(key, value)
+    _, tail = _folded([second], other)
+    # The tail may begin before what the kept memory already holds.
+    for key, value in (at_first | tail if data.draw(st.booleans()) else tail).items():
+        kept.restore(key, value)
+    for key, value in (at_first | tail).items():
+        full.restore(key, value)
+    assert _folded([[record] for record in third], kept) == _folded([third], full)
 
 
 @unhurried

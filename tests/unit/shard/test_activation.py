@@ -14,7 +14,8 @@ from pv_stream.engine.activation import reassess as engine_reassess
 from pv_stream.engine.assess import assess
 from pv_stream.errors import ActivationRefused
 from pv_stream.shard import fold as shard_fold
-from pv_stream.shard.fold import Limits, OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from tests.builders import RULEBOOK, at, dose, eosinophils, event, temperature
 from tests.rulebooks import HIGHER, LOWER, WITHOUT_IMATINIB, activation, by_digest, variant

@@ -11,7 +11,8 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import PatientId
 from pv_stream.engine.advance import fire_due as engine_fire_due
 from pv_stream.shard import fold as shard_fold
-from pv_stream.shard.fold import CLOCK_KEY, Limits, OutputStream, RawRecord, ShardFold, clock_record
+from pv_stream.shard.fold import CLOCK_KEY, OutputStream, RawRecord, ShardFold, clock_record
+from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from tests.builders import PATIENT, at, dose, eosinophils, event, present, temperature
 from tests.shards import alerts, clock, fold, new_shard, of_stream, raw

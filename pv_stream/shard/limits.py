@@ -1,0 +1,36 @@
+"""Limits: how large the records of a shard, its states and its runs may become (law 8)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pv_stream.codec.events import RECORD_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hold the caps of law 8, sizes in bytes.
+
+    `state_bytes_reserved` is the part of a state record that facts may not fill: its envelope, and what is told
+    without a new fact (a system alert, closings) must fit too. After an activation each record takes along some of
+    the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
+    `run_due` and `run_bytes` end a run early: after so many patients who were due, and once so much is to be written.
+    None: never, as in a replay, where no transaction waits for the end.
+    """
+
+    record_bytes_max: int = RECORD_BYTES_MAX
+    state_bytes_max: int = 262_144
+    state_bytes_reserved: int = 4_096
+    reassessed_per_record: int = 8
+    reassessed_per_control_record: int = 500
+    patients_remembered: int = 2_048
+    run_due: int | None = None
+    run_bytes: int | None = None
+
+    def are_reached(self, *, fired: int, bytes_to_write: int) -> bool:
+        """Tell whether a run does so much that the rest is left to the next."""
+        return (self.run_due is not None and fired >= self.run_due) or (
+            self.run_bytes is not None and bytes_to_write >= self.run_bytes
+        )
+
+
+DEFAULT_LIMITS: Final = Limits()
