@@ -82,7 +82,10 @@ class Settings(BaseSettings):
         "pv-stream", min_length=1, description="consumer group; also the prefix of transactional ids"
     )
     worker_id: str = Field(
-        "", description="name of this worker in logs and on the broker; empty: host and process id"
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        max_length=249,
+        description="lasting name of this worker, no other's: its shards wait for it; empty: host and process id",
     )
     state_dir: Path = Field(
         Path(".pv-stream"), description="where local files of the worker and local broker live"
@@ -104,6 +107,9 @@ class Settings(BaseSettings):
     transaction_timeout_seconds: float = Field(30.0, ge=5, le=900)
     restore_timeout_seconds: float = Field(300.0, ge=1)
     shutdown_timeout_seconds: float = Field(30.0, ge=1)
+    stall_timeout_seconds: float = Field(
+        90.0, ge=1, description="a worker that has work and gets on with none of it for so long ends"
+    )
     clock_interval_seconds: float = Field(
         900.0, ge=1, description="least time between clock records of a shard"
     )

@@ -41,9 +41,11 @@ class RunSchema(faust.Schema[None, FetchedRun]):
 
 
 class WorkerApp(faust.App):
-    """A Faust app that tells its consumer where the open shards continue."""
+    """A Faust app that tells its consumer where the open shards continue, and by which lasting name it is known."""
 
     owner: ShardOwner
+    #: A worker that has one keeps its shards while it is away for less than the session timeout.
+    static_member: str | None
     source_topic: str
 
     def checkpoint_positions(self) -> Mapping[TP, int]:
@@ -119,6 +121,7 @@ def build_app(
         datadir=str(datadir),
         store="memory://",
     )
+    app.static_member = settings.worker_id or None
     app.source_topic = topic_name(Topic.EVENTS, settings)
     app.owner = ShardOwner(
         settings=settings, fold_factory=fold_factory, source=ConsumerSource(app), on_failure=on_failure

@@ -58,6 +58,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
+            group_instance_id=cast("Any", self.app).static_member,
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
@@ -115,9 +116,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             if records or next_position > position:
                 self._expected[tp] = (generation, next_position)
                 written_ms = brought[0].timestamp if brought else None
-                runs[tp] = FetchedRun(
-                    tp.partition, generation, position, next_position, records, written_ms
-                )
+                runs[tp] = FetchedRun(tp.partition, generation, position, next_position, records, written_ms)
         return runs
 
     async def _seek_wait(self, consumer: aiokafka.AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:

@@ -69,6 +69,14 @@ class Restored:
     tail_only: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Say what the opening of a shard is doing, and how many state records it has read."""
+
+    doing: str
+    records_read: Callable[[], int] = lambda: 0
+
+
 class ShardOwner:
     """Open, feed and close the shards of one worker."""
 
@@ -99,6 +107,9 @@ class ShardOwner:
         self.assigned: frozenset[int] | None = None
         #: How each shard's memory came back when it was opened last.
         self.restored: dict[int, Restored] = {}
+        #: What is done for each shard that is being opened, and whether shards are being closed.
+        self.opening: dict[int, Opening] = {}
+        self.closing = False
 
     @property
     def open_shards(self) -> Mapping[int, ShardTask]:
@@ -133,7 +144,10 @@ class ShardOwner:
                 return
             shard_count = await self._source.partition_count()
             opening = [self._open(shard, shard_count, generation, epoch) for shard in sorted(shards)]
-            await asyncio.gather(*opening)
+            try:
+                await asyncio.gather(*opening)
+            finally:
+                self.opening = {}
         if epoch == self._epoch:
             log.info("owns shards %s of %d (generation %d)", sorted(self._tasks), shard_count, generation)
 
@@ -145,6 +159,7 @@ class ShardOwner:
             await self._close_all()
 
     async def _close_all(self) -> None:
+        self.closing = True
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             task.close()
@@ -154,6 +169,7 @@ class ShardOwner:
         self._running = {}
         await _all(sink.stop() for sink in self._sinks.values())
         self._sinks = {}
+        self.closing = False
 
     def _keep(self, shard: int, task: ShardTask) -> None:
         """Keep the memory of a shard whose task has ended well; after a failure it may be anything."""
@@ -168,12 +184,14 @@ class ShardOwner:
     async def _open(self, shard: int, shard_count: int, generation: int, epoch: int) -> None:
         sink = TransactionalSink(shard=shard, settings=self._settings)
         self._sinks[shard] = sink
+        self.opening[shard] = Opening("taking over from its last owner")
         await sink.start()
         if epoch != self._epoch:
             return
         fold, checkpoint = await self._restore(shard, shard_count, epoch)
         if epoch != self._epoch:
             return
+        self.opening[shard] = Opening("comparing checkpoint, group and log")
         start, end = await self._source.bounds(shard)
         committed = await self._source.committed(shard)
         input_log = InputLog(start=start, end=end, partition_count=shard_count)
@@ -188,6 +206,7 @@ class ShardOwner:
         log.info("shard %d: continues at %d of %d with %d patients", shard, position, end, fold.patients)
         opened = OpenedShard(shard, shard_count, generation, fold, sink, position, end)
         self._start(opened)
+        del self.opening[shard]
 
     async def _restore(self, shard: int, shard_count: int, epoch: int) -> tuple[Fold, Checkpoint | None]:
         """Return the memory of a shard and its checkpoint: from the tail of its state where the rest was kept."""
@@ -195,14 +214,13 @@ class ShardOwner:
         memory = self._memories.get(shard)
         if memory is None or memory.shard_count != shard_count:
             memory = self._new_memory(shard, shard_count)
-        tail_only = memory.store.position is not None
-        before = memory.store.records_read
+        tail_only, before = memory.store.position is not None, memory.store.records_read
         try:
-            checkpoint = await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
+            checkpoint = await self._fill(shard, memory, epoch)
         except TailLost:
             log.warning("shard %d: its state topic is not the one that was kept: all of it is read", shard)
             memory, tail_only, before = self._new_memory(shard, shard_count), False, 0
-            checkpoint = await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
+            checkpoint = await self._fill(shard, memory, epoch)
         restored = Restored(memory.store.records_read - before, time.monotonic() - began, tail_only)
         if epoch == self._epoch:
             self.restored[shard] = restored
@@ -215,6 +233,10 @@ class ShardOwner:
                 ", the tail of what was kept" if tail_only else "",
             )
         return memory.fold, checkpoint
+
+    async def _fill(self, shard: int, memory: Memory, epoch: int) -> Checkpoint | None:
+        self.opening[shard] = Opening("restoring its state", lambda: memory.store.records_read)
+        return await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
 
     def _new_memory(self, shard: int, shard_count: int) -> Memory:
         memory = Memory(

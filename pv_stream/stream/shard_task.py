@@ -99,6 +99,8 @@ class ShardTask:
         self.shard = opened.shard
         self.generation = opened.generation
         self.next_position = opened.next_position
+        #: How many transactions this task has committed.
+        self.transactions = 0
         self._progress = progress or Progress()
         self._in_transaction = False
         self._shard_count = opened.shard_count
@@ -124,8 +126,12 @@ class ShardTask:
     @property
     def processed_position(self) -> int:
         """Return the position before which nothing is left to do: behind the checkpoint only markers may lie."""
-        busy = self._in_transaction or len(self._queue)
-        return self.next_position if busy else self._queue.next_position
+        return self.next_position if self.busy else self._queue.next_position
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether records wait or are in a transaction."""
+        return self._in_transaction or len(self._queue) > 0
 
     @property
     def oldest_written_ms(self) -> int | None:
@@ -194,6 +200,7 @@ class ShardTask:
         await self._sink.commit(run, Checkpoint(next_position, self._shard_count, self.generation))
         self._fold.commit(run)
         self.next_position = next_position
+        self.transactions += 1
         self._in_transaction = False
         self._queue.written_ms(self.next_position)
         self._progress.committed(

@@ -121,7 +121,6 @@ class Cluster:
             "PV_STREAM_GROUP_ID": f"{self.prefix}group",
             "PV_STREAM_STATE_DIR": str(self.directory / "state"),
             "PV_STREAM_SESSION_TIMEOUT_SECONDS": "6",
-            "PV_STREAM_WORKER_ID": f"worker-{len(self.workers)}",
             **(environment or {}),
         }
         with log.open("wb") as output:
