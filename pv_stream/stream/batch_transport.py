@@ -11,7 +11,6 @@ It knows nothing of engines, outputs or states.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, cast
 
@@ -24,8 +23,7 @@ from faust.types import TP, ConsumerMessage
 
 from pv_stream.shard.fold import RawRecord
 from pv_stream.stream.runs import FetchedRun
-
-log = logging.getLogger("pv_stream.live")
+from pv_stream.stream.worker_log import Said, say
 
 SCHEME = "kafkaruns"
 #: How long the broker may hold a fetch that finds nothing. aiokafka has one fetch in flight per broker, and a
@@ -172,7 +170,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(LEAVE_SECONDS_MAX):
                 await super().on_thread_stop()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the thread ends either way
-            log.debug("the consumer did not close: %s", type(error).__name__)
+            say(Said.CONSUMER_NOT_CLOSED, error=type(error).__name__)
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Print no trace: the crash makes Faust give up, and the worker says why in one line."""

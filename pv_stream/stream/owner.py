@@ -11,7 +11,6 @@ memory of every shard that it ever owned; it must have room for that anyway, for
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,7 @@ from pv_stream.stream.progress import Progress
 from pv_stream.stream.runs import FetchedRun
 from pv_stream.stream.shard_task import Fold, OpenedShard, ShardTask
 from pv_stream.stream.sink import TransactionalSink
-from pv_stream.stream.worker_log import LIVE_LOGGER
-
-log = logging.getLogger(LIVE_LOGGER)
+from pv_stream.stream.worker_log import Said, say
 
 #: Makes the empty fold of a shard: (shard, shard count) -> fold.
 FoldFactory = Callable[[int, int], Fold]
@@ -149,7 +146,12 @@ class ShardOwner:
             finally:
                 self.opening = {}
         if epoch == self._epoch:
-            log.info("owns shards %s of %d (generation %d)", sorted(self._tasks), shard_count, generation)
+            say(
+                Said.SHARDS_OWNED,
+                shards=sorted(self._tasks),
+                shard_count=shard_count,
+                generation=generation,
+            )
 
     async def close(self) -> None:
         """Close every shard after the transaction that it is in."""
@@ -200,10 +202,15 @@ class ShardOwner:
             return
         if (committed or 0) < position:
             self.progress.offsets_behind += 1
-            log.info(
-                "shard %d: the group's offset %s is behind the checkpoint %d", shard, committed, position
-            )
-        log.info("shard %d: continues at %d of %d with %d patients", shard, position, end, fold.patients)
+            say(Said.GROUP_OFFSET_BEHIND, shard=shard, committed=committed, position=position)
+        say(
+            Said.SHARD_OPENED,
+            shard=shard,
+            position=position,
+            end=end,
+            patients=fold.patients,
+            generation=generation,
+        )
         opened = OpenedShard(shard, shard_count, generation, fold, sink, position, end)
         self._start(opened)
         del self.opening[shard]
@@ -218,19 +225,19 @@ class ShardOwner:
         try:
             checkpoint = await self._fill(shard, memory, epoch)
         except TailLost:
-            log.warning("shard %d: its state topic is not the one that was kept: all of it is read", shard)
+            say(Said.SHARD_STATE_REPLACED, shard=shard)
             memory, tail_only, before = self._new_memory(shard, shard_count), False, 0
             checkpoint = await self._fill(shard, memory, epoch)
         restored = Restored(memory.store.records_read - before, time.monotonic() - began, tail_only)
         if epoch == self._epoch:
             self.restored[shard] = restored
             self.progress.restore_seconds.add(restored.seconds)
-            log.info(
-                "shard %d: restored in %.1f s from %d state records%s",
-                shard,
-                restored.seconds,
-                restored.records,
-                ", the tail of what was kept" if tail_only else "",
+            say(
+                Said.SHARD_RESTORED,
+                shard=shard,
+                seconds=round(restored.seconds, 1),
+                records=restored.records,
+                part=", the tail of what was kept" if tail_only else "",
             )
         return memory.fold, checkpoint
 

@@ -77,6 +77,8 @@ class Watchdog:
 
     stall_seconds: float
     look_at: Callable[[], UnderWay]
+    #: Why the worker must end, once that is so.
+    verdict: EnvironmentBroken | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
 
     def look(self, seconds: float) -> EnvironmentBroken | None:
@@ -91,11 +93,12 @@ class Watchdog:
                 continue
             seen.seconds += seconds
             if seen.seconds >= self.stall_seconds:
-                return EnvironmentBroken(
+                self.verdict = EnvironmentBroken(
                     f"no progress for {self.stall_seconds:g} s in {what}: the worker ends and starts again; if that "
                     "repeats, look at the broker's own log (docs/live.md, A worker that does not get on)"
                 )
-        return None
+                break
+        return self.verdict
 
 
 def watch_in_a_thread(

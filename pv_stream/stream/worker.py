@@ -19,10 +19,11 @@ from pv_stream.settings import Settings
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
 from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.connection import connection_failed, require_broker
-from pv_stream.stream.owner import LIVE_LOGGER, FoldFactory
+from pv_stream.stream.health import HealthServer, WorkerHealth
+from pv_stream.stream.owner import FoldFactory
 from pv_stream.stream.topics import check_topics
-
-log = logging.getLogger(LIVE_LOGGER)
+from pv_stream.stream.watchdog import LoopBeat, Watchdog, under_way, watch_in_a_thread
+from pv_stream.stream.worker_log import Said, say, set_up_logging
 
 REPORT_SECONDS = 60.0
 #: While stopping, how often the broker is asked, and how long a broker that is gone is waited for.
@@ -40,7 +41,11 @@ def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
     A failure while it runs ends the process here, with the error's exit code.
     """
     require_broker(settings)
-    _set_up_logging(debug=settings.log_level == "debug")
+    set_up_logging(
+        worker=worker_name(settings), debug=settings.log_level == "debug", log_format=settings.log_format
+    )
+    # What ends a library's thread also makes Faust give up, and that is our one line.
+    threading.excepthook = lambda ended: say(Said.THREAD_ENDED, error=ended.exc_type.__name__)
     check_topics(settings)
     return asyncio.run(_serve(settings, fold_factory))
 
@@ -57,21 +62,33 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    log.info(
-        "worker %s starts: group %s, Kafka %s",
-        worker_name(settings),
-        settings.group_id,
-        settings.bootstrap_servers,
+    say(
+        Said.WORKER_STARTED,
+        worker=worker_name(settings),
+        group=settings.group_id,
+        servers=settings.bootstrap_servers,
     )
-    watch = BrokerWatch(settings, log.warning)
+    watch = BrokerWatch(
+        settings, lambda message: say(Said.KAFKA_GONE if watch.gone else Said.KAFKA_BACK, message=message)
+    )
+    beat = LoopBeat()
+    watchdog = Watchdog(
+        settings.stall_timeout_seconds, lambda: under_way(app.owner, beat, broker_is_gone=watch.gone)
+    )
+    watch_in_a_thread(watchdog, _end_at_once)
+    health = WorkerHealth(app.owner, watch, watchdog, settings)
+    await _serve_health(health, settings)
     tasks: dict[str, asyncio.Task[Any]] = {
         "start": asyncio.create_task(app.start()),
         "crash": asyncio.create_task(_crashed(app)),
         "stop": asyncio.create_task(stopping.wait()),
         "report": asyncio.create_task(_report(app)),
         "watch": asyncio.create_task(watch.keep_looking()),
+        "health": asyncio.create_task(health.keep_looking()),
+        "beat": asyncio.create_task(beat.keep_beating()),
     }
     await _first_event(tasks, failed)
+    health.stopping = True
     error = _failure(tasks, failed, settings)
     if error is not None:
         _end_at_once(error)
@@ -94,7 +111,7 @@ def _failure(
 ) -> BaseException | None:
     if failed.done():
         return failed.result()
-    for name in ("start", "crash", "report", "watch"):
+    for name in ("start", "crash", "report", "watch", "health"):
         task = tasks[name]
         if task.done() and (error := task.exception()) is not None:
             if type(error).__name__ in {"KafkaConnectionError", "NodeNotReadyError"}:
@@ -115,7 +132,7 @@ async def _crashed(app: WorkerApp) -> None:
 async def _stop(
     app: WorkerApp, settings: Settings, tasks: dict[str, "asyncio.Task[Any]"], watch: BrokerWatch
 ) -> int:
-    log.info("stopping: each shard finishes its transaction")
+    say(Said.WORKER_STOPPING)
     tasks["crash"].cancel()
     tasks["watch"].cancel()
     closing = asyncio.create_task(_close(app))
@@ -125,9 +142,7 @@ async def _stop(
     )
     error = closing.exception() if closing.done() else None
     if gone.done() or (error is not None and watch.gone):
-        log.warning(
-            "stopped without Kafka: what was not committed is left to the next owner, who does it again"
-        )
+        say(Said.WORKER_STOPPED_WITHOUT_KAFKA)
     elif error is not None:
         _end_at_once(error)
     elif not closing.done():
@@ -135,7 +150,7 @@ async def _stop(
             EnvironmentBroken(f"the worker did not stop within {settings.shutdown_timeout_seconds:g} s")
         )
     else:
-        log.info("stopped")
+        say(Said.WORKER_STOPPED)
     _flush()
     # Faust leaves threads and tasks that end only when they feel like it; nothing of ours is left to do.
     os._exit(0)
@@ -161,12 +176,12 @@ async def _broker_is_gone(watch: BrokerWatch) -> None:
 
 def _end_at_once(error: BaseException) -> None:
     if isinstance(error, PvStreamError):
-        log.error("%s", error)
         code = EXIT_CODE_OUTDATED if isinstance(error, ActivationRefused) else error.exit_code
+        say(Said.WORKER_ENDED, message=str(error), exit_code=code)
     else:
         # The text of an unforeseen error may quote a record: only its type and place are safe to show.
-        log.error("a fault in pv_stream: %s at %s; please report it", type(error).__name__, _place(error))
-        log.debug("its trace, which may quote records", exc_info=error)
+        say(Said.FAULT, error=type(error).__name__, place=_place(error))
+        say(Said.FAULT_TRACE, trace=error)
         code = EXIT_CODE_BUG
     _flush()
     os._exit(code)
@@ -193,32 +208,24 @@ async def _report(app: WorkerApp) -> None:
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         progress = app.owner.progress
-        records = sum(each.records for each in progress.values())
-        if records != reported:
+        if (records := progress.records.total()) != reported:
             reported = records
-            outputs = sum(each.outputs for each in progress.values())
-            transactions = sum(each.transactions for each in progress.values())
-            log.info(
-                "%d records, %d outputs in %d transactions since opening", records, outputs, transactions
+            say(
+                Said.PROGRESS,
+                records=records,
+                outputs=progress.outputs.total(),
+                transactions=progress.transactions,
             )
 
 
-def _set_up_logging(*, debug: bool) -> None:
-    """Show our own lines, and of the libraries only what PV_STREAM_LOG_LEVEL=debug asks for.
-
-    The libraries report one broken connection in dozens of lines, some with tracebacks; what it means for the
-    worker is said by our own one line.
-    """
-    log.setLevel(logging.DEBUG if debug else logging.INFO)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)-5s %(message)s",
-        datefmt="%H:%M:%S",
-        force=True,
-    )
-    # What ends a library's thread also makes Faust give up, and that is our one line.
-    threading.excepthook = lambda ended: log.debug("a thread ended: %s", ended.exc_type.__name__)
-    for handler in logging.getLogger().handlers:
-        # Faust and mode log through loggers of many names, also of our own modules: only a filter keeps them quiet.
-        handler.addFilter(lambda record: debug or record.name == LIVE_LOGGER)
+async def _serve_health(health: WorkerHealth, settings: Settings) -> None:
+    """Serve health and metrics, if they are wanted; a worker that cannot serve them works all the same."""
+    if not settings.health_port:
+        return
+    address = f"{settings.health_host}:{settings.health_port}"
+    try:
+        await HealthServer(health).start(host=settings.health_host, port=settings.health_port)
+    except OSError as error:
+        say(Said.HEALTH_NOT_SERVED, address=address, error=error.strerror or type(error).__name__)
+    else:
+        say(Said.HEALTH_SERVED, address=address)

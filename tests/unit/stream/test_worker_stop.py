@@ -52,7 +52,7 @@ def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, 
         tasks: dict[str, asyncio.Task[Any]] = {
             name: asyncio.create_task(_never()) for name in ("crash", "watch")
         }
-        watch = BrokerWatch(Settings(bootstrap_servers="kafka:9092"), worker.log.warning, ask=ask)
+        watch = BrokerWatch(Settings(bootstrap_servers="kafka:9092"), lambda _line: None, ask=ask)
         await worker._stop(app, Settings(shutdown_timeout_seconds=2), tasks, watch)
 
     with pytest.raises(Ended) as ended:
