@@ -58,6 +58,7 @@ from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
 from pv_stream.shard.overlay import Overlay
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
 from pv_stream.shard.slices import SLICE_KEY, Slice
+from pv_stream.shard.standing import StandingCount
 from pv_stream.shard.steps import PatientEvent, step
 from pv_stream.shard.written import WrittenPatients
 
@@ -144,10 +145,9 @@ class ShardFold:
         self._originate, self._encodes_states = originate, encode_states
         self._shard, self._shard_count = shard, shard_count
         self._rules, self._limits = RuleShelf(rulebook, carried, what_if), limits
-        self._in_force = rulebook
+        self._in_force, self._passed = rulebook, 0
         self._recorded: Rulebook | None = None
         self._waiting: tuple[PatientId, ...] | None = ()
-        self._passed = 0
         self._used: tuple[Rulebook, ...] = ()
         self._clock: Instant | None = None
         self._states: dict[PatientId, PatientState] = {}
@@ -156,6 +156,7 @@ class ShardFold:
         self._due = DueHeap()
         self._slice: Slice | None = None
         self._open: Overlay | None = None
+        self.standing: Final = StandingCount()
 
     @property
     def patients(self) -> int:
@@ -185,19 +186,18 @@ class ShardFold:
         self._waiting = None
         if key == CLOCK_KEY:
             self._clock = Instant(int(value))
-            return
-        if key == SLICE_KEY:
+        elif key == SLICE_KEY:
             self._slice = Slice.from_bytes(value)
-            return
-        if key == RULEBOOK_KEY:
+        elif key == RULEBOOK_KEY:
             self._in_force = self._recorded = self._rules.restored(value)
-            return
-        patient_id = PatientId(key.decode())
-        state, known = decode_state(value), self.state_of(patient_id)
-        self._states[patient_id] = state
-        self._sizes.pop(patient_id, None)
-        if state.due is not None and state.due != known.due:
-            self._due.add(state.due, patient_id)
+        else:
+            patient_id = PatientId(key.decode())
+            state, known = decode_state(value), self.state_of(patient_id)
+            self._states[patient_id] = state
+            self._sizes.pop(patient_id, None)
+            self.standing.put(((patient_id, state),))
+            if state.due is not None and state.due != known.due:
+                self._due.add(state.due, patient_id)
 
     def state_of(self, patient_id: PatientId) -> PatientState:
         """Return the committed state of a patient, empty for one never seen."""
@@ -265,6 +265,7 @@ class ShardFold:
         self._waiting, self._passed = run.overlay.waiting, run.overlay.passed
         self._used = run.overlay.used
         self._states.update(run.overlay.states)
+        self.standing.put(run.overlay.states.items())
         self._sizes.update(run.overlay.sizes)
         self._slice = run.overlay.slice
         self._due.commit(run.overlay.due)

@@ -47,7 +47,7 @@ class StandingCount:
             else:
                 self._of.pop(patient_id, None)
 
-    def standing(self) -> Standing:
+    def now(self) -> Standing:
         """Return what stands now."""
         alerts = Counter(alert for each in self._of.values() for alert in each.alerts)
         held_since = [instant for each in self._of.values() for instant in each.held_since]

@@ -22,7 +22,7 @@ from pv_stream import __version__
 from pv_stream.domain.assessment import Tier
 from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.shard.standing import Standing
+from pv_stream.shard.standing import StandingCount
 from pv_stream.stream.lag import Lag
 from pv_stream.stream.progress import AlertWords, Distribution, Progress
 from pv_stream.stream.shard_task import ShardTask
@@ -40,8 +40,8 @@ class ReadsRules(Protocol):
         """Return the rulebook in force."""
 
     @property
-    def standing(self) -> Standing:
-        """Return what stands and waits for people."""
+    def standing(self) -> StandingCount:
+        """Return the count of what stands and waits for people."""
 
 
 class Reported(Protocol):
@@ -136,7 +136,7 @@ def _of_shards(shards: Mapping[int, ShardTask], lags: Mapping[int, Lag]) -> Iter
 
 
 def _of_people(shards: Mapping[int, ShardTask]) -> Iterable[Metric]:
-    standing = [task.fold.standing for task in shards.values() if isinstance(task.fold, ReadsRules)]
+    standing = [task.fold.standing.now() for task in shards.values() if isinstance(task.fold, ReadsRules)]
     alerts = GaugeMetricFamily(
         "pv_stream_open_alerts",
         "Alerts that stand, and whether somebody took note of the tier that stands.",
