@@ -41,6 +41,9 @@ COMMANDS: Final = {
         "pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."
     ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
+    "cohort": Command(
+        "pv_stream.cli.cohort", "Tabulate what became of each occurrence, beside the figures of a paper."
+    ),
     "act": Command(
         "pv_stream.cli.act", "Acknowledge, override, refute or confirm one alert: writes it to the log."
     ),
@@ -66,7 +69,7 @@ COMMANDS: Final = {
         "Take messages in over HTTP; answer after they are written.",
         "http,kafka",
     ),
-    "archive": Command("pv_stream.cli.archive", "Copy a topic to a file that replay reads.", "kafka"),
+    "archive": Command("pv_stream.cli.archive", "Copy topics to a folder that replay and verify read.", "kafka"),
 }
 
 #: Modules that come with the extras `kafka` and `http`.
@@ -78,7 +81,7 @@ EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usa
 #: A process that a signal ended gives 128 and the signal's number; Ctrl-C comes so from typer.
 _SIGNALLED: Final = 128
 _STOPPED: Final = frozenset({_SIGNALLED + signal.SIGINT, _SIGNALLED + signal.SIGTERM})
-STOPPED_LINE: Final = "pv-stream: stopped before the end; a file or folder that was begun is not kept\n"
+STOPPED_LINE: Final = "pv-stream: stopped before the end; nothing that is half done is kept\n"
 
 
 class LazyCommands(TyperGroup):

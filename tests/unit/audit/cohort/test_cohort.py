@@ -1,0 +1,270 @@
+"""The outcome table: the published rows through the engine, comparisons, small cells, and logs of anybody."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pv_stream.audit.cohort.comparison import (
+    Compared,
+    Published,
+    compare,
+    read_published,
+    read_published_file,
+    rounded,
+)
+from pv_stream.audit.cohort.document import HIDDEN, document_of
+from pv_stream.audit.cohort.figures import figures_of
+from pv_stream.audit.cohort.occurrences import (
+    Occurrence,
+    Person,
+    Treatment,
+    occurrences_of,
+    published_occurrences,
+    read_people,
+)
+from pv_stream.audit.published_cohort import published_cohort
+from pv_stream.errors import DataError
+from tests.unit.audit.logs import PATIENT, RULEBOOK, imatinib_lines, plan_of, write_lines
+
+NOBODY: Final = Person()
+
+
+def row(
+    number: int, *, score: int = 3, person: Person = NOBODY, days: int | None = 5, **more: object
+) -> Occurrence:
+    """Return an occurrence of nobody."""
+    given = Treatment(
+        "cyclosporine", Decimal(2), ("oral",), days, prior_steroid=False, days_to_clinical_resolution=2
+    )
+    made = Occurrence(
+        label=f"row {number}",
+        patient_id=f"patient-{number}",
+        episode_id=f"ep_{number}",
+        onset="2026-01-01T00:00:00Z",
+        person=person,
+        culprits=("phenytoin",),
+        tier="warning",
+        regiscar=score,
+        category="possible",
+        treatment=given,
+        recurrence=None,
+        recurred=False,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def figure(measure: str, statistic: str, value: str, rows: Sequence[Occurrence]) -> Compared:
+    """Compare one published figure."""
+    (compared,) = compare([Published(measure, statistic, value, "")], rows)
+    return compared
+
+
+# The published table ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published_rows() -> list[Occurrence]:
+    return published_occurrences(published_cohort(), RULEBOOK, "cyclosporine")
+
+
+def test_the_table_is_reproduced_and_each_disagreement_of_the_paper_is_a_finding(
+    published_rows: list[Occurrence],
+) -> None:
+    text = resources.files("pv_stream.audit").joinpath("cases", "cyclosporine2023.csv").read_text()
+    compared = compare(read_published(text.splitlines(), "paper"), published_rows)
+    findings = {
+        (each.published.measure, each.published.statistic): (
+            each.published.value,
+            each.computed,
+            each.against,
+        )
+        for each in compared
+        if not each.agrees
+    }
+    twos = ("row 3 (2)", "row 4 (2)", "row 9 (2)", "row 13 (2)", "row 19 (2)")
+    assert findings == {
+        ("regiscar", "mean"): ("3.42", "3.37", ()),
+        ("regiscar", "every"): ("> 2", "14 of 19", twos),
+        ("is_recurrence", "count"): ("0/19", "2/19", ("row 2", "row 13")),
+        ("treatment_days", "every"): (">= 3", "18 of 19", ("row 19 (2)",)),
+        ("clinically_resolved", "count"): ("17/19", "18/19", ("not row 10",)),
+        ("days_to_resolution", "n"): ("16", "18", ()),
+        ("recurred", "count"): ("3/19", "unknown", ()),
+    }
+    assert len(compared) == 16
+
+
+def test_age_and_route_stand_in_the_rows(published_rows: list[Occurrence]) -> None:
+    given = {one.label: one for one in published_rows}
+    assert given["row 1"].person == Person(21, "male")
+    assert given["row 18"].treatment is not None
+    assert given["row 18"].treatment.routes == ("intravenous", "oral")
+
+
+# A log of anybody -------------------------------------------------------------------------------------------------
+
+
+def test_a_log_gives_its_episodes_in_order_with_what_the_table_beside_it_says(tmp_path: Path) -> None:
+    log = write_lines(tmp_path / "log.jsonl", imatinib_lines())
+    first, *later = occurrences_of(plan_of(log), {PATIENT: Person(60, "female")})
+    assert (first.culprits, first.person) == (("imatinib",), Person(60, "female"))
+    assert first.recurred is True
+    assert later
+    assert later[0].recurrence == "rechallenge"
+    assert later[0].label.startswith("ep_")
+
+
+def test_a_treatment_that_nobody_had_leaves_no_occurrence(tmp_path: Path) -> None:
+    log = write_lines(tmp_path / "log.jsonl", imatinib_lines())
+    assert occurrences_of(plan_of(log), {}, "cyclosporine") == []
+
+
+def test_the_table_of_people_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("patient_id,age_years,sex,ward\na,61,female,5\nb,,\n", encoding="utf-8")
+    assert read_people(file) == {"a": Person(61, "female"), "b": NOBODY}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("patient_id,age_years\n", "line 1: the columns sex are missing"),
+        ("patient_id,age_years,sex\na,old,male\n", "line 2: age_years"),
+        ("patient_id,age_years,sex\na,131,male\n", "line 2: age_years"),
+        ("patient_id,age_years,sex\na,61,M\n", "line 2: sex"),
+        ("patient_id,age_years,sex\na\n", None),
+    ],
+)
+def test_a_table_of_people_that_cannot_be_read_names_the_line(
+    tmp_path: Path, content: str, why: str | None
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(content, encoding="utf-8")
+    if why is None:
+        assert read_people(file) == {"a": NOBODY}
+        return
+    with pytest.raises(DataError, match=why):
+        read_people(file)
+
+
+def test_files_that_are_not_there_or_not_text_are_one_line(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for read in (read_people, read_published_file):
+        with pytest.raises(DataError, match="No such file"):
+            read(tmp_path / "none.csv")
+        with pytest.raises(DataError, match="UTF-8"):
+            read(binary)
+
+
+# Comparing --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (Fraction(64, 19), 2, "3.37"),
+        (Fraction(1, 2), 0, "1"),
+        (Fraction(5, 1000), 2, "0.01"),
+        (Fraction(4, 1000), 2, "0.00"),
+        (Fraction(-1, 3), 1, "-0.3"),
+        (Fraction(-1, 1000), 2, "0.00"),
+        (Fraction(12), 1, "12.0"),
+    ],
+)
+def test_rounding(value: Fraction, decimals: int, text: str) -> None:
+    assert rounded(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "agrees"), [("2.5", True), ("2.50", True), ("3", True), ("2", False), ("2.4", False)]
+)
+def test_a_mean_agrees_when_it_rounds_to_what_was_printed(value: str, agrees: bool) -> None:  # noqa: FBT001
+    assert figure("regiscar", "mean", value, [row(1, score=2), row(2, score=3)]).agrees is agrees
+
+
+def test_a_bound_names_who_speaks_against_it_and_leaves_out_who_is_not_known() -> None:
+    rows = [row(1, days=2), row(2, days=3), row(3, days=None)]
+    assert figure("treatment_days", "every", ">= 3", rows).against == ("row 1 (2)",)
+    assert figure("treatment_days", "every", ">= 3", rows).computed == "1 of 2"
+    assert figure("treatment_days", "every", ">=2", rows).agrees
+
+
+def test_what_nobody_says_agrees_with_nothing() -> None:
+    assert figure("age_years", "mean", "0", [row(1)]) == Compared(
+        Published("age_years", "mean", "0", ""), "unknown", agrees=False
+    )
+    assert figure("male", "count", "0/0", [row(1)]).computed == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("regiscar,modus,3,", "statistic must be one of mean, median"),
+        ("eosinophils,mean,3,", "measure of a mean must be one of age_years, regiscar"),
+        ("regiscar,count,1/2,", "measure of a count must be one of male"),
+        ("regiscar,mean,about 3,", "value of a mean looks like 3.42"),
+        ("male,count,11,", "value of a count looks like 11/19"),
+        ("regiscar,every,2,", "value of a every looks like > 2"),
+    ],
+)
+def test_a_published_figure_that_cannot_be_compared_names_its_line(line: str, why: str) -> None:
+    with pytest.raises(DataError, match=f"paper line 2: {why}"):
+        read_published(["measure,statistic,value,note", line], "paper")
+
+
+def test_a_table_of_figures_needs_its_columns() -> None:
+    with pytest.raises(DataError, match="line 1: the columns note are missing"):
+        read_published(["measure,statistic,value"], "paper")
+
+
+# Small cells ------------------------------------------------------------------------------------------------------
+
+
+def _document(rows: Sequence[Occurrence], hide_below: int) -> dict[str, object]:
+    compared = compare([Published("regiscar", "every", "> 9", "")], rows)
+    return document_of(rows, figures_of(rows), compared, hide_below=hide_below)
+
+
+def test_nothing_small_is_told_when_it_is_to_be_hidden() -> None:
+    people = [Person(50, "male")] * 8 + [Person(50, "female")] * 2
+    rows = [row(number, person=person) for number, person in enumerate(people)]
+    rows[0] = replace(rows[0], culprits=("abacavir",))
+    document = _document(rows, 5)
+    assert document["rows"] is None
+    assert document["shares"]["male"]["count"] == HIDDEN  # type: ignore[index]
+    assert document["counts"]["culprit"]["counts"] == {"phenytoin": HIDDEN, "abacavir": HIDDEN}  # type: ignore[index]
+    assert document["numbers"]["regiscar"]["low"] is None  # type: ignore[index]
+    assert document["compared"][0]["against"] == []  # type: ignore[index]
+    assert "row 1" not in repr(document)
+
+
+def test_what_is_large_enough_is_told() -> None:
+    people = [Person(50, "male")] * 5 + [Person(50, "female")] * 5
+    document = _document([row(number, person=person) for number, person in enumerate(people)], 5)
+    assert document["shares"]["male"]["count"] == 5  # type: ignore[index]
+    assert document["numbers"]["regiscar"]["mean"] == "3.00"  # type: ignore[index]
+    assert document["occurrences"] == 10
+
+
+def test_a_cohort_below_the_bound_tells_no_number_at_all() -> None:
+    document = _document([row(1), row(2)], 5)
+    assert document["occurrences"] == HIDDEN
+    assert document["numbers"]["regiscar"] == {  # type: ignore[index]
+        "title": "RegiSCAR score",
+        "unit": "points",
+        "n": HIDDEN,
+        "unknown": 0,
+    }
+
+
+def test_an_empty_cohort_has_figures_without_values() -> None:
+    document = _document([], 0)
+    assert document["numbers"]["regiscar"]["n"] == 0  # type: ignore[index]
+    assert document["shares"]["male"]["share"] is None  # type: ignore[index]
