@@ -1,13 +1,15 @@
 """Courses: when a patient was exposed to a watched ingredient, and where a day lies in its window of latency.
 
 A course is a run of records of one ingredient without a recorded stop or a gap of more than `course_gap_days`
-between doses. Doses (administrations, and statements that the patient takes the drug) count for latency; orders and
+between doses; for infusions of which a record says how often they are given, of more than twice their interval, where
+that is longer. Doses (administrations, and statements that the patient takes the drug) count for latency; orders and
 dispenses warn, and make a course whose latency is unknown while no dose is recorded: medication data that is
 missing is not "no drug".
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
 from pv_stream.domain.assessment import ExposureState, Latency
@@ -16,19 +18,21 @@ from pv_stream.domain.facts import Exposure
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, Interval, local_day
 from pv_stream.rules.rulebook import Rulebook, WatchedDrug
-from pv_stream.rules.timeline import Dated
+from pv_stream.rules.timeline import EXACT, Dated
 
 _DOSES: Final = frozenset({ExposureKind.ADMINISTRATION, ExposureKind.STATEMENT})
+_HOURS_PER_DAY: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """Hold one course of one ingredient.
 
-    `first` is the first record (an order counts), `first_dose` the first dose, `last_dose` the end of the last,
-    `last_record` the start of the last record. `open_ended` says that a dose was stated to go on; `order_ends` is
-    the end of the orders, None while one is open; `stopped_at` is the recorded stop. `route_is_unsure` holds while no
-    record names the route of a drug that is watched by some routes only.
+    `gap_days` is the longest gap between two doses in which it goes on. `first` is the first record (an order
+    counts), `first_dose` the first dose, `last_dose` the end of the last, `last_record` the start of the last record.
+    `open_ended` says that a dose was stated to go on; `order_ends` is the end of the orders, None while one is open;
+    `stopped_at` is the recorded stop. `route_is_unsure` holds while no record names the route of a drug that is
+    watched by some routes only.
     """
 
     drug: str
@@ -36,6 +40,7 @@ class Course:
     first: Interval
     utc_offset_minutes: int
     last_record: Instant
+    gap_days: int
     records: tuple[FactKey, ...] = ()
     first_dose: Interval | None = None
     last_dose: Instant | None = None
@@ -106,8 +111,7 @@ def cut_courses(
 
     `by_route` says that only some routes of the drug count, so that a course of unknown route is unsure.
     """
-    record_gap_days = max(gap_days, rulebook.parameters.course_record_gap_days.value)
-    builder = _Builder(drug, gap_days, record_gap_days, by_route)
+    builder = _Builder(drug, gap_days, by_route, rulebook)
     for dated in sorted(records, key=_stops_first):
         builder.add(dated)
     return builder.finish()
@@ -122,8 +126,8 @@ def _stops_first(dated: Dated[Exposure]) -> tuple[Instant, bool, Interval, FactK
 class _Builder:
     drug: str
     gap_days: int
-    record_gap_days: int
     by_route: bool
+    rulebook: Rulebook
     done: list[Course] = field(default_factory=list)
     current: Course | None = None
     #: The records of the current course, which gets them when it is closed.
@@ -143,11 +147,12 @@ class _Builder:
                 first=dated.at,
                 utc_offset_minutes=dated.utc_offset_minutes,
                 last_record=dated.at.earliest,
+                gap_days=self.gap_days,
                 route_is_unsure=self.by_route,
             )
         if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
-        self.current = _extended(self.current, dated)
+        self.current = _extended(self.current, dated, infusion_gap_days(dated.content, self.rulebook))
         self.records.append(dated.key)
 
     def _stop(self, dated: Dated[Exposure]) -> None:
@@ -163,9 +168,10 @@ class _Builder:
             return dated.at.earliest > course.stopped_at or (
                 dated.at.earliest == course.stopped_at and self.changed_at is None
             )
-        until, gap_days = course.given_until, self.gap_days
+        until, gap_days = course.given_until, course.gap_days
         if until is None:
-            until, gap_days = course.last_record, self.record_gap_days
+            record_gap_days = self.rulebook.parameters.course_record_gap_days.value
+            until, gap_days = course.last_record, max(gap_days, record_gap_days)
         day = local_day(dated.at.earliest, dated.utc_offset_minutes)
         return day - local_day(until, course.utc_offset_minutes) > gap_days
 
@@ -180,7 +186,24 @@ class _Builder:
         return tuple(self.done)
 
 
-def _extended(course: Course, dated: Dated[Exposure]) -> Course:
+def infusion_gap_days(content: Exposure, rulebook: Rulebook) -> int:
+    """Return for how many days a course goes on without an infusion, by a record of how often they come; else 0.
+
+    Twice their interval, to the hour since frequencies are sent rounded, and no longer than what an order covers.
+    Source: clinical specification, courses.
+    """
+    per_day = None if content.dose is None else content.dose.per_day
+    if content.route is not Route.INTRAVENOUS or per_day is None or per_day <= 0:
+        return 0
+    interval_hours = int(EXACT.divide(Decimal(_HOURS_PER_DAY), per_day).to_integral_value())
+    parameters = rulebook.parameters
+    gap_days = parameters.infusion_gap_intervals.value * interval_hours // _HOURS_PER_DAY
+    return min(gap_days, parameters.course_record_gap_days.value)
+
+
+def _extended(course: Course, dated: Dated[Exposure], gap_days: int) -> Course:
+    """Return a course with one more record, which lets it go on over gaps of so many days."""
+    course = replace(course, gap_days=max(course.gap_days, gap_days))
     last_record = max(course.last_record, dated.at.earliest)
     route_is_unsure = course.route_is_unsure and dated.content.route is Route.UNKNOWN
     end = None if dated.content.end is None else dated.content.end.latest
@@ -253,14 +276,12 @@ def _latency(course: Course, days: int, drug: WatchedDrug, rulebook: Rulebook) -
     return Latency.CORE if core_from <= days <= core_to else Latency.SHOULDER
 
 
-def exposure_state(course: Course, at: Instant, utc_offset_minutes: int, rulebook: Rulebook) -> ExposureState:
+def exposure_state(course: Course, at: Instant, utc_offset_minutes: int) -> ExposureState:
     """Return whether a course was still running at an instant, as far as records tell."""
     if course.stopped_at is not None and course.stopped_at <= at:
         return ExposureState.STOPPED
     until = course.given_until
     if until is None:
         return ExposureState.ONGOING
-    drug = rulebook.watched[course.drug]
-    gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
     days = local_day(at, utc_offset_minutes) - local_day(until, course.utc_offset_minutes)
-    return ExposureState.ONGOING if days <= gap else ExposureState.UNKNOWN
+    return ExposureState.ONGOING if days <= course.gap_days else ExposureState.UNKNOWN

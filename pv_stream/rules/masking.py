@@ -155,7 +155,7 @@ def _control(
             for drug in sorted(begun):
                 for course in courses[drug]:
                     since = max(amount.at.earliest, course.first.earliest)
-                    until = _earlier(ends, _may_go_on_until(course, rulebook))
+                    until = _earlier(ends, _may_go_on_until(course))
                     seen = until is None or begun[drug] <= until
                     if seen and (until is None or since <= until):
                         yield Control(antibody.treatment.name, since, until)
@@ -174,16 +174,16 @@ def _suspected_since(timeline: Timeline, courses: Courses, rulebook: Rulebook) -
     return since
 
 
-def _may_go_on_until(course: Course, rulebook: Rulebook) -> Instant | None:
+def _may_go_on_until(course: Course) -> Instant | None:
     """Return until when a drug may have been taken: to its recorded stop, else a gap beyond its last record."""
     if course.stopped_at is not None:
         return Instant(course.stopped_at - 1)
     until = course.covered_until
     if until is None:
         return None
-    drug = rulebook.watched[course.drug]
-    gap = (drug.course_gap_days or rulebook.parameters.course_gap_days).value
-    return _end_of_day(local_day(until, course.utc_offset_minutes) + gap, course.utc_offset_minutes)
+    return _end_of_day(
+        local_day(until, course.utc_offset_minutes) + course.gap_days, course.utc_offset_minutes
+    )
 
 
 def _end_of_day(day: int, utc_offset_minutes: int) -> Instant:

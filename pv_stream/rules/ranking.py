@@ -65,7 +65,7 @@ def _culprit(
     # Given again since, as in a desensitisation, it is not stopped.
     begun = [c for c in history.courses[course.drug] if c.first.earliest <= last.at.earliest]
     latest = max((course, *begun), key=lambda c: c.index)
-    exposure = exposure_state(latest, last.at.earliest, last.utc_offset_minutes, rulebook)
+    exposure = exposure_state(latest, last.at.earliest, last.utc_offset_minutes)
     product = next(iter(history.products(course)), ())
     return Culprit(
         drug=course.drug,

@@ -73,6 +73,7 @@ class Parameters(_Entry):
     lag_days: Count
     course_gap_days: Count
     course_record_gap_days: Count
+    infusion_gap_intervals: Count
     order_ahead_days: Count
     disease_free_days: Count
     lost_to_observation_days: Count
@@ -183,7 +184,7 @@ class Treatment(_Entry):
     """Name a drug that treats or masks a reaction and is never blamed.
 
     `prednisone_equivalent` is how many mg of prednisone one mg of a steroid equals; `masking_days` replaces the days
-    for which its kind masks, `course_gap_days` the gap that ends a course.
+    for which its kind masks; `interval_days` is how far apart its doses are, where a course goes on between them.
     """
 
     name: str
@@ -192,7 +193,7 @@ class Treatment(_Entry):
     rxnorm: str | None = None
     prednisone_equivalent: Number | None = None
     masking_days: Count | None = None
-    course_gap_days: Count | None = None
+    interval_days: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,13 @@ class Rulebook(_Entry):
             for member in group.members:
                 partners.setdefault(member, set()).update(set(group.members) - {member})
         return {drug: frozenset(others) for drug, others in partners.items()}
+
+    def treatment_gap_days(self, treatment: Treatment) -> int:
+        """Return the longest gap between two doses of a treatment in which its course goes on."""
+        gap_days, interval = self.parameters.course_gap_days.value, treatment.interval_days
+        if interval is None:
+            return gap_days
+        return max(gap_days, self.parameters.infusion_gap_intervals.value * interval.value)
 
     def threshold_per_ul(self, drug: WatchedDrug) -> int:
         """Return the eosinophil threshold of a drug, in cells per microlitre."""

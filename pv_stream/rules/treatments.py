@@ -145,8 +145,8 @@ def _weight_at(weights: _Weights, at: Instant) -> Decimal | None:
 def _courses_of(
     treatment: Treatment, records: list[Dated[Exposure]], weights: _Weights, rulebook: Rulebook
 ) -> Iterable[TreatmentCourse]:
-    gap = treatment.course_gap_days or rulebook.parameters.course_gap_days
-    courses = cut_courses(treatment.name, records, rulebook, gap_days=gap.value)
+    gap_days = rulebook.treatment_gap_days(treatment)
+    courses = cut_courses(treatment.name, records, rulebook, gap_days=gap_days)
     for course in courses:
         keys = frozenset(course.records)
         own = [
@@ -409,8 +409,7 @@ def _doses_before(
     """
     parameters = rulebook.parameters
     first = today - parameters.withdrawal_days.value
-    gaps = [course.treatment.course_gap_days or parameters.course_gap_days for course in courses]
-    lowest = first - max(gap.value for gap in gaps)
+    lowest = first - max(course.course.gap_days for course in courses)
     for unit in (in_mg, in_mg_per_kg):
         doses: list[tuple[int, Decimal | None]] = []
         for day in range(today - 1, lowest - 1, -1):

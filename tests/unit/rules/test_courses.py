@@ -1,12 +1,14 @@
 """Courses: where one ends and the next begins, and when a drug covers a day."""
 
+from decimal import Decimal
+
 import pytest
 
 from pv_stream.domain.assessment import ExposureState
 from pv_stream.domain.codes import ExposureKind, Route
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Exposure
-from pv_stream.domain.times import Interval
+from pv_stream.domain.facts import Dose, Exposure
+from pv_stream.domain.times import Interval, exactly
 from pv_stream.rules.courses import Course, build_courses, exposure_state
 from tests.builders import RULEBOOK, at, dose, event, exposed, order, statement, stop, timeline_of
 
@@ -29,6 +31,58 @@ def test_the_gap_counts_from_the_end_of_an_infusion() -> None:
     infusion = dose("imatinib", at(0), end=at(3))
     assert len(_courses(infusion, dose("imatinib", at(10)))) == 1
     assert len(_courses(infusion, dose("imatinib", at(11)))) == 2
+
+
+def _infusions(
+    per_day: str | None, day: int, *, route: Route = Route.INTRAVENOUS, said_at: int = 0
+) -> tuple[Course, ...]:
+    """Return the courses of two doses so many days apart, and of an order that says how often they are given."""
+    how_often = Dose(per_day=None if per_day is None else Decimal(per_day))
+    said = event(Exposure(ExposureKind.ORDER, ("vancomycin",), route, dose=how_often), at(said_at, 7))
+    doses = (dose("vancomycin", at(first), route=route) for first in (0, day))
+    return _courses(said, *doses, drug="vancomycin")
+
+
+@pytest.mark.parametrize(("day", "courses"), [(9, 1), (10, 1), (11, 2)])
+def test_infusions_are_one_course_up_to_twice_their_interval(day: int, courses: int) -> None:
+    """Vancomycin every five days, as under dialysis."""
+    assert len(_infusions("0.2", day)) == courses
+
+
+@pytest.mark.parametrize(
+    ("per_day", "gap_days"),
+    [
+        ("0.035714286", 56),  # every 4 weeks, as it is sent: 1/28 to nine places
+        ("0.142857143", 14),
+        ("0.4", 7),  # twice every 60 hours is five days: no shorter than any course
+        ("2", 7),
+        (None, 7),
+        ("0", 7),
+        ("0.02", 90),  # no longer than what an order covers
+    ],
+)
+def test_the_gap_of_infusions_is_never_shorter_than_that_of_other_doses(per_day: str, gap_days: int) -> None:
+    assert {course.gap_days for course in _infusions(per_day, 1)} == {gap_days}
+
+
+@pytest.mark.parametrize("route", [Route.OTHER, Route.UNKNOWN])
+def test_only_of_infusions_the_interval_counts(route: Route) -> None:
+    assert len(_infusions("0.2", 8, route=route)) == 2
+
+
+def test_an_interval_that_is_said_only_after_the_gap_does_not_close_it() -> None:
+    assert len(_infusions("0.2", 9, said_at=9)) == 2
+
+
+@pytest.mark.parametrize(("day", "state"), [(10, ExposureState.ONGOING), (11, ExposureState.UNKNOWN)])
+def test_a_course_of_infusions_goes_on_between_them(day: int, state: ExposureState) -> None:
+    ends = at(0, 9)
+    how_often = Dose(per_day=Decimal("0.2"))
+    infusion = Exposure(
+        ExposureKind.ADMINISTRATION, ("vancomycin",), Route.INTRAVENOUS, exactly(ends), dose=how_often
+    )
+    (course,) = _courses(event(infusion, at(0)), drug="vancomycin")
+    assert exposure_state(course, at(day), 0) is state
 
 
 def test_a_dose_after_a_recorded_stop_begins_a_course_however_soon() -> None:
@@ -146,4 +200,4 @@ def test_whether_a_drug_is_still_given_is_known_or_not(
     events: list[FactArrived], day: int, state: ExposureState
 ) -> None:
     (course,) = _courses(*events)
-    assert exposure_state(course, at(day), 0, RULEBOOK) is state
+    assert exposure_state(course, at(day), 0) is state
