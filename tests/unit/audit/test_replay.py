@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pv_stream.audit.clock import ClockMode
-from pv_stream.audit.output_folder import FILE_OF, MANIFEST
+from pv_stream.audit.output_folder import MANIFEST
 from pv_stream.audit.replay import replay
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.codec.events import RECORD_BYTES_MAX, encode_event
 from pv_stream.domain.codes import HoldCode, Status
 from pv_stream.domain.ids import PatientId, shard_of
@@ -288,8 +289,8 @@ def test_a_replay_that_breaks_off_leaves_the_earlier_one_whole(tmp_path: Path) -
 
 def test_progress_is_told_in_bytes_up_to_the_whole(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "log", imatinib_lines())
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
 
-    replay(plan_of(path), tmp_path / "out", on_progress=told.append)
+    replay(plan_of(path), tmp_path / "out", on_progress=lambda *done: told.append(done))
 
-    assert told[-1] == path.stat().st_size
+    assert told[-1][0] == path.stat().st_size

@@ -43,7 +43,7 @@ def test_the_ends_of_the_incomplete_beta_function() -> None:
 def test_the_interval_of_a_rate_is_that_of_wilson(count: int, of: int, low: float, high: float) -> None:
     interval = Rate(count, of).interval
     assert interval is not None
-    assert (interval.low, interval.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert [interval.low, interval.high] == pytest.approx([low, high], abs=5e-5)
 
 
 def test_nothing_of_nothing_has_no_share() -> None:

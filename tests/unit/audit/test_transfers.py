@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.explain import alerts_of_log, explain
-from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import replay
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.codec.events import encode_event
 from pv_stream.shard.fold import OutputStream
 from tests.builders import at, dose, eosinophils, with_patient
