@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pv_stream.audit.clock import TimedLog, settle
 from pv_stream.audit.log import LogForm, LogRecord, read_log, survey
-from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan, fold_log
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import DeadLetterCode
 from pv_stream.domain.events import AlertActed, Event

@@ -5,6 +5,7 @@ A live shard has clock records, written by its owner. A log made from files has 
 reads the time of the machine.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,12 +69,21 @@ class DailyClock:
 
 @dataclass(slots=True)
 class TimedLog:
-    """Yield the records of a log with those of its clock; `added` counts the clock records put in."""
+    """Yield the records of a log with those of its clock, and count the clock records that were put in."""
 
     records: Iterable[LogRecord]
     mode: ClockMode
-    added: int = 0
+    _added_to: Counter[int] = field(default_factory=Counter)
     _clocks: dict[int, DailyClock] = field(default_factory=dict)
+
+    @property
+    def added(self) -> int:
+        """Return how many clock records were put in so far."""
+        return self._added_to.total()
+
+    def added_to(self, shard: int) -> int:
+        """Return how many clock records were put into a shard so far."""
+        return self._added_to[shard]
 
     def __iter__(self) -> Iterator[LogRecord]:
         """Yield the records, in the order of the log."""
@@ -91,7 +101,7 @@ class TimedLog:
 
     def _added(self, shard: int, tick: RawRecord | None, bytes_read: int) -> Iterator[LogRecord]:
         if tick is not None:
-            self.added += 1
+            self._added_to[shard] += 1
             yield LogRecord(shard, tick, bytes_read)
 
 

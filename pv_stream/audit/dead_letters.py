@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pv_stream.audit.log import Log, read_log
-from pv_stream.audit.output_folder import FILE_OF
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.ids import derive_id
 from pv_stream.errors import DataError

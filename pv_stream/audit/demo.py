@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from pv_stream.audit.fact_view import FactView, view_of
 from pv_stream.audit.log import open_log
-from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.published_cohort import (
     Cohort,
     Outcome,
@@ -26,6 +25,7 @@ from pv_stream.audit.replay import ReplayPlan, replay
 from pv_stream.audit.scenario import Case, Scenario, at_day
 from pv_stream.audit.scenario_events import records_of
 from pv_stream.audit.scenario_file import parse_scenario
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.audit.ward import LogLine, WardAssumptions, synthetic_ward
 from pv_stream.codec.events import decode_event

@@ -1,8 +1,9 @@
-"""A log in a file: canonical events as JSON lines, or an archive of the topic made by `pv-stream archive`.
+"""A log: canonical events as JSON lines, or an archive of the topic made by `pv-stream archive`, a folder or one file.
 
 A line of events is a record as it stands: what cannot be read becomes a dead letter of the fold, as it would live.
-A line of an archive is an envelope around the exact bytes of a record with its shard and position; an envelope that
-cannot be read means that the file is damaged, and that is an error. Nothing here knows what an event means.
+A line of an archive in one file is an envelope around the exact bytes of a record with its shard and position; an
+envelope that cannot be read means that the file is damaged, and that is an error. A folder is checked segment by
+segment as it is read (`audit.archive`). Nothing here knows what an event means.
 """
 
 import base64
@@ -10,16 +11,19 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from pv_stream.audit.archive.folder import MANIFEST, ArchivedTopic, ShardReader, read_topic, refuse_gap
+from pv_stream.audit.record_kinds import is_of_type, is_transfer, json_object
 from pv_stream.errors import DataError, UsageError
 from pv_stream.shard.fold import RawRecord
 
-_TRANSFERS: Final = frozenset({"identity.transferred", "identity.received"})
-#: The version of the archive's format, in its first line.
+#: How the topic of the input log ends, whatever stands before it on a shared cluster.
+EVENTS_TOPIC: Final = "pv.clinical.events.v1"
+#: The version of an archive in one file, in its first line.
 ARCHIVE_VERSION: Final = 1
 
 
@@ -41,15 +45,21 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Name a log file, its form and the number of shards that it was written for.
+    """Name a log, its form and the number of shards that it was written for.
 
-    `makes_transfers` says that it holds no transfers of merged patients, so that a replay makes them.
+    `makes_transfers` says that it holds no transfers of merged patients, so that a replay makes them. `parts` are the
+    archived topics that it is made of, each the tail of those before; there are none for a log in one file.
     """
 
     path: Path
     form: LogForm
     shard_count: int
     makes_transfers: bool = False
+    parts: tuple[ArchivedTopic, ...] = ()
+
+    def shard_bytes(self, shard: int) -> int:
+        """Return how many bytes one shard of an archive in a folder takes."""
+        return sum(segment.bytes for part in self.parts for segment in part.shards[shard])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +74,16 @@ class Survey:
 
 
 def open_log(path: Path, *, shards: int | None = None) -> Log:
-    """Look at the first line of a file and return what kind of log it is.
+    """Look at a folder, or at the first line of a file, and return what kind of log it is.
 
-    `shards` is needed, and allowed, only for an archive without a header. Raises DataError when the file cannot be
-    read and UsageError when `shards` contradicts it.
+    `shards` is needed, and allowed, only for an archive without a header. Raises DataError when it cannot be read and
+    UsageError when `shards` contradicts it.
     """
+    if path.is_dir():
+        return _open_folder(path, shards)
     with _reading(path) as file:
         first = file.readline()
-    header = _json_object(first)
+    header = json_object(first)
     if "archive" in header:
         return Log(path, LogForm.ARCHIVE, _shards_of_header(path, header, shards))
     if {"shard", "position"} <= header.keys():
@@ -87,14 +99,70 @@ def open_log(path: Path, *, shards: int | None = None) -> Log:
     return Log(path, LogForm.EVENTS, 1, makes_transfers=not _holds_transfers(path))
 
 
+def with_tail(log: Log, tail: ArchivedTopic) -> Log:
+    """Return a log that an archived tail goes on with. Raises DataError when something between them is missing."""
+    parts = (*log.parts, tail)
+    refuse_gap(parts)
+    return replace(log, parts=parts)
+
+
+def log_of(topic: ArchivedTopic, path: Path) -> Log:
+    """Return the log that an archived topic is. Raises DataError when it does not begin at the beginning."""
+    refuse_gap((topic,))
+    return Log(path, LogForm.ARCHIVE, topic.shard_count, parts=(topic,))
+
+
+def originating(log: Log) -> Log:
+    """Return a log whose transfers of merged patients are made by the replay. Raises UsageError when that cannot be."""
+    if log.form is LogForm.EVENTS and not log.makes_transfers:
+        msg = f"--originate: {log.path} holds transfers, so it was recorded: leave it out"
+        raise UsageError(msg)
+    if log.shard_count != 1:
+        msg = (
+            f"--originate: {log.path} has {log.shard_count} shards, and their order is not known, so what merged "
+            "patients hand over can not be made again: replay the file of events that it was written from"
+        )
+        raise UsageError(msg)
+    return replace(log, makes_transfers=True)
+
+
+def log_bytes(log: Log) -> int:
+    """Return the size of a log, 0 when it cannot be told."""
+    if log.parts:
+        return sum(log.shard_bytes(shard) for shard in range(log.shard_count))
+    try:
+        return log.path.stat().st_size
+    except OSError:
+        return 0
+
+
+def events_folder(path: Path) -> Path:
+    """Return the folder of the input log in an archive: of one topic, or of several. Raises DataError without one."""
+    if (path / MANIFEST).exists():
+        return path
+    found = sorted(
+        folder
+        for folder in path.iterdir()
+        if folder.name.endswith(EVENTS_TOPIC) and (folder / MANIFEST).exists()
+    )
+    if len(found) != 1:
+        what = "no archive of the input log" if not found else "archives of several input logs"
+        msg = f"{path} holds {what}: name the folder that `pv-stream archive --out` wrote"
+        raise DataError(msg)
+    return found[0]
+
+
+def _open_folder(path: Path, shards: int | None) -> Log:
+    log = log_of(read_topic(events_folder(path)), path)
+    if shards not in {None, log.shard_count}:
+        msg = f"{path} is an archive of {log.shard_count} shards: leave out --shards"
+        raise UsageError(msg)
+    return log
+
+
 def _holds_transfers(path: Path) -> bool:
     with _reading(path) as file:
         return any(is_transfer(line) for line in file)
-
-
-def is_transfer(value: bytes) -> bool:
-    """Tell whether a record is one that shards write to each other about merged patients."""
-    return b'"identity.' in value and _json_object(value).get("type") in _TRANSFERS
 
 
 def _shards_of_header(path: Path, header: dict[str, Any], shards: int | None) -> int:
@@ -109,10 +177,28 @@ def _shards_of_header(path: Path, header: dict[str, Any], shards: int | None) ->
 
 
 def read_log(log: Log) -> Iterator[LogRecord]:
-    """Yield the records of a log in the order of the file, blank lines left out.
+    """Yield the records of a log in its order, blank lines left out; an archive in a folder gives shard by shard.
 
-    Raises DataError naming the line when an archive is damaged.
+    Raises DataError naming the line, or the segment, when an archive is damaged.
     """
+    if log.parts:
+        done = 0
+        for shard in range(log.shard_count):
+            for record in read_shard(log, shard):
+                yield LogRecord(shard, record.record, done + record.bytes_read)
+            done += log.shard_bytes(shard)
+        return
+    yield from _read_file(log)
+
+
+def read_shard(log: Log, shard: int) -> Iterator[LogRecord]:
+    """Yield the records of one shard of an archive in a folder; `bytes_read` counts those of the shard."""
+    reader = ShardReader(log.parts, shard)
+    for record in reader:
+        yield LogRecord(shard, RawRecord(record.position, record.key, record.value), reader.bytes_done)
+
+
+def _read_file(log: Log) -> Iterator[LogRecord]:
     last_positions: dict[int, int] = {}
     bytes_read = 0
     with _reading(log.path) as file:
@@ -120,7 +206,7 @@ def read_log(log: Log) -> Iterator[LogRecord]:
             bytes_read += len(line)
             content = line.strip(b" \t\r\n")
             if not content or (
-                number == 0 and log.form is LogForm.ARCHIVE and "archive" in _json_object(content)
+                number == 0 and log.form is LogForm.ARCHIVE and "archive" in json_object(content)
             ):
                 continue
             if log.form is LogForm.EVENTS:
@@ -136,12 +222,14 @@ def read_log(log: Log) -> Iterator[LogRecord]:
 
 def key_of_line(line: bytes) -> bytes | None:
     """Return the key under which a line of events would have been written: its patient, or None."""
-    patient_id = _json_object(line).get("patient_id")
+    patient_id = json_object(line).get("patient_id")
     return patient_id.encode(errors="replace") if isinstance(patient_id, str) else None
 
 
 def survey(log: Log) -> Survey:
     """Read a log once for its digest, size, clock records, activations of rulebooks, and merges of patients."""
+    if log.parts:
+        return _survey_of_parts(log)
     digest = hashlib.sha256()
     size_bytes = clock_records = activations = merges = 0
     with _reading(log.path) as file:
@@ -154,20 +242,34 @@ def survey(log: Log) -> Survey:
     return Survey(f"sha256:{digest.hexdigest()}", size_bytes, clock_records, activations, merges)
 
 
-def is_clock(record: RawRecord) -> bool:
-    """Tell whether a record is one of the shard's clock."""
-    return (
-        record.value is not None
-        and b'"clock"' in record.value
-        and _is_of_type("clock", record.value, LogForm.EVENTS)
+def _survey_of_parts(log: Log) -> Survey:
+    """Return what the manifests say, which reading checks against the segments."""
+    segments = [segment for part in log.parts for shard in part.shards for segment in shard]
+    heads = [_head(log, shard) for shard in range(log.shard_count)]
+    named = json.dumps([log.parts[0].topic, heads], separators=(",", ":")).encode()
+    return Survey(
+        f"sha256:{hashlib.sha256(named).hexdigest()}",
+        sum(segment.bytes for segment in segments),
+        sum(segment.clock_records for segment in segments),
+        sum(segment.activations for segment in segments),
+        sum(segment.merges for segment in segments),
     )
 
 
+def _head(log: Log, shard: int) -> str:
+    head = ""
+    for part in log.parts:
+        head = part.head(shard, before=head)
+    return head
+
+
+def is_clock(record: RawRecord) -> bool:
+    """Tell whether a record is one of the shard's clock."""
+    return record.value is not None and is_of_type("clock", record.value)
+
+
 def _is_of_type(kind: str, line: bytes, form: LogForm) -> bool:
-    value = _json_object(line)
-    if form is LogForm.ARCHIVE:
-        value = _json_object(_value_of(value))
-    return value.get("type") == kind
+    return is_of_type(kind, _value_of(json_object(line)) if form is LogForm.ARCHIVE else line)
 
 
 def _value_of(envelope: dict[str, Any]) -> bytes:
@@ -178,7 +280,7 @@ def _value_of(envelope: dict[str, Any]) -> bytes:
 
 
 def _archived(log: Log, line_number: int, line: bytes) -> tuple[int, RawRecord]:
-    envelope = _json_object(line)
+    envelope = json_object(line)
     shard, position = envelope.get("shard"), envelope.get("position")
     damaged = f"{log.path} line {line_number}: not a record of an archive of {log.shard_count} shards"
     if not (isinstance(shard, int) and isinstance(position, int) and 0 <= shard < log.shard_count):
@@ -202,14 +304,6 @@ def _bytes(envelope: dict[str, Any], name: str) -> bytes | None:
     if not isinstance(text, str):
         raise ValueError(name)  # noqa: TRY004 - what is wrong is the file, as with bad base64
     return text.encode()
-
-
-def _json_object(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _reading(path: Path) -> Any:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pv_stream.shard.fold import OutputStream, OutRecord
+from pv_stream.shard.fold import OutputStream
 
 #: The statuses under which an alert stands on nobody's worklist any more.
 OFF_THE_LIST = frozenset({"withdrawn", "closed", "superseded", "transferred"})
@@ -25,11 +25,11 @@ class Tally:
     _recurrences: dict[str, tuple[str, str]] = field(default_factory=dict)
     _cases: dict[str, str] = field(default_factory=dict)
 
-    def add(self, output: OutRecord) -> None:
+    def add(self, stream: OutputStream, output: bytes) -> None:
         """Count one output."""
-        self.written[output.stream] += 1
-        value = json.loads(output.value)
-        match output.stream:
+        self.written[stream] += 1
+        value = json.loads(output)
+        match stream:
             case OutputStream.ALERTS:
                 self._alerts[value["alert_id"]] = (value["kind"], value["tier"], value["status"])
             case OutputStream.RECURRENCES:

@@ -8,41 +8,47 @@ transfer stands in it.
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pv_stream.audit.log import Log, is_transfer
+from pv_stream.audit.record_kinds import is_transfer
 from pv_stream.shard.fold import OutRecord, RawRecord
 
 
 @dataclass(slots=True)
 class TransferCheck:
-    """Compare the transfers that stand in a log with those that follow from it."""
+    """Compare the transfers that stand in a log with those that follow from it; both are known by digest."""
 
-    log: Log
-    _standing: Counter[bytes] = field(default_factory=Counter)
-    _following: Counter[bytes] = field(default_factory=Counter)
+    makes_transfers: bool
+    standing: Counter[str] = field(default_factory=Counter)
+    following: Counter[str] = field(default_factory=Counter)
 
     def stands(self, record: RawRecord) -> None:
         """Note a record of the log."""
         if record.value is not None and is_transfer(record.value):
-            self._standing[_digest(record.key, record.value)] += 1
+            self.standing[_digest(record.key, record.value)] += 1
 
     def follows(self, output: OutRecord) -> None:
         """Note a transfer that follows from the log."""
-        self._following[_digest(output.key, output.value)] += 1
+        self.following[_digest(output.key, output.value)] += 1
+
+    def add(self, standing: Mapping[str, int], following: Mapping[str, int]) -> None:
+        """Add those of a shard: a transfer stands in another shard than the one that it follows from."""
+        self.standing.update(standing)
+        self.following.update(following)
 
     def manifest(self) -> dict[str, Any]:
         """Return who wrote the transfers, how many there are, and how many differ where the log holds them."""
-        if self.log.makes_transfers:
-            return {"mode": "made", "records": self._following.total()}
+        if self.makes_transfers:
+            return {"mode": "made", "records": self.following.total()}
         return {
             "mode": "log",
-            "records": self._standing.total(),
-            "not_in_log": (self._following - self._standing).total(),
-            "only_in_log": (self._standing - self._following).total(),
+            "records": self.standing.total(),
+            "not_in_log": (self.following - self.standing).total(),
+            "only_in_log": (self.standing - self.following).total(),
         }
 
 
-def _digest(key: bytes | None, value: bytes) -> bytes:
-    return hashlib.sha256((key or b"") + b"\x1f" + value).digest()
+def _digest(key: bytes | None, value: bytes) -> str:
+    return hashlib.sha256((key or b"") + b"\x1f" + value).hexdigest()

@@ -17,8 +17,8 @@ from pv_stream.audit.explain import Explanation, ItemView, alerts_of_log, explai
 from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.log import open_log
 from pv_stream.audit.next_steps import next_steps
-from pv_stream.audit.output_folder import FILE_OF
 from pv_stream.audit.replay import ReplayPlan
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.audit.tally import OFF_THE_LIST
 from pv_stream.cli.criteria_tables import print_criteria
 from pv_stream.cli.options import CarryOption

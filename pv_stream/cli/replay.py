@@ -2,7 +2,10 @@
 
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from pv_stream.audit.clock import ClockMode
-from pv_stream.audit.log import LogForm, open_log
-from pv_stream.audit.output_folder import FILE_OF, MANIFEST
+from pv_stream.audit.log import Log, LogForm, log_bytes, open_log, originating
+from pv_stream.audit.output_folder import MANIFEST
+from pv_stream.audit.processes import usable_processors
 from pv_stream.audit.replay import ReplayPlan, replay
+from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.cli.decisions import KAFKA
 from pv_stream.cli.options import CarryOption
-from pv_stream.cli.terminal import plural, program, progress, size_bytes, stderr
+from pv_stream.cli.terminal import event_progress, plural, program, stderr
+from pv_stream.errors import UsageError
 from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
 from pv_stream.shard.fold import OutputStream
 
@@ -31,7 +38,11 @@ _TIERS = ("info", "warning", "critical")
 def command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[
         Path,
-        typer.Argument(metavar="SRC", readable=False, help="Canonical events (JSON lines), or an archive."),
+        typer.Argument(
+            metavar="SRC",
+            readable=False,
+            help="Canonical events (JSON lines), an archive, or kafka for the input topic.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the manifest.")],
     rulebook: Annotated[
@@ -43,10 +54,27 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
     ] = ClockMode.AUTO,
     carry: CarryOption = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that share the shards of an archive in a folder. [as many as processors]"
+        ),
+    ] = None,
     shards: Annotated[
         int | None, typer.Option(min=1, help="Partitions of the topic, for an archive without a header.")
     ] = None,
     *,
+    tail: Annotated[
+        bool, typer.Option("--tail", help="Go on with what the topic holds beyond the archive.")
+    ] = False,
+    states: Annotated[
+        bool,
+        typer.Option("--states", help="Write the final states of the patients, too, for verify to compare."),
+    ] = False,
+    originate: Annotated[
+        bool,
+        typer.Option("--originate", help="Make the transfers of merged patients: the log must hold none."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that holds other files.")
     ] = False,
@@ -58,15 +86,21 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     is the one that the log activates (`pv-stream rules activate`), and the shipped default until it does.
     """
     rules = load_default() if rulebook is None else load_file(rulebook)
-    plan = ReplayPlan(
-        open_log(source, shards=shards),
-        rules,
-        what_if=rulebook is not None,
-        clock=clock,
-        carried=carried_rulebooks(carry or ()),
-    )
-    with progress("Replaying", size_bytes(source)) as told:
-        manifest = replay(plan, out, force=force, on_progress=told)
+    carried = carried_rulebooks(carry or ())
+    with _opened(source, shards, tail=tail) as found:
+        log = originating(found) if originate else found
+        plan = ReplayPlan(
+            log, rules, what_if=rulebook is not None, clock=clock, carried=carried, with_states=states
+        )
+        with event_progress("Replaying", log_bytes(log)) as told:
+            manifest = replay(
+                plan,
+                out,
+                force=force,
+                processes=processes or usable_processors(),
+                on_progress=told,
+                on_stop=_say_what_is_kept,
+            )
     if as_json:
         typer.echo(json.dumps(manifest, indent=2, sort_keys=True))
     _summarise(manifest, out)
@@ -79,6 +113,28 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
             soft_wrap=True,
         )
         raise typer.Exit(1)
+
+
+@contextmanager
+def _opened(source: Path, shards: int | None, *, tail: bool) -> Iterator[Log]:
+    """Open a log; what is read from Kafka lies in a folder of its own meanwhile (TMPDIR)."""
+    is_topic = str(source) == KAFKA and not source.exists()
+    if not is_topic and not tail:
+        yield open_log(source, shards=shards)
+        return
+    log = None if is_topic else open_log(source, shards=shards)
+    if log is not None and not log.parts:
+        msg = f"--tail: {source} is one file; archive the topic into a folder, and name that"
+        raise UsageError(msg)
+    from pv_stream.cli.tail import read_tail  # noqa: PLC0415 - a replay of files needs no Kafka client
+
+    with TemporaryDirectory(prefix="pv-stream-tail-") as folder:
+        yield read_tail(log, source, Path(folder))
+
+
+def _say_what_is_kept(finished: int) -> None:
+    if finished:
+        stderr().print(f"{plural(finished, 'shard')} finished and kept: the same command goes on from there.")
 
 
 def _nothing_was_read(manifest: dict[str, Any]) -> bool:

@@ -8,11 +8,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 #: How wide text gets at most: longer lines are hard to read.
@@ -48,9 +57,53 @@ def progress(title: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bars.update(task, completed=done)
 
 
+@contextmanager
+def event_progress(title: str, total_bytes: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar, events a second and the time left, on a terminal only; yield what takes bytes and events done."""
+    if not sys.stderr.isatty():
+        yield lambda _bytes, _events: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    began = monotonic()
+    with Progress(*columns, console=stderr(), transient=True) as bars:
+        task = bars.add_task(title, total=total_bytes, events=0, rate=0.0)
+
+        def tell(bytes_done: int, events: int) -> None:
+            rate = events / max(monotonic() - began, 0.001)
+            bars.update(task, completed=bytes_done, events=events, rate=rate)
+
+        yield tell
+
+
+@contextmanager
+def position_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each topic that is read, on a terminal only; yield what takes topic, positions done and all."""
+    if not sys.stderr.isatty():
+        yield lambda _topic, _done, _all: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr(), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(topic: str, done: int, total: int) -> None:
+            if topic not in tasks:
+                tasks[topic] = bars.add_task(f"{title} {topic}")
+            bars.update(tasks[topic], completed=done, total=max(total, 1))
+
+        yield tell
+
+
 def size_bytes(path: Path) -> int:
-    """Return the size of a file, 0 when it cannot be told."""
+    """Return the size of a file, or of the files of a folder, 0 when it cannot be told."""
     try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.rglob("*.gz"))
         return path.stat().st_size
     except OSError:
         return 0

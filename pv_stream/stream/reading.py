@@ -40,7 +40,9 @@ class TopicRecord:
 class TopicReader:
     """Read topics of one cluster. Raise ConnectionFailed when it cannot be reached; close it, or use `with`."""
 
-    def __init__(self, settings: Settings, *, client_id: str) -> None:
+    def __init__(
+        self, settings: Settings, *, client_id: str, isolation_level: str = "read_committed"
+    ) -> None:
         """Connect."""
         self._servers = settings.bootstrap_servers
         require_broker(settings)
@@ -51,7 +53,7 @@ class TopicReader:
             self._consumer: Any = KafkaConsumer(
                 **client_options(settings),
                 client_id=client_id,
-                isolation_level="read_committed",
+                isolation_level=isolation_level,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 group_id=None,
@@ -96,6 +98,23 @@ class TopicReader:
                 done += ends[tp] - starts[tp]
                 on_progress(done, total)
 
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return of each shard the first position that Kafka still holds, and the one after the last."""
+        from kafka import TopicPartition  # noqa: PLC0415 - see above
+
+        partitions = [TopicPartition(topic, shard) for shard in self.shards(topic)]
+        with kafka_errors(self._servers):
+            starts = self._consumer.beginning_offsets(partitions)
+            ends = self._consumer.end_offsets(partitions)
+        return {tp.partition: (starts[tp], ends[tp]) for tp in partitions}
+
+    def between(self, topic: str, shard: int, first: int, end: int) -> Iterator[TopicRecord]:
+        """Yield the records of a shard from a position up to, without, another, once no transaction there is open."""
+        from kafka import TopicPartition  # noqa: PLC0415 - see above
+
+        with kafka_errors(self._servers):
+            yield from self._partition(TopicPartition(topic, shard), first, end)
+
     def record_at(self, topic: str, shard: int, position: int) -> TopicRecord | None:
         """Return the record at one position, or None when the topic does not hold it any more or never did."""
         from kafka import TopicPartition  # noqa: PLC0415 - see above
@@ -124,6 +143,12 @@ class TopicReader:
             silent_polls = 0 if position > before else silent_polls + 1
             if silent_polls > SILENT_POLLS_MAX:
                 raise connection_failed(self._servers, f"{tp.topic} stopped at {position} of {end}")
+
+
+def high_watermarks(settings: Settings, topic: str, *, client_id: str) -> dict[int, int]:
+    """Return where each shard of a topic ends now, records of open transactions included."""
+    with TopicReader(settings, client_id=client_id, isolation_level="read_uncommitted") as reader:
+        return {shard: end for shard, (_, end) in reader.bounds(topic).items()}
 
 
 def _topic_record(record: Any) -> TopicRecord:
