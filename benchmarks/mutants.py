@@ -36,6 +36,10 @@ WORDING: Final = frozenset({"SimpleString", "FormattedString"})
 COMPARISONS: Final = frozenset({"ComparisonTarget", "Integer", "BinaryOperation", "UnaryOperation"})
 
 
+#: Path, function (None for a table) and the line on which it starts.
+Group = tuple[str, str | None, int]
+
+
 @dataclasses.dataclass(frozen=True)
 class Mutant:
     """One change of a function, or of a table of a module when `function` is None."""
@@ -119,8 +123,21 @@ def functions_of(module: libcst.Module) -> Iterator[tuple[libcst.CSTNode, str]]:
 
 
 def is_table(statement: libcst.CSTNode) -> bool:
+    """Tell whether a statement of a module gives something a name, and not only a type."""
     return isinstance(statement, libcst.SimpleStatementLine) and any(
-        isinstance(part, libcst.Assign | libcst.AnnAssign) for part in statement.body
+        isinstance(part, libcst.Assign | libcst.AnnAssign) and not names_type(part) for part in statement.body
+    )
+
+
+def names_type(part: libcst.Assign | libcst.AnnAssign) -> bool:
+    value = part.value
+    return isinstance(part, libcst.Assign) and (
+        isinstance(value, libcst.Subscript)
+        or (
+            isinstance(value, libcst.Call)
+            and isinstance(value.func, libcst.Name)
+            and value.func.value == "TypeVar"
+        )
     )
 
 
@@ -136,18 +153,17 @@ def nodes_of(node: libcst.CSTNode) -> Iterator[libcst.CSTNode]:
 def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
     """Return the mutants that mypy refuses: `make test` would run no test of such a change.
 
-    Each is written as one more function beside the one that it changes, and mypy reads all of them at once. Where it
-    refuses an unchanged copy too, it says nothing about the changed ones. Tables are left to the tests.
+    Each is written as one more function, or table, beside the one that it changes, and mypy reads all of them at
+    once. Where it refuses an unchanged copy too, it says nothing about the changed ones.
     """
-    groups: dict[tuple[str, str, int], list[Mutant]] = collections.defaultdict(list)
+    groups: dict[Group, list[Mutant]] = collections.defaultdict(list)
     for mutant in mutants:
-        if mutant.function is not None:
-            groups[mutant.path, mutant.function, mutant.starts].append(mutant)
+        groups[mutant.path, mutant.function, mutant.starts].append(mutant)
     found: set[Mutant] = set()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "pyproject.toml", folder)
         shutil.copytree(ROOT / "pv_stream", Path(folder) / "pv_stream")
-        owners: dict[tuple[str, int], tuple[tuple[str, str, int], Mutant | None]] = {}
+        owners: dict[tuple[str, int], tuple[Group, Mutant | None]] = {}
         paths = sorted({path for path, _, _ in groups})
         for path in paths:
             here = {key: group for key, group in groups.items() if key[0] == path}
@@ -170,24 +186,27 @@ def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
 
 def side_by_side(
     path: str,
-    groups: Mapping[tuple[str, str, int], list[Mutant]],
-    owners: dict[tuple[str, int], tuple[tuple[str, str, int], Mutant | None]],
+    groups: Mapping[Group, list[Mutant]],
+    owners: dict[tuple[str, int], tuple[Group, Mutant | None]],
 ) -> str:
-    """Write each function's unchanged copy and its mutants below it, and note whose each line is."""
+    """Write the unchanged copy of each function and table and its mutants below it, and note whose each line is."""
     source = (ROOT / path).read_text()
     lines = source.splitlines(keepends=True)
     below: dict[int, list[tuple[Any, Mutant | None, str]]] = collections.defaultdict(list)
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.FunctionDef):
+        if not isinstance(node, ast.FunctionDef | ast.Assign | ast.AnnAssign):
             continue
+        is_function, name = isinstance(node, ast.FunctionDef), name_of(node)
         for key, group in groups.items():
-            if key[2] != node.lineno:
+            if key[2] != node.lineno or (key[1] is not None) is not is_function:
                 continue
-            decorators = "".join("".join(lines[d.lineno - 1 : d.end_lineno]) for d in node.decorator_list)
+            decorators = "".join(
+                "".join(lines[d.lineno - 1 : d.end_lineno]) for d in getattr(node, "decorator_list", ())
+            )
             for number, mutant in enumerate([None, *group]):
                 text = group[0].original if mutant is None else mutant.changed
                 text = re.sub(r"\A(\s*(#.*)?\n)*", "", text).rstrip() + "\n"
-                text = text.replace(f"def {node.name}", f"def {node.name}__{number}", 1)
+                text = text.replace(name, f"{name}__{number}", 1)
                 below[node.end_lineno or 0].append(
                     (key, mutant, decorators + textwrap.indent(text, " " * node.col_offset))
                 )
@@ -199,6 +218,13 @@ def side_by_side(
                 out.append(each)
                 owners[path, len(out)] = key, mutant
     return "".join(out)
+
+
+def name_of(node: ast.FunctionDef | ast.Assign | ast.AnnAssign) -> str:
+    """Return the words with which a definition begins."""
+    if isinstance(node, ast.FunctionDef):
+        return f"def {node.name}"
+    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
 
 
 # --- putting one in place ----------------------------------------------------------------------------------------

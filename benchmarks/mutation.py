@@ -236,7 +236,7 @@ def main() -> int:
         write_tables(mutants, log)
         return 0
     left = [mutant for mutant in mutants if not log.is_settled(mutant)]
-    types = refused(mutant for mutant in left if log.verdict(mutant) is None)
+    types = refused(left)
     for mutant in types:
         log.settle(mutant, REFUSED, "mypy")
     print(
