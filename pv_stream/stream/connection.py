@@ -84,7 +84,7 @@ def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFai
     because = f" ({reason})" if reason else ""
     if "AuthorizationFailed" in reason:
         return ConnectionFailed(
-            f"Kafka at {bootstrap_servers} refuses this to PV_STREAM_SASL_USERNAME{because}: "
+            f"Kafka at {bootstrap_servers} refuses this to the user of PV_STREAM_SASL_USERNAME{because}: "
             "`pv-stream topics acls` shows what each role may do; grant it, or log in as another"
         )
     return ConnectionFailed(

@@ -65,7 +65,8 @@ def _under_tls(plain: socket.socket, tls: ssl.SSLContext, host: str, where: str)
             if error.verify_code in _WRONG_NAME
             else "name the authority that signed it in PV_STREAM_SSL_CAFILE (a PEM file)"
         )
-        message = f"{where} shows a certificate that is not trusted ({error.verify_message}): {todo}"
+        why = error.verify_message.rstrip(".")
+        message = f"{where} shows a certificate that is not trusted ({why}): {todo}"
         raise NotLetIn(message) from None
     except ssl.SSLError as error:
         raise _tls_refused(error, where) from error

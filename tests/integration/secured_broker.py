@@ -1,0 +1,153 @@
+"""A broker that asks for TLS, a login and rights, with a user for each role; made anew for a run, keys and all."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pv_stream.settings import Settings
+from pv_stream.stream.acls import Role
+from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
+
+#: Of one user the broker knows no verifier for SCRAM-SHA-512.
+SHA_256_USER = "old"
+PREFIX = "ward7."
+
+LISTENERS = """
+listeners=PLAINTEXT://127.0.0.1:{plain},SECURED://127.0.0.1:{secured},LOGIN://127.0.0.1:{login},\
+MUTUAL://127.0.0.1:{mutual},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SECURED://127.0.0.1:{secured},LOGIN://127.0.0.1:{login},\
+MUTUAL://127.0.0.1:{mutual}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL,LOGIN:SASL_PLAINTEXT,\
+MUTUAL:SSL
+sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.secured.scram-sha-256.sasl.jaas.config={module} required;
+listener.name.secured.scram-sha-512.sasl.jaas.config={module} required;
+listener.name.login.scram-sha-256.sasl.jaas.config={module} required;
+listener.name.login.scram-sha-512.sasl.jaas.config={module} required;
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/ca.pem
+listener.name.mutual.ssl.client.auth=required
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+
+@dataclass(frozen=True)
+class SecuredBroker:
+    """Know the ports of a broker and how each role logs in."""
+
+    broker: LocalBroker
+    folder: Path
+    secured: int
+    login: int
+    mutual: int
+
+    def settings(self, role: str, **changes: Any) -> Settings:
+        """Return the settings of a role's programs."""
+        right: dict[str, Any] = {
+            "bootstrap_servers": f"127.0.0.1:{self.secured}",
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": self.folder / "ca.pem",
+            "sasl_username": role,
+            "sasl_password": password_of(role),
+            "topic_prefix": PREFIX,
+            "partitions": 2,
+        }
+        return Settings(**{name: value for name, value in (right | changes).items() if value is not None})
+
+    def environment(self, role: str, **changes: str) -> dict[str, str]:
+        """Return the same for a command."""
+        return {
+            "PV_STREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.secured}",
+            "PV_STREAM_SECURITY_PROTOCOL": "SASL_SSL",
+            "PV_STREAM_SSL_CAFILE": str(self.folder / "ca.pem"),
+            "PV_STREAM_SASL_USERNAME": role,
+            "PV_STREAM_SASL_PASSWORD": password_of(role),
+            "PV_STREAM_TOPIC_PREFIX": PREFIX,
+            "PV_STREAM_PARTITIONS": "2",
+            "PV_STREAM_STATE_DIR": str(self.folder / "state"),
+        } | changes
+
+    def unguarded(self, prefix: str) -> Settings:
+        """Return the settings of the test itself, which may do everything on a port of its own."""
+        return Settings(bootstrap_servers=f"127.0.0.1:{self.broker.port}", topic_prefix=prefix, partitions=2)
+
+
+def password_of(user: str) -> str:
+    """Return the password of a user of the broker."""
+    return f"secret-of-{user}"
+
+
+def secured_broker(folder: Path) -> SecuredBroker:
+    """Make certificates and users, and return the broker, which is not yet started."""
+    folder.mkdir(parents=True)
+    make_certificates(folder)
+    plain, controller, secured, login, mutual = (free_port() for _ in range(5))
+    properties = LISTENERS.format(
+        plain=plain,
+        controller=controller,
+        secured=secured,
+        login=login,
+        mutual=mutual,
+        folder=folder,
+        module=MODULE,
+    )
+    users = [("SCRAM-SHA-512", role.value) for role in Role] + [("SCRAM-SHA-256", SHA_256_USER)]
+    options = tuple(
+        f"--add-scram={mechanism}=[name={user},password={password_of(user)}]" for mechanism, user in users
+    )
+    broker = LocalBroker(
+        folder / "kafka",
+        port=plain,
+        controller_port=controller,
+        properties=properties,
+        format_options=options,
+    )
+    return SecuredBroker(broker, folder, secured, login, mutual)
+
+
+def make_certificates(folder: Path) -> None:
+    """Make an authority, a broker's certificate and a client's, all of it signed by the authority."""
+    openssl = shutil.which("openssl")
+    assert openssl, "install openssl: it makes the certificates of this test"
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    authority = ("-CA", "ca.pem", "-CAkey", "ca.key")
+    for words in (
+        ("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"),
+        (
+            *(
+                "req",
+                "-x509",
+                *key,
+                *authority,
+                "-keyout",
+                "broker.key",
+                "-out",
+                "broker.crt",
+                "-subj",
+                "/CN=broker",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+        ),
+        (
+            "req",
+            "-x509",
+            *key,
+            *authority,
+            "-keyout",
+            "client.key",
+            "-out",
+            "client.pem",
+            "-subj",
+            "/CN=client",
+        ),
+    ):
+        subprocess.run([openssl, *words], cwd=folder, check=True, capture_output=True)  # noqa: S603 - fixed words
+    (folder / "broker.pem").write_text(
+        (folder / "broker.key").read_text() + (folder / "broker.crt").read_text()
+    )
