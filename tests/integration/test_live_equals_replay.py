@@ -1,19 +1,29 @@
 """The main promise: live outputs, through a kill -9, equal the replay of the archived log, byte for byte.
 
-The real engine and the real commands from end to end: the demo's log, ingested to Kafka, two `pv-stream run`.
+The real engine and the real commands from end to end: the demo's log, ingested to Kafka, two `pv-stream run`. Two
+patients of different workers are merged on the way, and one worker is killed while the transfer is under way.
 """
 
 import json
+import re
+import signal
 import sys
+import time
 from pathlib import Path
 
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.ids import PatientId, shard_of
+from pv_stream.domain.times import Instant
+from pv_stream.stream.publish import publish
 from pv_stream.stream.topics import Topic
-from tests.integration.cluster import Cluster, Record, eventually
+from tests.integration.cluster import SHARDS, Cluster, Record, Worker, eventually
 from tests.integration.test_commands import call, environment_of
+from tests.merging import merge
 
 RUN = [sys.executable, "-m", "pv_stream.cli", "run"]
-#: Small transactions, so that there is a middle in which a worker can be killed.
-SMALL_RUNS = {"PV_STREAM_RUN_RECORDS_MAX": "25"}
+#: Small transactions, so that there is a middle in which a worker can be killed; and a worker that is stopped for a
+#: few seconds is not replaced.
+SMALL_RUNS = {"PV_STREAM_RUN_RECORDS_MAX": "25", "PV_STREAM_SESSION_TIMEOUT_SECONDS": "10"}
 FILE_OF_TOPIC = {
     Topic.ALERTS: "alerts.jsonl",
     Topic.RECURRENCES: "recurrences.jsonl",
@@ -44,12 +54,41 @@ def processed(cluster: Cluster) -> int:
     return sum(cluster.committed().values())
 
 
+def shards_of(worker: Worker) -> set[int]:
+    """Return the shards that a worker says it owns."""
+    said = re.findall(r"owns shards \[(.*?)\]", worker.said())
+    return {int(shard) for shard in said[-1].split(", ")}
+
+
+def of_type(cluster: Cluster, kind: str) -> int:
+    """Return how many records of a type the input log holds."""
+    return sum(f'"type":"{kind}"'.encode() in (record.value or b"") for record in cluster.read(Topic.EVENTS))
+
+
+def merge_across(cluster: Cluster, prior_of: Worker, survivor_of: Worker) -> None:
+    """Write the merge of a patient of one worker into a patient of the other."""
+    patients = sorted(
+        {json.loads(record.value or b"")["patient_id"] for record in cluster.read(Topic.ALERTS)}
+    )
+    prior, survivor = (
+        next(patient for patient in patients if shard_of(PatientId(patient), SHARDS) in shards_of(worker))
+        for worker in (prior_of, survivor_of)
+    )
+    told = merge(prior, survivor, Instant(time.time_ns() // 1_000))
+    publish(
+        [(event.patient_id.encode(), encode_event(event)) for event in told],
+        settings=cluster.settings(),
+        topic=cluster.name(Topic.EVENTS),
+        shard_of=lambda key, count: shard_of(PatientId(key.decode()), count),
+    )
+
+
 def values_of(records: list[Record]) -> list[bytes]:
     return [record.value or b"" for record in records]
 
 
 def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluster, tmp_path: Path) -> None:
-    """Two workers, one killed half way: lost 0, doubled 0, and the same bytes as the replay."""
+    """Two workers, one killed half way through a merge: lost 0, doubled 0, and the same bytes as the replay."""
     environment = environment_of(cluster)
     succeed("demo", "--out", str(tmp_path / "demo"))
     first_half, second_half = halves(tmp_path / "demo" / "events.jsonl")
@@ -62,14 +101,22 @@ def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluste
 
     written = len(cluster.read(Topic.EVENTS))
     eventually(lambda: processed(cluster) > written // 10, what="a part is processed")
+    second.process.send_signal(signal.SIGSTOP)
+    merge_across(cluster, first, second)
+    eventually(lambda: of_type(cluster, "identity.transferred"), what="the prior is handed over")
     first.kill()
+    assert of_type(cluster, "identity.received") == 0, "the worker was killed too late to prove anything"
     assert processed(cluster) < written, "the worker was killed too late to prove anything"
+    second.process.send_signal(signal.SIGCONT)
+    eventually(lambda: of_type(cluster, "identity.received"), what="the survivor has confirmed")
     cluster.wait_until_processed()
     assert second.stop() == 0
     cluster.wait_until_processed(seconds=1)  # no clock record was left behind by the worker that stopped
 
     succeed("archive", "--out", str(tmp_path / "log.jsonl"), **environment)
     succeed("replay", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "replay"))
+    transfers = json.loads((tmp_path / "replay" / "manifest.json").read_bytes())["transfers"]
+    assert (transfers["not_in_log"], transfers["only_in_log"]) == (0, 0), transfers
     for topic, file in FILE_OF_TOPIC.items():
         live = values_of(cluster.read(topic))
         replayed = (tmp_path / "replay" / file).read_bytes().splitlines()
