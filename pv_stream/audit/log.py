@@ -245,10 +245,8 @@ def survey(log: Log) -> Survey:
 def _survey_of_parts(log: Log) -> Survey:
     """Return what the manifests say, which reading checks against the segments."""
     segments = [segment for part in log.parts for shard in part.shards for segment in shard]
-    heads = [_head(log, shard) for shard in range(log.shard_count)]
-    named = json.dumps([log.parts[0].topic, heads], separators=(",", ":")).encode()
     return Survey(
-        f"sha256:{hashlib.sha256(named).hexdigest()}",
+        input_digest(log.parts),
         sum(segment.bytes for segment in segments),
         sum(segment.clock_records for segment in segments),
         sum(segment.activations for segment in segments),
@@ -256,11 +254,16 @@ def _survey_of_parts(log: Log) -> Survey:
     )
 
 
-def _head(log: Log, shard: int) -> str:
-    head = ""
-    for part in log.parts:
-        head = part.head(shard, before=head)
-    return head
+def input_digest(parts: tuple[ArchivedTopic, ...]) -> str:
+    """Return the digest of an archived log: of its topic and of the last segment of each shard."""
+    heads = []
+    for shard in range(parts[0].shard_count):
+        head = ""
+        for part in parts:
+            head = part.head(shard, before=head)
+        heads.append(head)
+    named = json.dumps([parts[0].topic, heads], separators=(",", ":")).encode()
+    return f"sha256:{hashlib.sha256(named).hexdigest()}"
 
 
 def is_clock(record: RawRecord) -> bool:

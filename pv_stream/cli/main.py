@@ -40,9 +40,15 @@ COMMANDS: Final = {
     "replay": Command(
         "pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."
     ),
+    "verify": Command(
+        "pv_stream.cli.verify", "Compare what was recorded live with a replay, and explain differences."
+    ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
     "cohort": Command(
         "pv_stream.cli.cohort", "Tabulate what became of each occurrence, beside the figures of a paper."
+    ),
+    "signals": Command(
+        "pv_stream.cli.signals", "Compare how often each drug is reported with DRESS: PRR, ROR and IC."
     ),
     "act": Command(
         "pv_stream.cli.act", "Acknowledge, override, refute or confirm one alert: writes it to the log."
@@ -69,7 +75,9 @@ COMMANDS: Final = {
         "Take messages in over HTTP; answer after they are written.",
         "http,kafka",
     ),
-    "archive": Command("pv_stream.cli.archive", "Copy topics to a folder that replay and verify read.", "kafka"),
+    "archive": Command(
+        "pv_stream.cli.archive", "Copy topics to a folder that replay and verify read.", "kafka"
+    ),
 }
 
 #: Modules that come with the extras `kafka` and `http`.

@@ -144,6 +144,17 @@ class ShardReader:
         *_, last = decode_records(text, name=str(path))
         return last
 
+    def record_at(self, position: int) -> ArchivedRecord | None:
+        """Return the record at a position, or None when there is none. Raises DataError as reading does."""
+        for part in self.parts:
+            for segment in part.shards[self.shard]:
+                if segment.first <= position < segment.end:
+                    path = part.folder / segment.file
+                    _, text = decode_segment(_content(path, segment), name=str(path))
+                    records = decode_records(text, name=str(path))
+                    return next((record for record in records if record.position == position), None)
+        return None
+
     def _refuse_another(
         self, header: SegmentHeader, segment: Segment, name: str, part: ArchivedTopic
     ) -> None:
