@@ -102,7 +102,7 @@ def _masking_steroids(
     last = today + (at.latest - at.earliest) // MICROSECONDS_PER_DAY
     masking: set[str] = set()
     for day in _days_of_change(near, today - days, last):
-        dose = taken_on(day, near, in_mg_per_kg, until=at.latest)
+        dose = taken_on(day, near, in_mg_per_kg)
         if dose is None or dose >= least:
             masking.update(c.treatment.name for c in near if any(a.covers(day) for a in c.amounts))
     return masking

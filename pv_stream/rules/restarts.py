@@ -120,8 +120,7 @@ def _has_reacted(course: Course, prior: Draft, drafts: Sequence[Draft], rulebook
     A skin reaction that alerts nobody does not stand in for the warning.
     """
     return any(
-        evidence.at.earliest >= course.first.earliest
-        and window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
+        window_position(course, evidence.at, evidence.utc_offset_minutes, rulebook) is not None
         for draft in drafts
         if draft is not prior and draft.alerts and draft.span.opening.at.earliest >= course.first.earliest
         for evidence in draft.span.evidence

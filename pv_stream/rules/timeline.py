@@ -476,11 +476,10 @@ def _possible(eosinophils: list[Reading], leukocytes: list[Reading]) -> list[Rea
 
 def _share(percent: Reading, leukocytes: Reading) -> Reading:
     low = EXACT.multiply(percent.low, leukocytes.low).scaleb(-2, EXACT)
-    low_open = low > 0 and (percent.low_open or leukocytes.low_open)
     if percent.high is None or leukocytes.high is None:
-        return Reading(low, None, low_open=low_open)
+        return Reading(low, None, low_open=low > 0 and (percent.low_open or leukocytes.low_open))
     high = EXACT.multiply(percent.high, leukocytes.high).scaleb(-2, EXACT)
-    return Reading(low, high, high_open=percent.high_open or leukocytes.high_open, low_open=low_open)
+    return Reading(low, high, high_open=percent.high_open or leukocytes.high_open)
 
 
 def _highest(readings: Iterable[Reading]) -> Reading | None:

@@ -210,17 +210,15 @@ def _dose_of(
 # Doses day by day --------------------------------------------------------------------------------------------------
 
 
-def taken_on(
-    day: int, courses: Iterable[TreatmentCourse], unit: Unit, *, until: Instant | None = None
-) -> Decimal | None:
+def taken_on(day: int, courses: Iterable[TreatmentCourse], unit: Unit) -> Decimal | None:
     """Return how much was taken on a day: 0 when nothing was, None when it is not known.
 
-    Steroids count as prednisone. With `until` only what had begun by that instant counts.
+    Steroids count as prednisone.
     """
     total = _NONE_GIVEN
     by_drug: dict[str, tuple[Treatment, list[Amount]]] = {}
     for course in courses:
-        taken = [a for a in course.amounts if a.covers(day) and (until is None or a.at.earliest <= until)]
+        taken = [amount for amount in course.amounts if amount.covers(day)]
         if taken:
             by_drug.setdefault(course.treatment.name, (course.treatment, []))[1].extend(taken)
     for treatment, amounts in by_drug.values():
@@ -249,7 +247,7 @@ def _taken_of_drug(amounts: Sequence[Amount], unit: Unit) -> Decimal | None:
     ]
     if told is None and None in others:
         return None
-    return max((dose for dose in (told, *others) if dose is not None), default=None)
+    return max(dose for dose in (told, *others) if dose is not None)
 
 
 def _sum_of_doses(given: Sequence[Amount], unit: Unit) -> Decimal | None:

@@ -141,6 +141,22 @@ def test_the_first_episode_is_not_judged_by_what_came_after_its_closing() -> Non
     assert answer("rechallenge", *events[:4]) is UNKNOWN
 
 
+#: A reaction to another drug between the two.
+BETWEEN = (
+    statement("dapsone", at(100)),
+    present(FindingCode.RASH, at(120)),
+    eosinophils(1600, at(120)),
+    stop("dapsone", at(122)),
+    present(RESOLVED, at(130)),
+)
+
+
+def test_a_reaction_to_another_drug_between_two_hides_neither_rechallenge_nor_dechallenge() -> None:
+    again = (statement("imatinib", at(200)), present(FindingCode.RASH, at(210)), eosinophils(1600, at(210)))
+    assert answer("rechallenge", *FIRST, *BETWEEN, *again) is YES
+    assert answer("dechallenge", *FIRST, *BETWEEN, *again) is YES
+
+
 def test_another_drug_in_the_second_episode_is_no_rechallenge() -> None:
     other = statement("dapsone", at(100))
     events = (*FIRST, other, present(FindingCode.RASH, at(120)), eosinophils(1600, at(120)))
@@ -165,6 +181,12 @@ def test_worse_again_within_the_episode_is_a_positive_rechallenge() -> None:
 def test_worse_again_without_an_improvement_before_is_none() -> None:
     unbroken = (GIVEN, *REACTION, STOPPED, statement("imatinib", at(27)), present(FindingCode.RASH, at(31)))
     assert answer("rechallenge", *unbroken) is UNKNOWN
+
+
+def test_an_improvement_only_under_the_drug_given_again_makes_what_follows_no_rechallenge() -> None:
+    again = (statement("imatinib", at(27)), present(FindingCode.RASH_IMPROVED, at(29)))
+    events = (GIVEN, *REACTION, STOPPED, *again, present(FindingCode.RASH, at(31)))
+    assert answer("rechallenge", *events) is UNKNOWN
 
 
 @pytest.mark.parametrize("hour", [7, 8])
@@ -192,7 +214,10 @@ def test_silence_under_the_drug_given_again_is_not_no_reaction() -> None:
 
 @pytest.mark.parametrize(("day", "expected"), [(40, UNKNOWN), (41, NO)])
 def test_a_clear_skin_14_days_after_the_restart_says_no(day: int, expected: Answer) -> None:
-    assert answer("rechallenge", *IMPROVED, absent(FindingCode.RASH, at(day))) is expected
+    clear = absent(FindingCode.RASH, at(day))
+    assert answer("rechallenge", *IMPROVED, clear) is expected
+    if expected is NO:
+        assert _evidence("rechallenge", *IMPROVED, clear) == (IMPROVED[-1].version.key, clear.version.key)
 
 
 @pytest.mark.parametrize(("end", "expected"), [(at(41, 7, 59), UNKNOWN), (at(41), NO)])
@@ -290,6 +315,18 @@ def _report(
 )
 def test_a_reported_rechallenge_counts(outcome: RechallengeOutcome, expected: Answer) -> None:
     assert answer("rechallenge", GIVEN, *REACTION, _report(outcome)) is expected
+
+
+def test_a_report_speaks_for_the_drug_beside_other_reports_and_other_drugs() -> None:
+    other = event(
+        Report(ReportedReaction.OTHER, None, ReportOutcome.UNKNOWN, ()), at(20, 7), key="another report"
+    )
+    drugs = (
+        ReportedDrug("dapsone", DrugRole.SUSPECT, RechallengeOutcome.OUTCOME_UNKNOWN),
+        ReportedDrug("imatinib", DrugRole.SUSPECT, RechallengeOutcome.RECURRED),
+    )
+    content = Report(ReportedReaction.DRESS, None, ReportOutcome.UNKNOWN, drugs)
+    assert answer("rechallenge", GIVEN, *REACTION, other, event(content, at(20, 9), key="report")) is YES
 
 
 def test_a_report_about_a_drug_not_administered_says_nothing() -> None:

@@ -70,6 +70,13 @@ def test_only_of_infusions_the_interval_counts(route: Route) -> None:
     assert len(_infusions("0.2", 8, route=route)) == 2
 
 
+def test_an_order_that_names_the_route_settles_it_for_doses_that_do_not() -> None:
+    ordered = exposed(ExposureKind.ORDER, "vancomycin", at(0), route=Route.INTRAVENOUS)
+    unsaid = dose("vancomycin", at(1), route=Route.UNKNOWN)
+    assert [course.route_is_unsure for course in _courses(unsaid, drug="vancomycin")] == [True]
+    assert [course.route_is_unsure for course in _courses(ordered, unsaid, drug="vancomycin")] == [False]
+
+
 def test_an_interval_that_is_said_only_after_the_gap_does_not_close_it() -> None:
     assert len(_infusions("0.2", 9, said_at=9)) == 2
 

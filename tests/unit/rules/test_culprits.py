@@ -7,9 +7,10 @@ from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Instant
 from pv_stream.rules.courses import WindowPosition, build_courses
-from pv_stream.rules.culprits import Blamed, with_partners
+from pv_stream.rules.culprits import Blamed, with_named, with_partners
 from pv_stream.rules.episodes import Ending, Span, positive_evidence
 from pv_stream.rules.recurrence import _cross_reacts
+from pv_stream.rules.reports import ReportedCulprit
 from pv_stream.rules.suspects import Suspect, find_suspects
 from tests.builders import RULEBOOK, at, order, present, statement, stop, timeline_of
 
@@ -57,4 +58,27 @@ def test_a_blamed_drug_cross_reacts_with_another_when_it_was_begun_after_the_ope
     earlier = Blamed((*earlier.suspects, joined), (), earlier.span, earlier.courses)
     seen = Suspect(course, WindowPosition(Latency.CORE, 20), earlier.span.evidence, began_after_onset=False)
     later = Blamed((seen,), (), earlier.span, earlier.courses)
+    assert _cross_reacts(earlier, later, RULEBOOK) is reacts
+
+
+def test_a_partner_joins_beside_a_drug_that_is_none_as_one_begun_after_the_onset() -> None:
+    others = (order("allopurinol", at(21)), order("carbamazepine", at(22)))
+    ended = with_partners(_blamed(PHENYTOIN, *others), Ending(at(30), Closing.RESOLVED, at(44)), RULEBOOK)
+    joined = {suspect.course.drug: suspect.began_after_onset for suspect in ended.suspects}
+    assert joined == {"phenytoin": False, "carbamazepine": True}
+
+
+def test_a_drug_that_only_a_person_names_ranks_after_the_others_with_its_code() -> None:
+    blamed = _blamed(PHENYTOIN, by_clinician=frozenset({"allopurinol"}))
+    (named,) = with_named((), Blamed((), (), blamed.span, blamed.courses, blamed.by_clinician), RULEBOOK)
+    assert (named.drug, named.rxnorm, named.rank) == ("allopurinol", "519", 1)
+
+
+@pytest.mark.parametrize(("drug", "reacts"), [("carbamazepine", True), ("phenytoin", False)])
+def test_a_drug_that_only_a_later_report_names_cross_reacts_unless_it_was_blamed_before(
+    drug: str, *, reacts: bool
+) -> None:
+    earlier = _blamed(PHENYTOIN)
+    named = ReportedCulprit(drug, of_dress=True, recurred=False, evidence=())
+    later = Blamed((), (named,), earlier.span, earlier.courses)
     assert _cross_reacts(earlier, later, RULEBOOK) is reacts

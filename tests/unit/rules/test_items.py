@@ -7,7 +7,7 @@ import pytest
 from pv_stream.domain.codes import Comparator, FindingCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.rules import regiscar
-from tests.builders import absent, alt, at, present, temperature
+from tests.builders import absent, alt, at, eosinophils, present, temperature
 from tests.unit.rules.scenes import documented, levels
 
 YES = (("yes",), "yes")
@@ -302,3 +302,92 @@ def test_any_positive_test_is_a_no(code: FindingCode) -> None:
     others = [absent(other, at(1)) for other in TESTS if other is not code]
     assert levels(regiscar.EXCLUSION_TESTS, present(code, at(1)), *others) == NO
     assert levels(regiscar.EXCLUSION_TESTS, present(code, at(2)), absent(code, at(1)), *others) == NO
+
+
+# What decided an item ---------------------------------------------------------------------------------------------
+
+LOW_FEVER, FEVER, HIGH_FEVER = (
+    temperature(value, at(day)) for value, day in (("37", 1), ("39", 2), ("40", 3))
+)
+SMALL, LARGE = (
+    present(FindingCode.ENLARGED_LYMPH_NODES, at(day), sites=2, size_cm=size, key=f"node {day}")
+    for day, size in ((1, "0.5"), (2, "2"))
+)
+FACE, LEGS_NOT, FLAT, SCALES_NOT = (
+    present(FindingCode.FACIAL_OEDEMA, at(1)),
+    absent(FindingCode.PURPURA, at(1)),
+    absent(FindingCode.INFILTRATION, at(1)),
+    absent(FindingCode.SCALING, at(1)),
+)
+SCALES = present(FindingCode.SCALING, at(2))
+RASH_GONE = absent(FindingCode.RASH, at(1))
+RASH_OF_60, RASH_OF_20 = (present(FindingCode.RASH, at(day), surface=day) for day in (60, 20))
+LIVER, LATER_LIVER, LUNG = (
+    present(FindingCode.LIVER_INVOLVEMENT, at(1)),
+    present(FindingCode.LIVER_INVOLVEMENT, at(2)),
+    present(FindingCode.LUNG_INVOLVEMENT, at(2)),
+)
+NORMAL = tuple(absent(code, at(1)) for code in ORGANS)
+ANA, CULTURE, HEPATITIS = (absent(code, at(1)) for code in TESTS[:3])
+POSITIVE = present(FindingCode.CHLAMYDIA_MYCOPLASMA, at(1))
+NOT_EXCLUDED, NOT_EXCLUDED_AGAIN = (absent(FindingCode.OTHER_CAUSES_EXCLUDED, at(day)) for day in (1, 2))
+ATYPICAL, NOT_ATYPICAL = (
+    present(FindingCode.ATYPICAL_LYMPHOCYTES, at(2)),
+    absent(FindingCode.ATYPICAL_LYMPHOCYTES, at(1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("item", "said", "decided"),
+    [
+        pytest.param(regiscar.ATYPICAL_LYMPHOCYTES, (NOT_ATYPICAL, ATYPICAL), (ATYPICAL,), id="present"),
+        pytest.param(regiscar.ATYPICAL_LYMPHOCYTES, (NOT_ATYPICAL,), (NOT_ATYPICAL,), id="absent"),
+        pytest.param(regiscar.FEVER, (LOW_FEVER, FEVER, HIGH_FEVER), (FEVER,), id="the first fever"),
+        pytest.param(regiscar.FEVER, (LOW_FEVER,), (LOW_FEVER,), id="no fever"),
+        pytest.param(regiscar.NODES, (SMALL, LARGE), (LARGE,), id="the nodes that qualify"),
+        pytest.param(regiscar.NODES, (SMALL,), (SMALL,), id="nodes too small"),
+        pytest.param(regiscar.RASH_EXTENT, (RASH_OF_20, RASH_OF_60), (RASH_OF_60,), id="the larger rash"),
+        pytest.param(regiscar.RASH_EXTENT, (RASH_OF_20,), (RASH_OF_20,), id="a small rash"),
+        pytest.param(regiscar.RASH_EXTENT, (RASH_GONE,), (RASH_GONE,), id="no rash"),
+        pytest.param(regiscar.RASH_SUGGESTIVE, (FACE, SCALES), (FACE, SCALES), id="two features"),
+        pytest.param(
+            regiscar.RASH_SUGGESTIVE,
+            (FACE, LEGS_NOT, FLAT, SCALES_NOT),
+            (FACE, LEGS_NOT, FLAT, SCALES_NOT),
+            id="one feature of four",
+        ),
+        pytest.param(regiscar.RASH_SUGGESTIVE, (FACE, LEGS_NOT), (FACE,), id="one feature, others unknown"),
+        pytest.param(
+            regiscar.ORGANS, (LIVER, LATER_LIVER, LUNG), (LIVER, LUNG), id="each organ's first sign"
+        ),
+        pytest.param(regiscar.ORGANS, NORMAL, NORMAL, id="all organs normal"),
+        pytest.param(regiscar.ORGANS, (LIVER, POSITIVE), (POSITIVE,), id="another cause"),
+        pytest.param(
+            regiscar.ORGANS,
+            (LIVER, NOT_EXCLUDED, NOT_EXCLUDED_AGAIN),
+            (NOT_EXCLUDED,),
+            id="causes not excluded",
+        ),
+        pytest.param(
+            regiscar.EXCLUSION_TESTS, (ANA, CULTURE, HEPATITIS), (ANA, CULTURE, HEPATITIS), id="three tests"
+        ),
+        pytest.param(regiscar.EXCLUSION_TESTS, (ANA, POSITIVE), (POSITIVE,), id="a positive test"),
+        pytest.param(regiscar.EXCLUSION_TESTS, (ANA,), (ANA,), id="too few tests"),
+    ],
+)
+def test_an_item_names_the_facts_that_decided_it(
+    item: regiscar.Item, said: tuple[FactArrived, ...], decided: tuple[FactArrived, ...]
+) -> None:
+    assert set(documented(item, *said).evidence) == {each.version.key for each in decided}
+
+
+def test_the_sign_that_goes_on_and_the_resolution_are_named() -> None:
+    rash, resolved = present(FindingCode.RASH, at(15)), present(FindingCode.REACTION_RESOLVED, at(10))
+    assert documented(regiscar.RESOLUTION, rash).evidence == (rash.version.key,)
+    found = documented(regiscar.RESOLUTION, resolved, resolved_at=at(10))
+    assert found.evidence == (resolved.version.key,)
+
+
+def test_the_peak_count_is_named() -> None:
+    counts = [eosinophils(value, at(day)) for day, value in enumerate((900, 2000, 1600))]
+    assert documented(regiscar.EOSINOPHILS, *counts).evidence == (counts[1].version.key,)

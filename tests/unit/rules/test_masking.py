@@ -281,6 +281,15 @@ def test_a_drug_under_which_nothing_was_seen_holds_nothing_open() -> None:
     assert only_episode(IMATINIB, *REACTION, ANTIBODY, *events).resolved_at == at(24)
 
 
+def test_a_course_that_ended_before_anything_was_seen_was_held_down_by_nothing() -> None:
+    first = (statement("imatinib", at(0)), dose("reslizumab", at(2)), stop("imatinib", at(5)))
+    again = (statement("imatinib", at(300)), eosinophils(1600, at(310)))
+    timeline = timeline_of(*first, *again)
+    courses = build_courses(timeline.exposures, RULEBOOK)
+    masked = with_masking(timeline, courses, build_treatments(timeline, RULEBOOK), RULEBOOK)
+    assert masked.control == ()
+
+
 def test_an_antibody_that_acts_no_more_holds_nothing_down() -> None:
     before = (dose("reslizumab", at(-100)), present(RESOLVED, at(24)))
     assert only_episode(IMATINIB, *REACTION, *before).resolved_at == at(24)

@@ -194,6 +194,22 @@ def test_a_product_of_which_one_part_goes_on_has_no_known_end() -> None:
     assert restart.given_until is None
 
 
+def test_a_product_given_again_has_the_records_of_each_of_its_drugs_and_the_reaction_under_either() -> None:
+    again = order("empagliflozin/metformin", at(60), end=at(70))
+    alone = [dose("metformin", at(day)) for day in range(66, 121, 6)]
+    under_one = (eosinophils(2000, at(118)), temperature("39", at(118)))
+    (restart,) = _restarts(PRODUCT, ESTABLISHED, again, alone, *under_one)
+    assert set(restart.course) == {again.version.key, *(sent.version.key for sent in alone)}
+    assert restart.reacted
+
+
+def test_a_reaction_outside_the_window_of_the_restart_is_none_under_it() -> None:
+    again = [dose("phenytoin", at(60)), stop("phenytoin", at(61))]
+    other = [statement("allopurinol", at(180)), eosinophils(2000, at(200)), temperature("39", at(200))]
+    (restart,) = _restarts(_given("phenytoin"), ESTABLISHED, again, other)
+    assert not restart.reacted
+
+
 def test_only_the_ingredients_that_the_reaction_is_due_to_are_named() -> None:
     (restart,) = _restarts(_given("metformin"), ESTABLISHED, order("empagliflozin/metformin", at(60)))
     assert (restart.drugs, restart.rxnorm, restart.relation) == (("metformin",), "6809", SAME)

@@ -19,9 +19,11 @@ from tests.builders import (
     leukocytes,
     measured,
     only_episode,
+    order,
     percent,
     present,
     statement,
+    stop,
     temperature,
 )
 
@@ -176,6 +178,26 @@ def test_without_a_watched_drug_a_score_of_four_is_a_warning_that_says_why_nothi
     assert (episode.score.total.current, episode.rule) == (4, "score_probable_without_watched_drug")
     assert (episode.tier, episode.culprits) == (Tier.WARNING, ())
     assert EpisodeFlag.NO_EXPOSURE_RECORD in episode.flags
+
+
+ESTABLISHED = (
+    DRUG,
+    stop("imatinib", at(25)),
+    eosinophils(2000, DAY),
+    temperature("39", DAY),
+    present(FindingCode.RASH, DAY, surface=60),
+    present(FindingCode.REACTION_RESOLVED, at(30)),
+)
+
+
+def test_a_rash_alone_without_any_drug_is_not_even_remembered_after_an_established_reaction() -> None:
+    assert len(assessed(*ESTABLISHED, present(FindingCode.RASH, at(300))).episodes) == 1
+
+
+def test_a_sign_under_the_culprit_ordered_again_says_that_only_an_order_is_known() -> None:
+    _, again = assessed(*ESTABLISHED, order("imatinib", at(200)), temperature("38.0", at(210))).episodes
+    assert (again.rule, again.tier) == ("sign_on_rechallenge", Tier.CRITICAL)
+    assert EpisodeFlag.EXPOSURE_FROM_ORDERS in again.flags
 
 
 def test_the_threshold_shown_is_that_of_the_suspect() -> None:

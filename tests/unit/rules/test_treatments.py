@@ -114,6 +114,15 @@ def test_nothing_taken_is_zero_and_an_unknown_dose_is_unknown() -> None:
     assert taken(1, given("prednisone", 1, "40"), given("prednisone", 1, hour=20)) == (None, None)
 
 
+def test_a_changed_order_counts_from_the_change_on() -> None:
+    order = [
+        given("prednisone", 0, "40", per_day="1", kind=ExposureKind.ORDER),
+        stop("prednisone", at(5)),
+        given("prednisone", 5, "20", per_day="1", kind=ExposureKind.ORDER),
+    ]
+    assert [taken(day, *order)[0] for day in (4, 6)] == [40, 20]
+
+
 def test_the_doses_of_a_day_add_up_or_one_says_how_often() -> None:
     assert taken(1, given("prednisone", 1, "20"), given("prednisone", 1, "15", hour=20))[0] == 35
     assert taken(1, given("prednisone", 1, "20", per_day="3"))[0] == 60
