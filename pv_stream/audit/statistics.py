@@ -5,7 +5,7 @@ alerts a patient rests on them.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -13,10 +13,13 @@ from statistics import NormalDist, stdev
 from typing import Final
 
 #: What an interval leaves out on each side.
-_TAIL: Final = 0.025
+TAIL: Final = 0.025
 #: The two-sided 95 % quantile of the normal distribution.
-Z_95: Final = NormalDist().inv_cdf(1 - _TAIL)
+Z_95: Final = NormalDist().inv_cdf(1 - TAIL)
 _STEPS: Final = 200
+#: A float has 53 bits, and the search begins within a factor of two.
+_HALVINGS: Final = 60
+_NEGLIGIBLE: Final = 1e-17
 _TINY: Final = 1e-300
 
 
@@ -104,26 +107,36 @@ def summarise(values: Iterable[Decimal | int]) -> Summary | None:
 
 
 def _of_mean(mean: float, deviation: float, n: int) -> Span:
-    spread = student_quantile(1 - _TAIL, n - 1) * deviation / math.sqrt(n)
+    spread = student_quantile(1 - TAIL, n - 1) * deviation / math.sqrt(n)
     return Span(mean - spread, mean + spread)
 
 
 def _of_median(ordered: Sequence[Decimal]) -> Span | None:
     """Return the values between which the median lies: as many are left out at each end as chance allows."""
     n, left_out, below = len(ordered), -1, 0
-    while (below := below + math.comb(n, left_out + 1)) <= _TAIL * 2**n:
+    while (below := below + math.comb(n, left_out + 1)) <= TAIL * 2**n:
         left_out += 1
     return None if left_out < 0 else Span(float(ordered[left_out]), float(ordered[n - 1 - left_out]))
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """Return the quantile of Student's distribution above its middle, by bisection."""
+    """Return the quantile of Student's distribution above its middle."""
+    return _where(lambda t: _student_below(t, freedom), probability)
+
+
+def gamma_quantile(probability: float, shape: float) -> float:
+    """Return the quantile of the gamma distribution of a shape, at rate 1."""
+    return _where(lambda x: incomplete_gamma(shape, x), probability)
+
+
+def _where(below: Callable[[float], float], probability: float) -> float:
+    """Return the positive value below which a distribution has so much, by bisection."""
     low, high = 0.0, 1.0
-    while _student_below(high, freedom) < probability:
+    while below(high) < probability:
         high *= 2
-    for _ in range(_STEPS):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _student_below(middle, freedom) < probability:
+        if below(middle) < probability:
             low = middle
         else:
             high = middle
@@ -157,6 +170,19 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
         above = _away_from_zero(1 + term / above)
         ratio *= above * beneath
     return front * (ratio - 1) / a
+
+
+def incomplete_gamma(shape: float, x: float) -> float:
+    """Return the regularised lower incomplete gamma function for x >= 0, by its series (DLMF 8.11.4)."""
+    if x <= 0:
+        return 0.0
+    term = total = 1 / shape
+    step = 0
+    while term > total * _NEGLIGIBLE:
+        step += 1
+        term *= x / (shape + step)
+        total += term
+    return min(1.0, total * math.exp(shape * math.log(x) - x - math.lgamma(shape)))
 
 
 def _away_from_zero(value: float) -> float:

@@ -8,6 +8,7 @@ nothing of the envelope (message, arrival, path): equal contents are the same st
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from pv_stream.domain.codes import (
     Analyte,
@@ -92,6 +93,10 @@ class Exposure:
     as_sent: AsSent | None = None
     flags: tuple[EvidenceFlag, ...] = ()
     dose: Dose | None = None
+
+
+#: Stands for a drug of a report that no list names.
+UNLISTED_DRUG: Final = "unlisted drug"
 
 
 @dataclass(frozen=True, slots=True)

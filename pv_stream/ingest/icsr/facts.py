@@ -20,7 +20,16 @@ from pv_stream.domain.codes import (
     HoldCode,
     ReportedReaction,
 )
-from pv_stream.domain.facts import Content, Exposure, Held, Report, ReportedDrug, Retracted, in_order
+from pv_stream.domain.facts import (
+    UNLISTED_DRUG,
+    Content,
+    Exposure,
+    Held,
+    Report,
+    ReportedDrug,
+    Retracted,
+    in_order,
+)
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Drug, report_route_of
@@ -47,7 +56,6 @@ _DOSAGE: Final = "G.k.4.r dosage"
 
 #: D.3 is a body weight by definition; this is the LOINC code of one.
 _BODY_WEIGHT: Final = "29463-7"
-_UNLISTED: Final = "unlisted drug"
 _BLAMES: Final = (DrugRole.SUSPECT, DrugRole.INTERACTING)
 _ROLES_IN_ORDER: Final = (*_BLAMES, DrugRole.CONCOMITANT, DrugRole.NOT_ADMINISTERED)
 
@@ -205,7 +213,7 @@ def _names(drug: Drug, role: DrugRole) -> tuple[str, ...]:
     if role not in _BLAMES:
         return ()
     sent = drug.as_sent
-    return (_UNLISTED if sent is None else f"{sent.system} {sent.code}".lower(),)
+    return (UNLISTED_DRUG if sent is None else f"{sent.system} {sent.code}".lower(),)
 
 
 def _onset_by_report(report: SafetyReport) -> Moment:
