@@ -111,7 +111,7 @@ def _table(first: str) -> Table:
     table.add_column(first, header_style="dim", no_wrap=True)
     for heading in ("DRESS", "other", "expected", "PRR", "ROR", "IC"):
         table.add_column(heading, header_style="dim", justify="right", no_wrap=True)
-    table.add_column("above by", header_style="dim")
+    table.add_column("above by", header_style="dim", min_width=10)
     return table
 
 
@@ -141,7 +141,7 @@ def _text(estimate: Estimate | None, decimals: int) -> str:
 
 def _print_key(console: Console) -> None:
     console.print(
-        "\n[dim]In brackets: 95 % intervals. Above: PRR >= 2 with chi2 >= 4 and 3 cases (Evans 2001); ROR, its interval "
-        "above 1 with 3 cases; IC, its interval above 0 (Noren 2013). -: a count that it divides by is 0. A "
+        "\n[dim]In brackets: 95 % intervals. Above: PRR >= 2 with chi2 >= 4 and 3 cases (Evans 2001); ROR, its "
+        "interval above 1 with 3 cases; IC, its interval above 0 (Noren 2013). -: a count that it divides by is 0. A "
         "disproportion is a hypothesis to look into; it is no rate, and looking often finds more by chance.[/]"
     )
