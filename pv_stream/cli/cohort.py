@@ -30,7 +30,7 @@ from pv_stream.audit.cohort.occurrences import (
 from pv_stream.audit.log import open_log
 from pv_stream.audit.published_cohort import published_cohort
 from pv_stream.audit.replay import ReplayPlan
-from pv_stream.cli.options import CarryOption
+from pv_stream.cli.options import CarryOption, ClockOption, RulebookOption
 from pv_stream.cli.terminal import bullets, plural, program, stderr, stdout
 from pv_stream.errors import UsageError
 from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
@@ -72,15 +72,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     hide_below: Annotated[
         int, typer.Option(min=0, metavar="N", help="Hide counts below N, and what they follow from.")
     ] = 0,
-    rulebook: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", readable=False, help="What if this rulebook had been in force?"),
-    ] = None,
+    rulebook: RulebookOption = None,
     carry: CarryOption = None,
-    clock: Annotated[
-        ClockMode,
-        typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
-    ] = ClockMode.AUTO,
+    clock: ClockOption = ClockMode.AUTO,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
