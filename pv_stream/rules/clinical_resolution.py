@@ -90,12 +90,11 @@ def _has_prior_steroid(
     """Tell whether a systemic steroid is recorded before a treatment: in the episode, or stopped shortly before it."""
     offset = course.course.utc_offset_minutes
     for steroid in treatments.of_kind(TreatmentKind.STEROID):
-        if steroid is course or steroid.started >= course.started:
-            continue
-        ended = steroid.course.given_until
-        days = 0 if ended is None else local_day(opening, offset) - local_day(ended, offset)
-        if days <= rulebook.parameters.withdrawal_days.value:
-            return True
+        if steroid.started < course.started:
+            ended = steroid.course.given_until
+            days = 0 if ended is None else local_day(opening, offset) - local_day(ended, offset)
+            if days <= rulebook.parameters.withdrawal_days.value:
+                return True
     return False
 
 
@@ -118,13 +117,13 @@ def clinical_resolution(timeline: Timeline, since: Instant, rulebook: Rulebook) 
         begins
         for cool in _sustained_below(timeline, rulebook)
         for rash in improved
-        if (begins := _both(cool, rash, since)) is not None
+        if (begins := _both(cool, rash)) is not None
     ]
     return min(found, default=None)
 
 
-def _both(one: _Period, other: _Period, since: Instant) -> Instant | None:
-    begins = max(one.begins, other.begins, since)
+def _both(one: _Period, other: _Period) -> Instant | None:
+    begins = max(one.begins, other.begins)
     return None if any(p.ends is not None and p.ends <= begins for p in (one, other)) else begins
 
 
@@ -155,18 +154,18 @@ def _rash_improved(findings: Sequence[Dated[Finding]]) -> Iterable[_Period]:
     A rash that is present after it was called improved is the same rash, still improved.
     """
     begun: Instant | None = None
-    is_absent = False
+    is_absent: bool = False
     for dated in findings:
         code, is_present = dated.content.code, dated.content.presence is Presence.PRESENT
         if (code is FindingCode.RASH_IMPROVED and is_present) or (
             code is FindingCode.RASH and not is_present
         ):
-            is_absent = code is FindingCode.RASH or (begun is not None and is_absent)
+            is_absent = is_absent or code is FindingCode.RASH
             begun = dated.at.latest if begun is None else begun
         elif begun is not None and (
             code is FindingCode.RASH_IMPROVED or (is_absent and is_present and code in SKIN)
         ):
             yield _Period(begun, dated.at.earliest)
-            begun = None
+            begun, is_absent = None, False
     if begun is not None:
         yield _Period(begun, None)

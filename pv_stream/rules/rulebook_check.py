@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Any, Final, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -82,7 +82,7 @@ def _wrong_shapes(tables: Tables) -> Iterator[Mistake]:
     try:
         _TABLES.validate_python({**tables, "digest": ""})
     except ValidationError as error:
-        for wrong in error.errors(include_url=False):
+        for wrong in error.errors():
             path = tuple(part for part in wrong["loc"] if part != "[key]")
             yield Mistake(path, _said(path, wrong))
 
@@ -114,7 +114,7 @@ def _shown(value: object) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(word, known, n=1)
+    found = difflib.get_close_matches(word, known)
     return f": did you mean {found[0]!r}?" if found else ""
 
 
@@ -136,9 +136,7 @@ def _kind_at(path: EntryPath) -> object:
 
 
 def _bare(kind: object) -> object:
-    """Return a type without Annotated and without None."""
-    if get_origin(kind) is Annotated:
-        return _bare(get_args(kind)[0])
+    """Return a type without None."""
     if isinstance(kind, UnionType):
         return next(part for part in get_args(kind) if part is not NoneType)
     return kind

@@ -105,6 +105,16 @@ def test_it_stands_when_fever_or_rash_come_back_later() -> None:
         ((absent(RASH, at(21, 9)), present(FindingCode.SCALING, at(21, 10)), absent(RASH, at(23))), at(23)),
         ((absent(RASH, at(21, 9)), present(IMPROVED, at(21, 10)), present(RASH, at(21, 11))), None),
         ((present(IMPROVED, at(21, 9)), present(RASH, at(21, 10))), at(22)),
+        ((present(IMPROVED, at(21, 9)), present(IMPROVED, at(21, 10)), present(RASH, at(21, 11))), at(22)),
+        (
+            (
+                absent(RASH, at(21, 9)),
+                present(RASH, at(21, 10)),
+                present(IMPROVED, at(21, 11)),
+                present(RASH, at(21, 12)),
+            ),
+            at(22),
+        ),
         ((present(IMPROVED, at(21, 9)), absent(IMPROVED, at(21, 10))), None),
         ((present(IMPROVED, at(21, 9)), absent(IMPROVED, at(21, 10)), present(IMPROVED, at(23))), at(23)),
         ((absent(RASH, at(21, 9)), present(FindingCode.LIVER_INVOLVEMENT, at(21, 10))), at(22)),

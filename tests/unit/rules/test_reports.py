@@ -58,6 +58,14 @@ def test_a_report_of_another_reaction_opens_nothing() -> None:
     assert assessed(reported(at(20), "imatinib", reaction=OTHER, serious=True)).episodes == ()
 
 
+def test_a_report_of_another_reaction_names_a_listed_drug_beside_one_that_is_not() -> None:
+    events = [statement("imatinib", at(0)), eosinophils(1600, at(20)), present(FindingCode.RASH, at(20))]
+    named = only_episode(*events, reported(at(20), "aspirin", "imatinib", reaction=OTHER)).culprits
+    assert [(culprit.drug, culprit.named_by) for culprit in named] == [
+        ("imatinib", (NamedBy.FACTS, NamedBy.OTHER_REPORT))
+    ]
+
+
 def test_a_report_does_not_lower_what_the_facts_reach() -> None:
     events = [statement("imatinib", at(0)), present(FindingCode.RASH, at(20)), eosinophils(1600, at(20, 9))]
     assert only_episode(*events, reported(at(20))).rule == "count_at_threshold_with_sign"

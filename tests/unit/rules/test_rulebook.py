@@ -12,7 +12,7 @@ import pytest
 from pv_stream import rulebooks
 from pv_stream.errors import RulebookError
 from pv_stream.rules.rulebook import Rulebook
-from pv_stream.rules.rulebook_check import parse_rulebook
+from pv_stream.rules.rulebook_check import mistakes_of, parse_rulebook
 from tests.builders import RULEBOOK
 
 TABLES = tomllib.loads(
@@ -170,6 +170,19 @@ def _treatment(tables: Tables, name: str) -> Any:
         ),
         pytest.param(lambda t: t.update(version=5), "version: should be a valid string", id="no text"),
         pytest.param(
+            lambda t: t.pop("version"), "rulebook without a version: version: is missing", id="no version"
+        ),
+        pytest.param(
+            lambda t: _drug(t, "imatinib").update(threshold_per_ul=1500),
+            "threshold_per_ul: a number stands with its citation",
+            id="a bare number of a drug",
+        ),
+        pytest.param(
+            lambda t: _drug(t, "imatinib")["threshold_per_ul"].update(sourze="x"),
+            "unknown word 'sourze': did you mean 'source'?",
+            id="a misspelt word of a number",
+        ),
+        pytest.param(
             lambda t: t["parameters"]["lag_days"].update(value=-1),
             "parameters.lag_days.value: should be greater than or equal to 0",
             id="days below none",
@@ -187,6 +200,14 @@ def test_a_rulebook_that_is_wrong_is_refused_with_the_entry(
     with pytest.raises(RulebookError) as refused:
         _parsed(change)
     assert message in str(refused.value)
+
+
+def test_a_class_without_a_name_is_still_told_of_its_unknown_member() -> None:
+    tables = copy.deepcopy(TABLES)
+    del tables["classes"][0]["name"]
+    tables["classes"][0]["members"].append("aspirin")
+    said = [mistake.message for mistake in mistakes_of(tables)]
+    assert "class '' names 'aspirin', which is not under [[drugs]]" in said
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ def test_worse_is_a_new_sign_or_a_higher_count_or_organ_value(worse: FactArrived
     assert (EpisodeFlag.SECOND_HIT in flags) is is_hit
 
 
+def test_the_highest_count_before_the_drug_is_what_a_later_one_must_exceed() -> None:
+    falling = (eosinophils(2000, at(20, 12)), eosinophils(1600, at(21)))
+    assert EpisodeFlag.SECOND_HIT not in _first(*falling, PARTNER, eosinophils(1700, at(23))).flags
+    assert EpisodeFlag.SECOND_HIT in _first(*falling, PARTNER, eosinophils(2001, at(23))).flags
+
+
 def test_a_higher_fever_is_no_new_sign() -> None:
     fever = temperature("38.5", at(21))
     assert EpisodeFlag.SECOND_HIT not in _first(fever, PARTNER, temperature("40", at(23))).flags
