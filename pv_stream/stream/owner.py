@@ -190,12 +190,14 @@ class ShardOwner:
         await sink.start()
         if epoch != self._epoch:
             return
+        # Before the memory is filled: should a newer owner commit meanwhile, because this worker stood still and
+        # does not know that it was replaced, its offset must not look like one ahead of the checkpoint.
+        committed = await self._source.committed(shard)
         fold, checkpoint = await self._restore(shard, shard_count, epoch)
         if epoch != self._epoch:
             return
         self.opening[shard] = Opening("comparing checkpoint, group and log")
         start, end = await self._source.bounds(shard)
-        committed = await self._source.committed(shard)
         input_log = InputLog(start=start, end=end, partition_count=shard_count)
         position = start_position(shard=shard, checkpoint=checkpoint, committed=committed, log=input_log)
         if epoch != self._epoch:
