@@ -34,6 +34,7 @@ from pv_stream.cli.options import CarryOption, ClockOption, RulebookOption
 from pv_stream.cli.terminal import bullets, plural, program, stderr, stdout
 from pv_stream.errors import UsageError
 from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
+from pv_stream.rules.rulebook import Rulebook
 
 _PUBLISHED: Final = "cyclosporine2023.csv"
 _PUBLISHED_TREATMENT: Final = "cyclosporine"
@@ -85,18 +86,10 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     """
     rules = load_default() if rulebook is None else load_file(rulebook)
     if source is None:
-        if treatment is not None or people is not None:
-            msg = "--treatment and --people belong to a log: name one"
-            raise UsageError(msg)
-        rows = published_occurrences(published_cohort(), rules, _PUBLISHED_TREATMENT)
+        rows = _rows_of_paper(rules, treatment, people)
     else:
-        plan = ReplayPlan(
-            open_log(source),
-            rules,
-            what_if=rulebook is not None,
-            clock=clock,
-            carried=carried_rulebooks(carry or ()),
-        )
+        carried = carried_rulebooks(carry or ())
+        plan = ReplayPlan(open_log(source), rules, what_if=rulebook is not None, clock=clock, carried=carried)
         rows = occurrences_of(plan, {} if people is None else read_people(people), treatment)
     compared = compare(_published(published, of_paper=source is None), rows)
     document = document_of(rows, figures_of(rows), compared, hide_below=hide_below, synthetic=source is None)
@@ -108,6 +101,13 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         stderr().print(f"No occurrence. Is it the right log? `{program()} replay` says what is in it.")
     if document["findings"]:
         raise typer.Exit(1)
+
+
+def _rows_of_paper(rules: Rulebook, treatment: str | None, people: Path | None) -> list[Occurrence]:
+    if treatment is not None or people is not None:
+        msg = "--treatment and --people belong to a log: name one"
+        raise UsageError(msg)
+    return published_occurrences(published_cohort(), rules, _PUBLISHED_TREATMENT)
 
 
 def _published(file: Path | None, *, of_paper: bool) -> list[Published]:
