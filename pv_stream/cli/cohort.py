@@ -97,8 +97,6 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         typer.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
     else:
         _show(stdout(), document, rows, compared)
-    if not rows:
-        stderr().print(f"No occurrence. Is it the right log? `{program()} replay` says what is in it.")
     if document["findings"]:
         raise typer.Exit(1)
 
@@ -125,6 +123,8 @@ def _published(file: Path | None, *, of_paper: bool) -> list[Published]:
 def _show(
     console: Console, document: Mapping[str, Any], rows: Sequence[Occurrence], compared: Sequence[Compared]
 ) -> None:
+    if not rows:
+        stderr().print(f"No occurrence. Is it the right log? `{program()} replay` says what is in it.")
     if document["synthetic"]:
         console.print(
             f"[bold]SYNTHETIC[/]: each row of {escape(published_cohort().source)} as a made-up log; below is what "
