@@ -64,6 +64,9 @@ COMMANDS: Final = {
     "kafka": Command("pv_stream.cli.kafka", "Start and stop a local Kafka broker for development.", "kafka"),
     "topics": Command("pv_stream.cli.topics", "Plan and create the topics.", "kafka"),
     "run": Command("pv_stream.cli.run", "Run a live worker.", "kafka"),
+    "doctor": Command(
+        "pv_stream.cli.doctor", "Say what is wrong with cluster, log or workers, and what to do.", "kafka"
+    ),
     "worklist": Command("pv_stream.cli.worklist", "Print the alerts that stand in the live topic.", "kafka"),
     "ingest-mllp": Command(
         "pv_stream.cli.ingest_mllp",
@@ -81,7 +84,9 @@ COMMANDS: Final = {
 }
 
 #: Modules that come with the extras `kafka` and `http`.
-EXTRA_MODULES: Final = frozenset({"aiokafka", "faust", "h11", "kafka", "mode", "starlette", "uvicorn"})
+EXTRA_MODULES: Final = frozenset(
+    {"aiokafka", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
+)
 
 EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data."
 
