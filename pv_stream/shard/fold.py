@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import (
@@ -77,9 +77,8 @@ class OutputStream(StrEnum):
     EVENTS = "events"  # what goes back to the input log, to the shard of its key
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """Hold one record of the input log as bytes."""
+class RawRecord(NamedTuple):
+    """Hold one record of the input log as bytes; a tuple, because there is one for each record that is read."""
 
     position: int
     key: bytes | None
