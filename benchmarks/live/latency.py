@@ -51,7 +51,9 @@ class Sender(threading.Thread):
         self._job = job
         self._events = job.events(10**9, patients, seed)
         self._ended = threading.Event()
-        self._producer = Producer({"bootstrap.servers": place.bootstrap_servers, "linger.ms": 0, "log_level": 0})
+        self._producer = Producer(
+            {"bootstrap.servers": place.bootstrap_servers, "linger.ms": 0, "log_level": 0}
+        )
 
     def run(self) -> None:
         began, number = time.monotonic(), 0

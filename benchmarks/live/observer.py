@@ -43,7 +43,7 @@ class Observer:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 50,
-            "log_level": 0,
+                "log_level": 0,
             }
         )
         places = [
