@@ -20,6 +20,7 @@ from pv_stream.domain.outputs import AlertKind, AlertStatus
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.actions import ACTIONS_REMEMBERED_MAX, FITTING, Standing, act, why_refused
+from pv_stream.engine.decisions import alert_lines
 from pv_stream.shard.fold import OutputStream, ShardFold
 from pv_stream.shard.limits import Limits
 from tests.acting import acted
@@ -219,6 +220,31 @@ def test_the_same_action_again_changes_nothing_also_after_a_restart_of_the_shard
     assert shard.process(raw([action], first=12)).states == ()
 
 
+def test_after_an_action_the_episode_is_due_as_before_and_the_clock_has_moved() -> None:
+    shard, (raised,) = told_of(*COUNT)
+    due = shard.state_of(PATIENT).due
+    then(shard, acted(raised, ActionKind.ACKNOWLEDGE, at=at(15)))
+    state = shard.state_of(PATIENT)
+    assert (state.due, state.clock) == (due, at(15))
+    assert due is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (ActionKind.OVERRIDE, OverrideReason.WILL_MONITOR),
+        (ActionKind.REFUTE, None),
+        (ActionKind.CONFIRM, None),
+    ],
+)
+def test_a_decision_is_not_taken_twice(action: ActionKind, reason: OverrideReason | None) -> None:
+    shard, told = told_of(*REACTION)
+    then(shard, acted(told[-1], action, reason=reason, at=at(15), action_id="first"))
+    seen = told[-1] | {"tier": "critical"}
+    again = acted(seen, action, reason=reason, at=at(15), action_id="second")
+    assert code_of(then(shard, again)) == "action_repeated"
+
+
 def test_an_action_older_than_those_remembered_is_judged_anew() -> None:
     shard, (raised,) = told_of(*COUNT)
     first = acted(raised, ActionKind.ACKNOWLEDGE, action_id="first")
@@ -280,6 +306,8 @@ def test_every_kind_of_alert_can_be_acknowledged() -> None:
         assert revised["revision"] == alert["revision"] + 1
         assert revised["reason"] == alert["reason"]
         assert revised["acknowledged"]["tier"] == alert["tier"]
+        _, line = alert_lines(shard.state_of(PATIENT).published)[alert["alert_id"]]
+        assert line.revision == revised["revision"]
 
 
 def test_a_system_alert_can_be_acknowledged() -> None:
@@ -289,8 +317,10 @@ def test_a_system_alert_can_be_acknowledged() -> None:
     state = shard.state_of(PATIENT)
     taken = act(state, acted(raised, ActionKind.ACKNOWLEDGE, at=at(21)), shard_clock=None, rulebook=RULEBOOK)
     assert not isinstance(taken, DeadLetterCode)
-    _, (action, revised) = taken
+    after, (action, revised) = taken
     assert (action.kind, revised.kind) == (AlertKind.SYSTEM, AlertKind.SYSTEM)  # type: ignore[union-attr]
+    assert after.published.incomplete is not None
+    assert after.published.incomplete.revision == raised["revision"] + 1
 
 
 def test_a_full_state_takes_no_action() -> None:
@@ -349,6 +379,24 @@ def test_a_culprit_that_was_confirmed_is_not_confirmed_twice() -> None:
     again = acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(16))
     then(shard, first)
     assert code_of(then(shard, again)) == "action_repeated"
+
+
+def test_culprits_that_were_confirmed_one_after_the_other_are_both_remembered() -> None:
+    shard, told = told_of(dose("allopurinol", at(0)), *REACTION)
+    for number, drug in enumerate(("imatinib", "allopurinol")):
+        seen = told[-1] | {"tier": "critical", "revision": told[-1]["revision"] + number}
+        then(shard, acted(seen, ActionKind.CONFIRM, drugs=(drug,), at=at(15 + number)))
+    (verdict,) = shard.state_of(PATIENT).published.verdicts
+    assert verdict.drugs == ("allopurinol", "imatinib")
+
+
+def test_what_was_confirmed_of_one_episode_may_be_confirmed_of_another() -> None:
+    later = (dose("imatinib", at(200)), eosinophils(1700, at(210, 9)), present(FindingCode.RASH, at(210, 10)))
+    shard, told = told_of(*REACTION)
+    then(shard, acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(15)))
+    alert = [value for value in then(shard, clock(100), *later) if value.get("kind") == "suspected_dress"][-1]
+    action, *_ = then(shard, acted(alert, ActionKind.CONFIRM, drugs=("imatinib",), at=at(211)))
+    assert (action["action"], action["drugs"]) == ("confirm", ["imatinib"])
 
 
 def test_a_recurrence_of_a_refuted_episode_is_taken_back() -> None:

@@ -2,11 +2,17 @@
 
 from dataclasses import replace
 
-from pv_stream.domain.assessment import Assessment
+from pv_stream.domain.actions import ClinicianVerdict
+from pv_stream.domain.assessment import Assessment, Closing, Tier
+from pv_stream.domain.codes import FindingCode, Judgement
+from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import EpisodeId, FactKey
-from pv_stream.domain.published import EpisodeState, Published, PublishedEpisode
-from pv_stream.engine.activation import seal
-from tests.builders import at, dose, eosinophils, only_episode
+from pv_stream.domain.outputs import Alert
+from pv_stream.domain.published import EpisodeState, PatientState, Published, PublishedEpisode
+from pv_stream.engine.activation import reassess, seal
+from pv_stream.engine.advance import advance
+from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, only_episode, present
+from tests.rulebooks import LOWER
 
 EPISODE = only_episode(dose("imatinib", at(0)), eosinophils(1690, at(20)))
 
@@ -39,3 +45,27 @@ def test_what_belongs_to_an_open_episode_is_not_taken_into_a_closed_one() -> Non
 def test_a_superseded_episode_keeps_nothing_from_a_closed_one() -> None:
     closed, gone = _told("A", "ab", EpisodeState.CLOSED), _told("B", "c", EpisodeState.SUPERSEDED)
     assert _sealed(closed, gone, assessed="bc") == [("abc", True), ("c", False)]
+
+
+def _after(*events: FactArrived) -> PatientState:
+    state = PatientState()
+    for sent in events:
+        state, _ = advance(state, sent, shard_clock=None, rulebook=RULEBOOK)
+    return state
+
+
+def test_a_count_that_the_new_thresholds_make_relevant_is_told_and_the_clock_has_moved() -> None:
+    state, told = reassess(
+        PATIENT, _after(dose("imatinib", at(0)), eosinophils(800, at(20))), as_of=at(30), rulebook=LOWER
+    )
+    assert [alert.tier for alert in told if isinstance(alert, Alert)] == ["info"]
+    assert (state.clock, state.rulebook) == (at(30), LOWER.digest)
+
+
+def test_what_a_clinician_decided_holds_under_another_rulebook() -> None:
+    state = _after(dose("imatinib", at(0)), eosinophils(2200, at(20)), present(FindingCode.RASH, at(20)))
+    (episode,) = state.published.episodes
+    refuted = ClinicianVerdict(Judgement.REFUTED, episode.members, Tier.WARNING)
+    state = replace(state, published=replace(state.published, verdicts=(refuted,)))
+    (judged,) = reassess(PATIENT, state, as_of=at(30), rulebook=LOWER)[0].published.episodes
+    assert (judged.last.judgement, judged.closing) == (Judgement.REFUTED, Closing.REFUTED)
