@@ -52,7 +52,7 @@ PYTEST: Final = ("-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", 
 SEED: Final = "20261121"
 #: A fork's exit code.
 PASSED, FAILED, BROKEN = 0, 1, 9
-#: A mutant is endless after this many times what its tests take without it, and these seconds more.
+#: A mutant is endless when a test takes this many times what it takes without it, and these seconds more.
 SLOWER: Final = 20
 SECONDS_MORE: Final = 10
 
@@ -169,11 +169,11 @@ class Run:
 
     def fork(self, mutant: Mutant, names: list[str], place: Place, pipe: int) -> NoReturn:
         """Put a mutant in place, run its tests up to the first that fails, and tell which."""
-        signal.alarm(SECONDS_MORE + int(SLOWER * sum(self.seconds[name] for name in names)))
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         code, said = BROKEN, ""
         try:
+            signal.alarm(SECONDS_MORE)
             place.put(mutant)
             code, said = self.first_failure([self.items[name] for name in names])
         except BaseException as error:  # noqa: BLE001 - a fork must end here, whatever a mutant does
@@ -184,6 +184,7 @@ class Run:
 
     def first_failure(self, items: list[pytest.Item]) -> tuple[int, str]:
         for item, after in zip(items, [*items[1:], None], strict=True):
+            signal.alarm(SECONDS_MORE + int(SLOWER * self.seconds[item.nodeid]))
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if self.has_failed:
                 return FAILED, item.nodeid
