@@ -64,15 +64,11 @@ class Blamed:
         return begun[-1] if begun else None
 
     def is_met_again_by(self, course: Course) -> bool:
-        """Tell whether a course is a later one of a blamed drug; where none is known, any after the onset is."""
+        """Tell whether a course is a later one of a blamed drug; where none was begun by the onset, any is."""
         if course.drug not in self.drugs:
             return False
         own = self.course_of(course.drug)
-        return (
-            course.index > own.index
-            if own is not None
-            else course.first.earliest > self.span.opening.at.latest
-        )
+        return own is None or course.index > own.index
 
     def is_met_again_in(self, later: "Blamed") -> bool:
         """Tell whether a blamed drug is blamed again in a later course, or reported to have caused it again."""
