@@ -1,0 +1,176 @@
+"""What must be true of the topics after a run, decided from the topics alone.
+
+Nothing here is shared with the runtime: the topics are read with another client, and the bytes that should be there
+come from the installed commands `pv-stream archive` and `pv-stream replay`. The states, which a replay does not
+write, are the one exception; `expected_states` says how they are made.
+
+Every checker takes plain values and returns findings, so that each can be shown to find what it is for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Say which check found something, and what."""
+
+    check: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Hold what a reader of committed records sees of one record."""
+
+    shard: int
+    position: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """Hold one checkpoint record, in the order of the state topic."""
+
+    shard: int
+    next_position: int
+    partition_count: int
+
+
+def lost_and_duplicated(live: Sequence[bytes], expected: Sequence[bytes]) -> tuple[int, int]:
+    """Return how many expected values are missing, and how many there are too many."""
+    there, wanted = Counter(live), Counter(expected)
+    return (wanted - there).total(), (there - wanted).total()
+
+
+def check_outputs(stream: str, live: Sequence[bytes], expected: Sequence[bytes]) -> list[Finding]:
+    """Compare a topic with the file of the replay, byte for byte and in order."""
+    lost, duplicated = lost_and_duplicated(live, expected)
+    findings = []
+    if lost:
+        findings.append(Finding("lost", f"{stream}: {lost} of {len(expected)} records are missing"))
+    if duplicated:
+        again = Counter(live)
+        twice = sum(count - 1 for count in again.values())
+        findings.append(
+            Finding(
+                "duplicated",
+                f"{stream}: {duplicated} records too many ({twice} of them the same bytes again)",
+            )
+        )
+    if not findings and list(live) != list(expected):
+        at = next(
+            index for index, (one, other) in enumerate(zip(live, expected, strict=True)) if one != other
+        )
+        findings.append(Finding("order", f"{stream}: record {at} is another than in the replay"))
+    return findings
+
+
+def check_causes(stream: str, records: Iterable[Seen]) -> list[Finding]:
+    """Compare each output's place in its topic with that of its cause in the log: same shard, same order, once."""
+    last: dict[int, tuple[int, int]] = {}
+    for record in records:
+        shard, position, ordinal = (int(part) for part in record.headers["ce_id"].split(b"-"))
+        if shard != record.shard:
+            detail = f"{stream}: an output of shard {shard} stands in partition {record.shard}"
+            return [Finding("misplaced", detail)]
+        if (position, ordinal) <= last.get(shard, (-1, -1)):
+            detail = f"{stream}: shard {shard} tells of position {position}.{ordinal} after {last[shard]}"
+            return [Finding("cause", detail)]
+        last[shard] = position, ordinal
+    return []
+
+
+def check_input(
+    written: Sequence[tuple[int, bytes]], ghosts: Iterable[bytes], log: Iterable[Seen]
+) -> list[Finding]:
+    """See that the log holds everything that was written (shard, value), and nothing that was aborted."""
+    there = Counter((record.shard, record.value) for record in log)
+    values = {value for _, value in there}
+    findings = []
+    if missing := sum(1 for each in written if each not in there):
+        findings.append(Finding("input lost", f"{missing} of {len(written)} events are not in the log"))
+    if seen := sum(1 for ghost in ghosts if ghost in values):
+        findings.append(Finding("aborted input", f"{seen} events of aborted transactions are in the log"))
+    return findings
+
+
+def check_states(
+    live: Mapping[tuple[int, bytes], bytes], expected: Mapping[tuple[int, bytes], bytes]
+) -> list[Finding]:
+    """Compare the last state of each key of each shard."""
+    findings = []
+    if missing := sorted(expected.keys() - live.keys()):
+        findings.append(Finding("state lost", f"{len(missing)} keys, as {_some(missing)}"))
+    if extra := sorted(live.keys() - expected.keys()):
+        findings.append(Finding("state of nobody", f"{len(extra)} keys, as {_some(extra)}"))
+    if wrong := sorted(key for key in live.keys() & expected.keys() if live[key] != expected[key]):
+        findings.append(Finding("wrong state", f"{len(wrong)} of {len(expected)} keys, as {_some(wrong)}"))
+    return findings
+
+
+def check_checkpoints(
+    history: Iterable[Checkpointed],
+    *,
+    committed: Mapping[int, int],
+    log_ends: Mapping[int, int],
+    shards: int,
+) -> list[Finding]:
+    """See that checkpoints only grow, and that the last is the group's offset, behind the last record."""
+    last: dict[int, int] = {}
+    findings = []
+    for each in history:
+        if each.partition_count != shards:
+            findings.append(Finding("checkpoint", f"shard {each.shard} counts {each.partition_count} shards"))
+        if each.next_position < last.get(each.shard, 0):
+            detail = f"shard {each.shard}: from {last[each.shard]} back to {each.next_position}"
+            findings.append(Finding("checkpoint went back", detail))
+        last[each.shard] = each.next_position
+    for shard, end in log_ends.items():
+        if last.get(shard, 0) != committed.get(shard, 0):
+            detail = f"shard {shard}: checkpoint {last.get(shard)}, group {committed.get(shard)}"
+            findings.append(Finding("offset is not the checkpoint", detail))
+        if last.get(shard, 0) < end:
+            detail = f"shard {shard}: checkpoint {last.get(shard)}, the log's last record is before {end}"
+            findings.append(Finding("not processed", detail))
+    return findings
+
+
+def check_transactions(
+    high_watermarks: Mapping[tuple[str, int], int], last_stable: Mapping[tuple[str, int], int]
+) -> list[Finding]:
+    """See that no transaction is open: every partition's last stable offset is its high watermark."""
+    return [
+        Finding("dangling transaction", f"{topic}/{shard}: stable to {last_stable[topic, shard]} of {mark}")
+        for (topic, shard), mark in sorted(high_watermarks.items())
+        if last_stable[topic, shard] != mark
+    ]
+
+
+def check_offsets(went_back: Iterable[tuple[int, int, int]]) -> list[Finding]:
+    """See that the group's offsets never went back while they were watched."""
+    return [
+        Finding("offset went back", f"shard {shard}: from {before} to {after}")
+        for shard, before, after in went_back
+    ]
+
+
+def check_transfers(manifest: Mapping[str, object]) -> list[Finding]:
+    """See that the log holds exactly the transfers that follow from it."""
+    transfers = manifest["transfers"]
+    assert isinstance(transfers, dict)
+    return [
+        Finding("transfers", f"{transfers[name]} {name.replace('_', ' ')}")
+        for name in ("not_in_log", "only_in_log")
+        if transfers.get(name)
+    ]
+
+
+def _some(keys: Sequence[tuple[int, bytes]]) -> str:
+    return ", ".join(f"{shard}/{key.decode(errors='replace')}" for shard, key in keys[:_SHOWN])

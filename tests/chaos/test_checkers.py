@@ -1,0 +1,124 @@
+"""Each checker finds what it is for, and is silent about what is right."""
+
+import pytest
+
+from tests.chaos.checkers import (
+    Checkpointed,
+    Finding,
+    Seen,
+    check_causes,
+    check_checkpoints,
+    check_input,
+    check_offsets,
+    check_outputs,
+    check_states,
+    check_transactions,
+    check_transfers,
+    lost_and_duplicated,
+)
+from tests.chaos.evidence import last_states
+
+
+def names(findings: list[Finding]) -> list[str]:
+    return [finding.check for finding in findings]
+
+
+def told(position: int, ordinal: int = 0, *, shard: int = 0, partition: int = 0) -> Seen:
+    return Seen(partition, 0, b"k", b"v", {"ce_id": b"%d-%d-%d" % (shard, position, ordinal)})
+
+
+@pytest.mark.parametrize(
+    ("live", "found"),
+    [
+        ([b"a", b"b"], []),
+        ([b"a"], ["lost"]),
+        ([b"a", b"b", b"b"], ["duplicated"]),
+        ([b"a", b"c"], ["lost", "duplicated"]),
+        ([b"b", b"a"], ["order"]),
+        ([], ["lost"]),
+    ],
+)
+def test_an_output_that_is_lost_doubled_changed_or_moved_is_found(
+    live: list[bytes], found: list[str]
+) -> None:
+    assert names(check_outputs("alerts", live, [b"a", b"b"])) == found
+
+
+def test_lost_and_duplicated_are_counted_apart() -> None:
+    assert lost_and_duplicated([b"a", b"a", b"c"], [b"a", b"b"]) == (1, 2)
+
+
+def test_outputs_follow_the_order_of_their_causes() -> None:
+    assert check_causes("alerts", [told(1), told(1, 1), told(5), told(0, shard=1, partition=1)]) == []
+    assert names(check_causes("alerts", [told(1), told(1)])) == ["cause"]
+    assert names(check_causes("alerts", [told(5), told(1)])) == ["cause"]
+    assert names(check_causes("alerts", [told(1, shard=2)])) == ["misplaced"]
+
+
+def test_the_log_holds_what_was_written_and_nothing_that_was_aborted() -> None:
+    log = [Seen(0, 0, b"k", b"event"), Seen(0, 1, b"k", b"event"), Seen(1, 0, None, b"clock")]
+    assert check_input([(0, b"event")], [b"ghost"], log) == []
+    assert names(check_input([(1, b"event")], [], log)) == ["input lost"]
+    assert names(check_input([], [b"event"], log)) == ["aborted input"]
+
+
+def test_states_are_compared_by_shard_and_key() -> None:
+    right = {(0, b"p"): b"1", (1, b"q"): b"2"}
+    assert check_states(dict(right), right) == []
+    assert names(check_states({(0, b"p"): b"1"}, right)) == ["state lost"]
+    assert names(check_states({**right, (1, b"p"): b"1"}, right)) == ["state of nobody"]
+    assert names(check_states({**right, (1, b"q"): b"3"}, right)) == ["wrong state"]
+
+
+def test_the_last_state_counts_and_none_takes_it_away() -> None:
+    written = [
+        Seen(0, 0, b"p", b"1"),
+        Seen(0, 1, b"p", b"2"),
+        Seen(0, 2, b"q", b"1"),
+        Seen(0, 3, b"q", None),
+        Seen(0, 4, b"checkpoint", b"{}"),
+    ]
+    assert last_states(written) == {(0, b"p"): b"2"}
+
+
+@pytest.mark.parametrize(
+    ("positions", "committed", "end", "found"),
+    [
+        ([3, 7], 7, 7, []),
+        ([3, 3, 8], 8, 7, []),
+        ([7, 3, 7], 7, 7, ["checkpoint went back"]),
+        ([3, 7], 3, 7, ["offset is not the checkpoint"]),
+        ([3], 3, 7, ["not processed"]),
+        ([], 0, 1, ["not processed"]),
+    ],
+)
+def test_checkpoints_grow_and_end_where_the_group_and_the_log_do(
+    positions: list[int], committed: int, end: int, found: list[str]
+) -> None:
+    history = [Checkpointed(0, position, 4) for position in positions]
+    findings = check_checkpoints(history, committed={0: committed}, log_ends={0: end}, shards=4)
+    assert names(findings) == found
+
+
+def test_a_checkpoint_of_another_partition_count_is_found() -> None:
+    findings = check_checkpoints([Checkpointed(0, 7, 3)], committed={0: 7}, log_ends={0: 7}, shards=4)
+    assert names(findings) == ["checkpoint"]
+
+
+def test_an_open_transaction_is_found() -> None:
+    marks = {("state", 0): 10, ("state", 1): 5}
+    assert check_transactions(marks, dict(marks)) == []
+    assert names(check_transactions(marks, {**marks, ("state", 1): 4})) == ["dangling transaction"]
+
+
+def test_an_offset_that_went_back_is_found() -> None:
+    assert check_offsets([]) == []
+    assert names(check_offsets([(0, 9, 4)])) == ["offset went back"]
+
+
+def test_transfers_that_differ_from_what_follows_are_found() -> None:
+    assert (
+        check_transfers({"transfers": {"mode": "log", "records": 4, "not_in_log": 0, "only_in_log": 0}}) == []
+    )
+    told_wrong = {"transfers": {"mode": "log", "records": 4, "not_in_log": 1, "only_in_log": 2}}
+    assert names(check_transfers(told_wrong)) == ["transfers", "transfers"]

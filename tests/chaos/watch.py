@@ -1,0 +1,81 @@
+"""What can be seen of a run from outside while it goes on: the group's offsets, by another client (kafka-python)."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaConfigurationError, KafkaError
+
+_POLL_SECONDS: Final = 0.1
+_ASK_MS: Final = 3_000
+
+
+@dataclass
+class Watch:
+    """Ask again and again how far the group is, and note an offset that went back."""
+
+    servers: str
+    group: str
+    topic: str
+    shards: int
+    #: Offsets that went back: (shard, from, to).
+    went_back: list[tuple[int, int, int]] = field(default_factory=list)
+    _highest: dict[int, int] = field(default_factory=dict)
+    _consumer: Any = None
+
+    def __post_init__(self) -> None:
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+    def committed(self) -> dict[int, int] | None:
+        """Return the group's offset of each shard, or None when the broker does not say."""
+        try:
+            if self._consumer is None:
+                self._consumer = KafkaConsumer(
+                    bootstrap_servers=self.servers,
+                    group_id=self.group,
+                    enable_auto_commit=False,
+                    request_timeout_ms=_ASK_MS,
+                    session_timeout_ms=_ASK_MS - 1_000,
+                    heartbeat_interval_ms=500,
+                    bootstrap_timeout_ms=_ASK_MS,
+                )
+            found = {
+                shard: self._consumer.committed(TopicPartition(self.topic, shard), timeout_ms=_ASK_MS) or 0
+                for shard in range(self.shards)
+            }
+        except KafkaConfigurationError:
+            raise
+        except (KafkaError, OSError):
+            self.close()
+            return None
+        for shard, offset in found.items():
+            if offset < self._highest.get(shard, 0):
+                self.went_back.append((shard, self._highest[shard], offset))
+            self._highest[shard] = max(offset, self._highest.get(shard, 0))
+        return found
+
+    def reached(self, ends: Callable[[], Mapping[int, int]], *, seconds: float) -> float | None:
+        """Return how long it took until the group had reached the ends, or None when it did not within the time."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            wanted, found = ends(), self.committed()
+            if found is not None and all(found[shard] >= end for shard, end in wanted.items()):
+                return time.monotonic() - began
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def forget(self) -> None:
+        """Begin anew: the group's offsets are deleted on purpose."""
+        self.close()
+        self._highest = {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._consumer is not None:
+            with suppress(Exception):
+                self._consumer.close()
+            self._consumer = None
