@@ -165,10 +165,11 @@ class ShardTask:
             await self._wait_for_work()
             if self._closing:
                 break
-            if len(self._queue):
-                await self._transact()
-            elif self._clock_is_due():
+            # Also while records wait: under a load that never ends, what is due must fire all the same.
+            if self._clock_is_due():
                 await self._write_clock()
+            if len(self._queue) and not self._closing:
+                await self._transact()
 
     def close(self) -> None:
         """Ask the task to end after the transaction in progress; what waits is left to the next owner."""
@@ -236,7 +237,7 @@ class ShardTask:
     def _clock_is_due(self) -> bool:
         # Without patients nothing can be due, and an idle log stays empty. Before the end that the log had at
         # opening, a previous owner's clock record may still lie ahead.
-        if self._fold.patients == 0 or self._queue.next_position < self._log_end:
+        if self._fold.patients == 0 or self.processed_position < self._log_end:
             return False
         last_us = max(self._fold.clock or 0, self._last_clock_us or 0)
         return self._now_us() - last_us >= self._settings.clock_interval_seconds * 1_000_000
@@ -244,7 +245,7 @@ class ShardTask:
     async def _write_clock(self) -> None:
         """Write the present instant to the input log: it is processed when it comes back as a record.
 
-        Only ever forward: it is asked for only when nothing waits, so every earlier clock record was processed.
+        Only ever forward: it is asked for when every earlier owner's clock records were processed, and later than ours.
         """
         instant_us = self._now_us()
         key, value = clock_record(instant_us)

@@ -187,6 +187,24 @@ def test_closing_waits_for_the_transaction_and_leaves_the_rest() -> None:
     asyncio.run(scenario())
 
 
+def test_the_clock_is_written_also_under_a_load_that_never_ends() -> None:
+    async def scenario() -> None:
+        position = 0
+
+        async def more_comes() -> None:
+            nonlocal position
+            position += 1
+            task.offer(run(position, 1))
+
+        sink = FakeSink(during=more_comes)
+        task = task_of(FakeFold(patients=1, clock=0), sink, now_us=INTERVAL_US, log_end=3)
+        task.offer(run(0, 1))
+        await run_until(task, lambda: len(sink.committed) > 5)
+        assert len(sink.clocks) == 1
+
+    asyncio.run(scenario())
+
+
 def test_the_clock_is_written_when_the_interval_has_passed() -> None:
     async def scenario() -> None:
         sink = FakeSink()
