@@ -15,7 +15,7 @@ from benchmarks.live.latency import Waited, wait
 from benchmarks.live.logs import Log, Topics, placed, write
 from benchmarks.live.progress import Progress
 from benchmarks.live.report import as_json, as_text
-from benchmarks.live.subjects import PEERS_PYTHON, SUBJECTS, Place, Subject
+from benchmarks.live.subjects import PEERS_PYTHON, SUBJECTS, Place, Subject, Trial
 from benchmarks.live.throughput import Ran, run
 from pv_stream.errors import EnvironmentBroken, PvStreamError
 from pv_stream.stream import topics
@@ -124,35 +124,33 @@ class Comparison:
         return log
 
     def _measure(self, subject: Subject, job: Job, log: Log, repeat: int) -> None:
-        ran = run(subject, job, log, self._new_place(subject, f"live-{job.name}."), repeat, self._progress)
+        trial = self._trial(subject, job, repeat, f"live-{job.name}.")
+        ran = run(trial, log, self._progress)
         self.results.ran.append(ran)
         self._progress.line(
-            f"{job.name:6} {subject.name:8} round {repeat}: {ran.per_second:>9,.0f} events/s, second half "
-            f"{ran.per_second_warm:>9,.0f}, {ran.cpu_us_per_event:6.1f} µs CPU each, {ran.memory_mib_max:,.0f} MiB"
+            f"{trial.title}: {ran.per_second:>9,.0f} events/s, second half {ran.per_second_warm:>9,.0f}, "
+            f"{ran.cpu_us_per_event:6.1f} µs CPU each, {ran.memory_mib_max:,.0f} MiB"
         )
         options = self._options
         if not options.latency_rate or subject.workers > 1:
             return
-        place = self._new_place(subject, f"wait-{subject.name}-{job.name}-{repeat}.")
+        trial = self._trial(subject, job, repeat, f"wait-{subject.name}-{job.name}-{repeat}.")
         waited = wait(
-            subject,
-            job,
-            place,
+            trial,
             per_second=options.latency_rate,
             seconds=options.latency_seconds,
             patients=options.patients,
-            repeat=repeat,
             progress=self._progress,
         )
         self.results.waited.append(waited)
         self._progress.line(
-            f"{job.name:6} {subject.name:8} round {repeat}: at {waited.per_second:,} events/s p50 "
-            f"{waited.p50_ms:.0f} ms, p99 {waited.p99_ms:.0f} ms, worst {waited.worst_ms:.0f} ms"
+            f"{trial.title}: at {waited.per_second:,} events/s p50 {waited.p50_ms:.0f} ms, "
+            f"p99 {waited.p99_ms:.0f} ms, worst {waited.worst_ms:.0f} ms"
         )
 
-    def _new_place(self, subject: Subject, prefix: str) -> Place:
+    def _trial(self, subject: Subject, job: Job, repeat: int, prefix: str) -> Trial:
         self._runs += 1
-        return self._place(prefix, f"{subject.name}-{self._runs}")
+        return Trial(subject, job, self._place(prefix, f"{subject.name}-{self._runs}"), repeat)
 
     def _place(self, prefix: str, name: str) -> Place:
         group = f"bench-{name}"

@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from benchmarks.live.logs import Topics, marker_name
 from benchmarks.live.observer import Observer
 from benchmarks.live.processes import Host
 from benchmarks.live.progress import Progress
-from benchmarks.live.subjects import Place, Subject
+from benchmarks.live.subjects import Place, Trial
 from benchmarks.live.throughput import clear, prepare, start_hosts
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
@@ -89,39 +90,29 @@ class Sender(threading.Thread):
         self._producer.poll(0)
 
 
-def wait(  # noqa: PLR0913 - one keyword for each choice
-    subject: Subject,
-    job: Job,
-    place: Place,
-    *,
-    per_second: int,
-    seconds: float,
-    patients: int,
-    repeat: int,
-    progress: Progress,
-) -> Waited:
+def wait(trial: Trial, *, per_second: int, seconds: float, patients: int, progress: Progress) -> Waited:
     """Send events for some seconds and return how long the markers among them took."""
+    place = trial.place
     existing = Topics(place.bootstrap_servers)
-    if not subject.is_ours:
+    if not trial.subject.is_ours:
         existing.make(place.source, place.partitions)
-    prepare(place, subject, existing)
-    observer = Observer(place.bootstrap_servers, subject.targets(place), place.partitions)
-    sender = Sender(job, place, per_second=per_second, patients=patients, seed=repeat)
-    hosts = start_hosts(subject, job, place)
+    prepare(trial, existing)
+    observer = Observer(place.bootstrap_servers, trial.subject.targets(place), place.partitions)
+    sender = Sender(trial.job, place, per_second=per_second, patients=patients, seed=trial.repeat)
+    hosts = start_hosts(trial)
     try:
         with closing(observer):
             sender.start()
-            began = _until_it_tells(observer, hosts, subject) + WARM_UP_SECONDS
+            began = _until_it_tells(observer, hosts, trial) + WARM_UP_SECONDS
             while time.monotonic() < began + seconds:
                 observer.look()
-                left = began + seconds - time.monotonic()
-                progress.show(f"{job.name} {subject.name} {repeat}: latency, {max(0.0, left):.0f} s left")
+                progress.show(f"{trial.title}: latency, {began + seconds - time.monotonic():.0f} s left")
             asked = [name for name, at in dict(sender.sent).items() if began <= at <= began + seconds - 1]
             sender.end()
             _until_seen(observer, asked)
             seen = observer.seen.first
             took = sorted((seen[name] - sender.sent[name]) * 1_000 for name in asked if name in seen)
-            return _waited(took, len(asked), subject, job, repeat, per_second)
+            return _waited(took, len(asked), trial, per_second)
     finally:
         for host in hosts:
             host.stop()
@@ -129,14 +120,12 @@ def wait(  # noqa: PLR0913 - one keyword for each choice
         existing.remove([name for name in existing.names() if name.startswith(place.prefix)])
 
 
-def _waited(
-    took: list[float], asked: int, subject: Subject, job: Job, repeat: int, per_second: int
-) -> Waited:
+def _waited(took: Sequence[float], asked: int, trial: Trial, per_second: int) -> Waited:
     cuts = statistics.quantiles(took, n=100, method="inclusive")
     return Waited(
-        subject=subject.name,
-        job=job.name,
-        repeat=repeat,
+        subject=trial.subject.name,
+        job=trial.job.name,
+        repeat=trial.repeat,
         per_second=per_second,
         samples=len(took),
         missing=asked - len(took),
@@ -146,18 +135,18 @@ def _waited(
     )
 
 
-def _until_it_tells(observer: Observer, hosts: list[Host], subject: Subject) -> float:
+def _until_it_tells(observer: Observer, hosts: Sequence[Host], trial: Trial) -> float:
     deadline = time.monotonic() + FIRST_SECONDS_MAX
     while not observer.look():
         for host in hosts:
             host.require_alive()
         if time.monotonic() > deadline:
-            msg = f"{subject.name} told nothing within {FIRST_SECONDS_MAX:.0f} s"
+            msg = f"{trial.title}: nothing was told within {FIRST_SECONDS_MAX:.0f} s"
             raise EnvironmentBroken(msg)
     return time.monotonic()
 
 
-def _until_seen(observer: Observer, names: list[str]) -> None:
+def _until_seen(observer: Observer, names: Sequence[str]) -> None:
     deadline = time.monotonic() + LAST_SECONDS_MAX
     waiting = set(names) - set(observer.seen.first)
     while waiting and time.monotonic() < deadline:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.live.jobs import MARKER, Job
 from benchmarks.live.progress import Progress

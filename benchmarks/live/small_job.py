@@ -75,7 +75,7 @@ def step(state: State, event: Event) -> tuple[State, Alert | None]:
     """Return the state after an event, and the alert that follows from it."""
     events, watched, highest, alerts = state.events + 1, state.watched, state.highest_per_ul, state.alerts
     alert = None
-    if type(event) is Drug:
+    if isinstance(event, Drug):
         watched = watched or event.ingredient == WATCHED
     elif event.analyte == "eosinophils":
         highest = max(highest, event.value)

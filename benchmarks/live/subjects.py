@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks.live.jobs import Job
 from benchmarks.live.processes import ROOT
 from pv_stream.settings import Settings
 from pv_stream.stream.topics import Topic, topic_name
@@ -96,6 +97,21 @@ class Subject:
         if self.is_ours:
             return tuple(topic_name(topic, place.settings) for topic in OUTPUTS)
         return (place.target,)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Hold one run: who does which job where, in which round."""
+
+    subject: Subject
+    job: Job
+    place: Place
+    repeat: int
+
+    @property
+    def title(self) -> str:
+        """Return how the run is called on a terminal."""
+        return f"{self.job.name:6} {self.subject.name:8} round {self.repeat}"
 
 
 def _java(main: str, *opens: str) -> tuple[str, ...]:

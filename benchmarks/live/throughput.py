@@ -7,12 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.live.jobs import Job, told_digest
+from benchmarks.live.jobs import told_digest
 from benchmarks.live.logs import Log, Topics
 from benchmarks.live.observer import Observer, is_marker
 from benchmarks.live.processes import Host, start
 from benchmarks.live.progress import Progress
-from benchmarks.live.subjects import Place, Subject
+from benchmarks.live.subjects import Place, Trial
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.stream import topics
 
@@ -54,13 +54,13 @@ class Ran:
         return self.cpu_seconds * 1e6 / self.events
 
 
-def prepare(place: Place, subject: Subject, existing: Topics) -> None:
+def prepare(trial: Trial, existing: Topics) -> None:
     """Give a run empty topics of its own next to the log."""
-    if subject.is_ours:
-        existing.remove(place.ours)
-        topics.apply(place.settings)
+    if trial.subject.is_ours:
+        existing.remove(trial.place.ours)
+        topics.apply(trial.place.settings)
     else:
-        existing.make(place.target, place.partitions)
+        existing.make(trial.place.target, trial.place.partitions)
 
 
 def clear(place: Place, existing: Topics) -> None:
@@ -69,39 +69,33 @@ def clear(place: Place, existing: Topics) -> None:
     shutil.rmtree(place.directory, ignore_errors=True)
 
 
-def start_hosts(subject: Subject, job: Job, place: Place) -> list[Host]:
+def start_hosts(trial: Trial) -> list[Host]:
     """Start the worker or workers of a subject."""
+    subject, place = trial.subject, trial.place
     hosts = []
     for number in range(subject.workers):
         said = place.directory.parent / f"{place.group}-{number}.log"
-        hosts.append(start(subject.arguments(place, job.name), subject.variables(place), said))
+        hosts.append(start(subject.arguments(place, trial.job.name), subject.variables(place), said))
     return hosts
 
 
-def run(subject: Subject, job: Job, log: Log, place: Place, repeat: int, progress: Progress) -> Ran:
+def run(trial: Trial, log: Log, progress: Progress) -> Ran:
     """Run a subject over a log and return what was measured."""
+    place = trial.place
     existing = Topics(place.bootstrap_servers)
-    prepare(place, subject, existing)
-    observer = Observer(place.bootstrap_servers, subject.targets(place), place.partitions)
-    hosts = start_hosts(subject, job, place)
+    prepare(trial, existing)
+    observer = Observer(place.bootstrap_servers, trial.subject.targets(place), place.partitions)
+    hosts = start_hosts(trial)
     try:
         with closing(observer):
-            return _watch(observer, hosts, subject, job, log, repeat, progress)
+            return _watch(observer, hosts, trial, log, progress)
     finally:
         for host in hosts:
             host.stop()
         clear(place, existing)
 
 
-def _watch(
-    observer: Observer,
-    hosts: Sequence[Host],
-    subject: Subject,
-    job: Job,
-    log: Log,
-    repeat: int,
-    progress: Progress,
-) -> Ran:
+def _watch(observer: Observer, hosts: Sequence[Host], trial: Trial, log: Log, progress: Progress) -> Ran:
     arrivals: list[float] = []
     cpu_began = 0.0
     deadline = time.monotonic() + FIRST_SECONDS_MAX
@@ -113,30 +107,32 @@ def _watch(
                 cpu_began = sum(host.cpu_seconds() for host in hosts)
             arrivals += [observer.seen.first[patient] for patient in fresh]
             deadline = now + STILL_SECONDS_MAX
-            share = len(arrivals) / len(log.markers)
-            progress.show(f"{job.name} {subject.name} {repeat}: {share:.0%} of {log.events:,} events")
+            progress.show(f"{trial.title}: {len(arrivals) / len(log.markers):.0%} of {log.events:,} events")
         elif now > deadline:
-            msg = f"{subject.name} told nothing new for long: {len(arrivals)} of {len(log.markers)} markers seen"
+            msg = f"{trial.title}: nothing new for long, {len(arrivals)} of {len(log.markers)} markers were told"
             raise EnvironmentBroken(msg)
         for host in hosts:
             host.require_alive()
     cpu_seconds = sum(host.cpu_seconds() for host in hosts) - cpu_began
     memory_mib = sum(host.memory_mib_max() for host in hosts)
-    # What else the last transaction told is visible with it; a doubled output would come after it.
-    settled = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < settled:
-        observer.look()
-    half = arrivals[len(arrivals) // 2]
+    _settle(observer)
     values = observer.seen.values
     return Ran(
-        subject=subject.name,
-        job=job.name,
-        repeat=repeat,
+        subject=trial.subject.name,
+        job=trial.job.name,
+        repeat=trial.repeat,
         events=log.events,
         seconds=arrivals[-1] - arrivals[0],
-        seconds_second_half=arrivals[-1] - half,
+        seconds_second_half=arrivals[-1] - arrivals[len(arrivals) // 2],
         cpu_seconds=cpu_seconds,
         memory_mib_max=memory_mib,
         outputs=len(values),
-        told=told_digest(job, values),
+        told=told_digest(trial.job, values),
     )
+
+
+def _settle(observer: Observer) -> None:
+    """Read on for a moment: what the last transaction told is visible with it; a doubled output would come after."""
+    settled = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < settled:
+        observer.look()

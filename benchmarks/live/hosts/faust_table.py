@@ -27,7 +27,12 @@ def build(arguments: Arguments, partitions: int) -> faust.App:
         autodiscover=False,
         datadir=arguments.state_dir,
     )
-    raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    raw: dict[str, Any] = {
+        "key_type": bytes,
+        "value_type": bytes,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+    }
     source, target = app.topic(arguments.source, **raw), app.topic(arguments.target, **raw)
     table: Any = app.Table("states", key_type=bytes, value_type=bytes)
     job = arguments.job
