@@ -1,4 +1,4 @@
-"""Comparing: two sequences of outputs side by side, place by place, in memory that does not grow with them.
+"""Comparing: two sequences of outputs side by side, input record by input record, in memory that does not grow.
 
 Both sides stand in order of place, so one pass over each is enough. Of cases and states only the latest of each key
 counts, since Kafka keeps no more of them.
@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from pv_stream.audit.verify.classes import Classifier, Difference, Finding, Kind, differing_fields
@@ -24,6 +25,9 @@ SEQUENCES: Final = (
     OutputStream.DEAD_LETTERS,
 )
 STATES: Final = "states"
+#: Behind every input record.
+_END: Final = (2**63, 0)
+_NOTHING: Final[tuple[tuple[int, int], Iterator[Told]]] = (_END, iter(()))
 _FIELDS_MAX: Final = 12
 
 
@@ -55,24 +59,42 @@ class Comparison:
     def sequence(self, stream: OutputStream) -> Compared:
         """Compare every record of a stream."""
         compared = Compared(stream)
-        after = self._within(self.replayed.told(stream), compared, is_recorded=False)
-        replayed = next(after, None)
-        for recorded in self._in_order(stream, compared):
-            while replayed is not None and _place(replayed) < _place(recorded):
-                self._note(compared, Kind.ONLY_REPLAYED, None, replayed)
-                replayed = next(after, None)
-            if replayed is None or _place(replayed) != _place(recorded):
-                self._note(compared, Kind.ONLY_RECORDED, recorded, None)
+        after = groupby(self._within(self.replayed.told(stream), compared, is_recorded=False), _record_of)
+        again, replayed = next(after, _NOTHING)
+        for cause, recorded in groupby(self._in_order(stream, compared), _record_of):
+            while again < cause:
+                self._pair(compared, [], list(replayed))
+                again, replayed = next(after, _NOTHING)
+            if again == cause:
+                self._pair(compared, list(recorded), list(replayed))
+                again, replayed = next(after, _NOTHING)
+            else:
+                self._pair(compared, list(recorded), [])
+        while again < _END:
+            self._pair(compared, [], list(replayed))
+            again, replayed = next(after, _NOTHING)
+        return compared
+
+    def _pair(self, compared: Compared, recorded: list[Told], replayed: list[Told]) -> None:
+        """Compare what both sides say at one input record, by key: what one patient lacks moves others' ordinals."""
+        rest: list[Told] = []
+        for told in recorded:
+            same = next((other for other in replayed if other.key == told.key), None)
+            if same is None:
+                rest.append(told)
                 continue
-            if (recorded.key, recorded.value) == (replayed.key, replayed.value):
+            replayed.remove(same)
+            if same.value == told.value:
                 compared.equal += 1
             else:
-                self._note(compared, Kind.DIFFERS, recorded, replayed)
-            replayed = next(after, None)
-        while replayed is not None:
-            self._note(compared, Kind.ONLY_REPLAYED, None, replayed)
-            replayed = next(after, None)
-        return compared
+                self._note(compared, Kind.DIFFERS, told, same)
+        for told in rest:
+            same = next((other for other in replayed if other.place == told.place), None)
+            if same is not None:
+                replayed.remove(same)
+            self._note(compared, Kind.ONLY_RECORDED if same is None else Kind.DIFFERS, told, same)
+        for other in replayed:
+            self._note(compared, Kind.ONLY_REPLAYED, None, other)
 
     def final_cases(self) -> Compared:
         """Compare the latest case of each key."""
@@ -234,6 +256,7 @@ class _Latest:
         return cls(told.place, None if told.value is None else hashlib.sha256(told.value).digest())
 
 
-def _place(told: Told) -> Place:
+def _record_of(told: Told) -> tuple[int, int]:
+    """Return shard and position of the input record that an output came from."""
     assert told.place is not None
-    return told.place
+    return told.place.shard, told.place.position

@@ -101,7 +101,7 @@ class _Checked:
             states, checkpoint = recorded.final_states(shard)
             standing[shard] = versions_of(states.get(RULEBOOK_KEY.decode()))
             replayed_to = replayed.last_position(shard) + 1
-            limits[shard] = replayed_to if checkpoint is None else min(checkpoint, replayed_to)
+            limits[shard] = replayed_to if recorded.states is None else min(checkpoint or 0, replayed_to)
             last = recorded.last_event(shard)
             if recorded.states is not None and (checkpoint or 0) < replayed_to:
                 notes.append(
