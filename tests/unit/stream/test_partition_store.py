@@ -1,0 +1,198 @@
+"""The store of a shard: all of its state at first, then only the tail, and never more than the topic holds."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pv_stream.errors import EnvironmentBroken
+from pv_stream.settings import Settings
+from pv_stream.stream import partition_store
+from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
+from pv_stream.stream.partition_store import PartitionStore, TailLost
+
+SHARD = 2
+
+
+def checkpoint(position: int) -> Checkpoint:
+    return Checkpoint(position, 4, 1)
+
+
+class StateTopic:
+    """A partition of the state topic: records by position, some of them compacted away, and markers between them."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.records: list[tuple[bytes, bytes] | None] = []
+
+    def commit(self, next_position: int, *states: tuple[bytes, bytes]) -> int:
+        """Append one transaction and its marker; return the position behind its checkpoint."""
+        self.records += [*states, (CHECKPOINT_KEY, checkpoint(next_position).to_bytes())]
+        end = len(self.records)
+        self.records.append(None)
+        return end
+
+    def consumer(self, **_: object) -> "Consumer":
+        return Consumer(self)
+
+
+class Consumer:
+    """Read one record at a time, as aiokafka would."""
+
+    def __init__(self, topic: StateTopic) -> None:
+        self._topic = topic
+        self._at = 0
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def assign(self, _partitions: object) -> None: ...
+
+    def seek(self, _partition: object, position: int) -> None:
+        self._at = position
+
+    async def position(self, _partition: object) -> int:
+        return self._at
+
+    async def beginning_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, self._topic.start)
+
+    async def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, len(self._topic.records))
+
+    async def getmany(self, **_: object) -> "SimpleNamespace":
+        record = self._topic.records[self._at]
+        self._at += 1
+        found = [] if record is None else [SimpleNamespace(key=record[0], value=record[1])]
+        return SimpleNamespace(get=lambda _partition, _default: found)
+
+
+class Memory:
+    """A fold that remembers, and may fail once."""
+
+    def __init__(self) -> None:
+        self.states: dict[bytes, bytes] = {}
+        self.fails_at: bytes | None = None
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        if key == self.fails_at:
+            self.fails_at = None
+            raise OSError
+        self.states[key] = value
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> StateTopic:
+    made = StateTopic()
+    monkeypatch.setattr(partition_store, "AIOKafkaConsumer", made.consumer)
+    return made
+
+
+@pytest.fixture
+def store() -> PartitionStore:
+    return PartitionStore(shard=SHARD, settings=Settings())
+
+
+def restore(
+    store: PartitionStore, memory: Memory, abandoned: Callable[[], bool] = lambda: False
+) -> Checkpoint | None:
+    return asyncio.run(store.restore(memory, abandoned=abandoned))
+
+
+def test_a_shard_that_never_committed_has_nothing(topic: StateTopic, store: PartitionStore) -> None:
+    assert restore(store, Memory()) is None
+    assert (len(topic.records), store.position) == (0, 0)
+
+
+def test_at_first_all_is_read_and_the_newest_of_each_key_is_taken(
+    topic: StateTopic, store: PartitionStore
+) -> None:
+    topic.commit(5, (b"a", b"1"), (b"b", b"1"))
+    topic.commit(9, (b"a", b"2"))
+    memory = Memory()
+    assert restore(store, memory) == checkpoint(9)
+    assert memory.states == {b"a": b"2", b"b": b"1"}
+    assert (store.position, store.records_read) == (len(topic.records), 5)
+
+
+def test_then_only_the_tail_is_read(topic: StateTopic, store: PartitionStore) -> None:
+    topic.commit(5, (b"a", b"1"), (b"b", b"1"))
+    memory = Memory()
+    restore(store, memory)
+    own_end = topic.commit(7, (b"a", b"own"))
+    memory.states[b"a"] = b"own"
+    store.reflects(own_end, checkpoint(7))
+    read = store.records_read
+    assert restore(store, memory) == checkpoint(7)
+    assert store.records_read == read, "what it wrote itself is not read again"
+    topic.commit(8, (b"c", b"of another owner"))
+    assert restore(store, memory) == checkpoint(8)
+    assert store.records_read == read + 2
+    assert memory.states == {b"a": b"own", b"b": b"1", b"c": b"of another owner"}
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        pytest.param(lambda topic: topic.records.clear(), id="emptied"),
+        pytest.param(lambda topic: setattr(topic, "start", len(topic.records) + 5), id="trimmed"),
+        pytest.param(lambda topic: topic.commit(3, (b"a", b"other")), id="another-topic-of-the-name"),
+    ],
+)
+def test_a_topic_that_does_not_go_on_from_what_is_kept_is_noticed_before_anything_is_taken(
+    topic: StateTopic, store: PartitionStore, happened: Callable[[StateTopic], object]
+) -> None:
+    topic.commit(5, (b"a", b"1"))
+    memory = Memory()
+    restore(store, memory)
+    happened(topic)
+    with pytest.raises(TailLost):
+        restore(store, memory)
+    assert memory.states == {b"a": b"1"}
+
+
+def test_a_restore_that_is_abandoned_leaves_the_memory_as_it_was(
+    topic: StateTopic, store: PartitionStore
+) -> None:
+    topic.commit(5, (b"a", b"1"))
+    memory = Memory()
+    restore(store, memory)
+    position = store.position
+    topic.commit(6, (b"a", b"2"))
+    asked = iter((False, False, True, True, True))
+    assert restore(store, memory, lambda: next(asked)) == checkpoint(5)
+    assert (memory.states, store.position) == ({b"a": b"1"}, position)
+    assert restore(store, memory) == checkpoint(6)
+    assert memory.states == {b"a": b"2"}
+
+
+def test_after_a_restore_that_was_interrupted_all_is_read(topic: StateTopic, store: PartitionStore) -> None:
+    topic.commit(5, (b"a", b"1"), (b"b", b"1"))
+    memory = Memory()
+    restore(store, memory)
+    topic.commit(6, (b"a", b"2"), (b"b", b"2"))
+    memory.fails_at = b"b"
+    with pytest.raises(OSError):  # noqa: PT011 - what failed does not matter
+        restore(store, memory)
+    assert store.position is None
+    assert restore(store, memory) == checkpoint(6)
+    assert memory.states == {b"a": b"2", b"b": b"2"}
+
+
+def test_a_state_that_does_not_come_in_time_ends_the_worker(
+    topic: StateTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic.commit(5)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Consumer, "getmany", never)
+    store = PartitionStore(shard=SHARD, settings=Settings(restore_timeout_seconds=1))
+    monkeypatch.setattr(store, "_settings", SimpleNamespace(restore_timeout_seconds=0.01, group_id="g"))
+    monkeypatch.setattr(store, "_consumer", lambda _isolation: topic.consumer())
+    with pytest.raises(EnvironmentBroken, match="shard 2: its state was not restored within"):
+        restore(store, Memory())
