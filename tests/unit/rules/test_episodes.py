@@ -272,3 +272,44 @@ def test_what_is_recorded_at_the_closing_is_the_last_that_scores(later: int, lev
     known = (DRUG, present(RASH, at(20)), eosinophils(1600, at(20)), present(RESOLVED, at(30)))
     episode = only_episode(*known, temperature("36.6", Instant(at(44) + later)))
     assert (episode.closes_at, levels_of(episode)["fever"]) == (at(44), levels)
+
+
+# Two reactions of one day ---------------------------------------------------------------------------------------
+
+#: Over by ten in the morning.
+MORNING = (
+    temperature("39", at(20, 7)),
+    eosinophils(1600, at(20, 7)),
+    present(RASH, at(20, 7)),
+    present(RESOLVED, at(20, 10)),
+)
+FACE = FindingCode.FACIAL_OEDEMA
+#: Cyclosporine that was stopped shortly before: what is worse after an improvement may be a flare.
+WITHDRAWN = (dose("cyclosporine", at(18)), stop("cyclosporine", at(19)))
+
+
+def _signs_of(*events: FactArrived) -> list[tuple[str, ...]]:
+    return [episode.signs for episode in _episodes(*events)]
+
+
+def test_what_was_over_in_the_morning_is_no_sign_of_the_reaction_of_the_afternoon() -> None:
+    afternoon = (present(FACE, at(20, 12)), eosinophils(1700, at(20, 12)))
+    assert _signs_of(*MORNING, *afternoon) == [("rash", "fever"), ("facial oedema",)]
+
+
+def test_what_was_over_in_the_morning_makes_no_alert_of_a_later_candidate() -> None:
+    """A candidate is cut by a gap alone."""
+    assert _onsets(*MORNING, present(RASH, at(20, 12)), present(RASH, at(40))) == [20, 20, 40]
+
+
+def test_a_flare_that_alerts_only_with_what_was_seen_before_it_belongs_to_the_same_reaction() -> None:
+    before = (eosinophils(1600, at(20, 7)), present(RASH, at(20, 7)))
+    flare = (present(FindingCode.RASH_IMPROVED, at(20, 10)), present(FACE, at(20, 12)))
+    assert _signs_of(*WITHDRAWN, *before, *flare) == [("rash", "facial oedema")]
+
+
+def test_a_reaction_with_its_flare_begins_after_that_of_the_morning() -> None:
+    second = (eosinophils(1700, at(20, 12)), present(RASH, at(20, 12)))
+    flare = (present(FindingCode.RASH_IMPROVED, at(20, 13)), present(FACE, at(20, 14)))
+    signs = _signs_of(*WITHDRAWN, *MORNING, *second, *flare)
+    assert signs == [("rash", "fever"), ("rash", "facial oedema")]
