@@ -153,7 +153,9 @@ def test_an_archive_of_a_topic_that_is_not_there_is_one_line(cluster: Cluster, t
 
 
 @pytest.mark.parametrize(
-    "command", [["run"], ["topics", "plan"], ["archive", "--out", "never.jsonl"]], ids=" ".join
+    "command",
+    [["run"], ["topics", "plan"], ["archive", "--out", "never.jsonl"], ["doctor"]],
+    ids=" ".join,
 )
 def test_a_broker_that_is_down_is_one_line_of_every_command(command: list[str]) -> None:
     """What, where, what to do, and exit code 3."""
