@@ -77,7 +77,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def _broker(directory: Path) -> Iterator[str]:
+def local_broker(directory: Path) -> Iterator[str]:
     """Run a broker for the comparison alone."""
     broker = LocalBroker(directory / "broker", port=free_port(), controller_port=free_port(), heap_mb=1_024)
     try:
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise EnvironmentBroken(msg)
         with tempfile.TemporaryDirectory(prefix="pv-stream-live-") as scratch:
             directory = (options.directory or Path(scratch)).absolute()
-            with _broker(directory) as bootstrap_servers:
+            with local_broker(directory) as bootstrap_servers:
                 comparison = Comparison(options, bootstrap_servers, directory)
                 comparison.go()
     except PvStreamError as error:
