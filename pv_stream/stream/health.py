@@ -118,10 +118,13 @@ class HealthServer:
         self._health = health
         self._metrics = WorkerMetrics(health)
         self._connections = 0
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self, *, host: str, port: int) -> asyncio.Server:
         """Listen until the server that is returned is closed. Raise OSError when the address cannot be had."""
-        return await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES_MAX)
+        server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES_MAX)
+        self._looking = asyncio.create_task(self._health.keep_looking())
+        return server
 
     def answer(self, method: str, path: str) -> Answer:
         """Return what is answered to a request."""

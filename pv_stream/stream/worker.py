@@ -84,7 +84,6 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         "stop": asyncio.create_task(stopping.wait()),
         "report": asyncio.create_task(_report(app)),
         "watch": asyncio.create_task(watch.keep_looking()),
-        "health": asyncio.create_task(health.keep_looking()),
         "beat": asyncio.create_task(beat.keep_beating()),
     }
     await _first_event(tasks, failed)
@@ -111,7 +110,7 @@ def _failure(
 ) -> BaseException | None:
     if failed.done():
         return failed.result()
-    for name in ("start", "crash", "report", "watch", "health"):
+    for name in ("start", "crash", "report", "watch"):
         task = tasks[name]
         if task.done() and (error := task.exception()) is not None:
             if type(error).__name__ in {"KafkaConnectionError", "NodeNotReadyError"}:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pv_stream.stream import worker
 from pv_stream.stream.worker_log import LINES, LIVE_LOGGER, JsonLines, Said, say, set_up_logging
 
 ROOT = Path(__file__).parents[3]
@@ -62,6 +63,22 @@ def test_a_line_as_json_holds_name_fields_and_sentence(caplog: pytest.LogCapture
         "exit_code": 5,
         "message": "shard 2: fenced",
     }
+
+
+@pytest.mark.parametrize(
+    "log_format", [logging.Formatter("%(message)s"), JsonLines("w")], ids=["text", "json"]
+)
+def test_the_text_of_a_fault_is_not_said(
+    log_format: logging.Formatter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a library or Python itself says of a record may quote it."""
+    monkeypatch.setattr("os._exit", lambda _code: None)
+    monkeypatch.setattr(worker, "_flush", lambda: None)
+    caplog.set_level(logging.INFO)
+    worker._end_at_once(ValueError("canary-name-smith"))
+    said = "".join(map(log_format.format, caplog.records))
+    assert "ValueError" in said
+    assert "canary" not in said
 
 
 @pytest.fixture

@@ -1,0 +1,155 @@
+"""What an operator sees of a real worker: health, metrics, logs, and what `doctor` finds."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from pv_stream.codec.events import encode_event
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.ids import shard_of
+from pv_stream.stream.kafka_dev.broker import free_port
+from pv_stream.stream.publish import publish
+from pv_stream.stream.topics import Topic
+from tests.builders import RULEBOOK, at, dose, eosinophils, held, with_patient
+from tests.integration.cluster import SHARDS, Cluster, Worker, eventually
+from tests.integration.test_commands import call, environment_of
+from tests.integration.test_live_equals_replay import RUN
+from tests.integration.test_opening import commit_offset
+
+CANARY = "canary-name-smith"
+REACTION = (dose("imatinib", at(0)), eosinophils(1690, at(15)), held(HoldCode.MISSING_UNIT, at(16)))
+WEEK_MS = str(7 * 24 * 3_600 * 1_000)
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Return status and body; status 0 when nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def total(metrics: str, name: str, **labels: str) -> float:
+    """Return the sum of a metric's samples that have these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def write_log(cluster: Cluster) -> None:
+    """Write a reaction, a held value, and a record that is none; names and content are canaries."""
+    records = [(CANARY.encode(), encode_event(with_patient(each, CANARY))) for each in REACTION]
+    publish(
+        [*records, (CANARY.encode(), f"not an event of {CANARY}".encode())],
+        settings=cluster.settings(),
+        topic=cluster.name(Topic.EVENTS),
+        shard_of=lambda key, shard_count: shard_of(key.decode(), shard_count),
+    )
+
+
+def doctor(cluster: Cluster) -> tuple[int, list[dict[str, Any]]]:
+    """Return exit code and rows."""
+    done = call("doctor", "--json", **environment_of(cluster))
+    assert not done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def open_and_watch(cluster: Cluster, port: int) -> tuple[Worker, set[int]]:
+    """Start a worker and return it when it is ready, with what /readyz answered until then while it was live."""
+    environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_LOG_FORMAT": "json"}
+    worker = cluster.start_worker(environment, command=RUN)
+    answered: set[int] = set()
+
+    def is_ready() -> bool:
+        if get(port, "/livez")[0] == 200:
+            answered.add(get(port, "/readyz")[0])
+        return 200 in answered
+
+    eventually(is_ready, what="the worker is ready")
+    return worker, answered
+
+
+def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
+    """Live while it opens, ready when it is done, counted, logged by name; the doctor finds what was broken."""
+    write_log(cluster)
+    port = free_port()
+    worker, answered = open_and_watch(cluster, port)
+    assert answered == {503, 200}
+
+    written = len(REACTION) + 1
+
+    def counted() -> bool:
+        metrics = get(port, "/metrics")[1]
+        clocks = total(metrics, "pv_stream_clock_records_total")
+        return clocks == 1 and total(metrics, "pv_stream_records_total") == written + clocks
+
+    eventually(counted, what="every record and the clock are processed")
+    cluster.wait_until_processed()
+    metrics = get(port, "/metrics")[1]
+    alerts = len(cluster.read(Topic.ALERTS))
+    assert alerts > 0
+    assert total(metrics, "pv_stream_alerts_total") == alerts
+    assert total(metrics, "pv_stream_outputs_total", stream="alerts") == alerts
+    assert total(metrics, "pv_stream_dead_letters_total", code="malformed_json") == 1
+    assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 2
+    assert total(metrics, "pv_stream_open_holds") == 1
+    assert total(metrics, "pv_stream_shard_patients") == 1
+    assert total(metrics, "pv_stream_shards_open") == SHARDS
+    assert total(metrics, "pv_stream_shard_rulebook_info") == SHARDS
+    assert total(metrics, "pv_stream_restore_seconds_count") == SHARDS
+    assert total(metrics, "pv_stream_ready") == 1
+    eventually(
+        lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
+    )
+
+    code, rows = doctor(cluster)
+    assert (code, {row["outcome"] for row in rows}) == (0, {"ok"}), rows
+    assert [row["saw"] for row in rows if row["check"] == "rulebook"] == [
+        f"{RULEBOOK.version} is in force and carried"
+    ]
+    assert [row["saw"] for row in rows if row["check"] == "clocks"] == [
+        "nothing was written in the future; 1 of the shards' workers agree with their broker"
+    ]
+
+    assert worker.stop() == 0
+    said = [json.loads(line) for line in worker.said().splitlines()]
+    assert [line["event"] for line in said][:2] == ["worker_started", "health_served"]
+    assert [line["event"] for line in said][-2:] == ["worker_stopping", "worker_stopped"]
+    assert sorted(line["shard"] for line in said if line["event"] == "shard_opened") == list(range(SHARDS))
+    assert CANARY not in metrics + worker.said()
+
+    break_it(cluster)
+    code, rows = doctor(cluster)
+    found = {(row["check"], row["subject"]): row for row in rows if row["outcome"] == "finding"}
+    assert code == 1
+    assert set(found) == {
+        ("topics", cluster.name(Topic.ALERTS)),
+        ("topics", cluster.name(Topic.ALERT_ACTIONS)),
+        ("group", f"{cluster.prefix}group"),
+        ("offsets", "shard 2"),
+    }
+    assert found["topics", cluster.name(Topic.ALERTS)]["saw"] == f"retention.ms is {WEEK_MS}, wanted -1"
+    assert "999999, ahead of the checkpoint" in found["offsets", "shard 2"]["saw"]
+    assert all(row["fix"] for row in found.values())
+    assert CANARY not in json.dumps(rows)
+
+
+def break_it(cluster: Cluster) -> None:
+    """Let alerts be deleted after a week, give a topic a partition too many, and commit an offset nobody reached."""
+    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - only here
+
+    with cluster.admin() as admin:
+        name = cluster.name(Topic.ALERTS)
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": WEEK_MS})])
+        admin.create_partitions({cluster.name(Topic.ALERT_ACTIONS): SHARDS + 1})
+    commit_offset(cluster, 2, 999_999)
