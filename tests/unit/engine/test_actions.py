@@ -277,7 +277,7 @@ def test_an_action_on_a_patient_who_is_not_known_makes_no_state() -> None:
 def test_an_action_under_the_wrong_key_is_misrouted() -> None:
     shard, (raised,) = told_of(*COUNT)
     (record,) = raw([acted(raised, ActionKind.ACKNOWLEDGE)], first=10)
-    (letter,) = of_stream(fold([replace(record, key=b"other")], shard), OutputStream.DEAD_LETTERS)
+    (letter,) = of_stream(fold([record._replace(key=b"other")], shard), OutputStream.DEAD_LETTERS)
     assert letter["code"] == "misrouted"
 
 
