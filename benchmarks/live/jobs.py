@@ -37,9 +37,9 @@ class Job:
     content: Callable[[bytes], bytes]
 
 
-def small_step() -> Step:
+def small_step(decode: Callable[[bytes], Any] = small_job.decode) -> Step:
     """Return the small job for a host that keeps the states."""
-    decode, step, encode, empty = small_job.decode, small_job.step, small_job.encode, small_job.EMPTY
+    step, encode, empty = small_job.step, small_job.encode, small_job.EMPTY
 
     def hosted(state: Any, value: bytes) -> tuple[Any, Sequence[tuple[bytes, bytes]]]:
         event = decode(value)

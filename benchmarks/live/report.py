@@ -89,7 +89,7 @@ def _job_table(job: str, ran: Sequence[Ran], waited: Sequence[Waited]) -> list[s
     titles = ("events/s", ": raw", "second half : raw", "CPU : raw", "MiB", "p50 ms", "p99 ms")
     lines = [
         f"{job} job, {ran[0].events:,} events",
-        f"{'subject':10}" + "".join(f"{title:>26}" for title in titles),
+        f"{'subject':14}" + "".join(f"{title:>26}" for title in titles),
     ]
     for subject in dict.fromkeys(each.subject for each in ran):
         mine = [each for each in ran if each.subject == subject]
@@ -103,5 +103,5 @@ def _job_table(job: str, ran: Sequence[Ran], waited: Sequence[Waited]) -> list[s
             _spread([each.p50_ms for each in waits], 0),
             _spread([each.p99_ms for each in waits], 0),
         )
-        lines.append(f"{subject:10}" + "".join(f"{cell:>26}" for cell in cells))
+        lines.append(f"{subject:14}" + "".join(f"{cell:>26}" for cell in cells))
     return lines

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -27,6 +27,8 @@ PatientName = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 class Lab(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="lab"):
     """A result, as a number in a known unit."""
 
+    is_drug: ClassVar[Literal[False]] = False
+
     patient_id: PatientName
     event_id: Annotated[int, msgspec.Meta(ge=0)]
     received_at: datetime
@@ -37,6 +39,8 @@ class Lab(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="lab"):
 
 class Drug(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="drug"):
     """A dose that was given."""
+
+    is_drug: ClassVar[Literal[True]] = True
 
     patient_id: PatientName
     event_id: Annotated[int, msgspec.Meta(ge=0)]
@@ -75,7 +79,7 @@ def step(state: State, event: Event) -> tuple[State, Alert | None]:
     """Return the state after an event, and the alert that follows from it."""
     events, watched, highest, alerts = state.events + 1, state.watched, state.highest_per_ul, state.alerts
     alert = None
-    if isinstance(event, Drug):
+    if event.is_drug:
         watched = watched or event.ingredient == WATCHED
     elif event.analyte == "eosinophils":
         highest = max(highest, event.value)

@@ -111,7 +111,7 @@ class Trial:
     @property
     def title(self) -> str:
         """Return how the run is called on a terminal."""
-        return f"{self.job.name:6} {self.subject.name:8} round {self.repeat}"
+        return f"{self.job.name:6} {self.subject.name:12} round {self.repeat}"
 
 
 def _java(main: str, *opens: str) -> tuple[str, ...]:
@@ -128,6 +128,12 @@ SUBJECTS: Final = {
     subject.name: subject
     for subject in (
         Subject("raw", _BOTH, "nothing lasts", (sys.executable, "-m", f"{_HOSTS}.raw")),
+        Subject(
+            "raw-pydantic",
+            _SMALL,
+            "nothing lasts; decodes as our package does",
+            (sys.executable, "-m", f"{_HOSTS}.raw", "--pydantic"),
+        ),
         Subject("ours", _BOTH, "exactly once", (sys.executable, "-m", f"{_HOSTS}.ours"), is_ours=True),
         Subject(
             "ours-2",

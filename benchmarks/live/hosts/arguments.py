@@ -20,6 +20,7 @@ class Arguments:
     group: str
     state_dir: str
     commit_seconds: float
+    pydantic: bool
 
 
 def parse() -> Arguments:
@@ -29,5 +30,6 @@ def parse() -> Arguments:
     for name in ("bootstrap-servers", "source", "target", "group", "state-dir"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--commit-seconds", type=float, default=COMMIT_SECONDS)
+    parser.add_argument("--pydantic", action="store_true", help="small job: decode with pydantic")
     given = vars(parser.parse_args())
     return Arguments(job=JOBS[given.pop("job")], **given)
