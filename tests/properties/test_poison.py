@@ -1,7 +1,6 @@
 """Laws 7 and 8: no bytes stop the fold, each unusable record is one dead letter, and a failure stays one patient's."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,7 +95,7 @@ def test_an_event_under_another_key_or_in_another_shard_is_misrouted(
         if (shard, key) == (owner, record.key):
             continue
         lost = new_shard(shard=shard, shard_count=shards)
-        (letter,) = fold([replace(record, key=key)], lost)
+        (letter,) = fold([record._replace(key=key)], lost)
         assert json.loads(letter.value)["code"] == "misrouted"
         assert lost.patients == 0
 
