@@ -101,7 +101,8 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
     assert total(metrics, "pv_stream_alerts_total") == alerts
     assert total(metrics, "pv_stream_outputs_total", stream="alerts") == alerts
     assert total(metrics, "pv_stream_dead_letters_total", code="malformed_json") == 1
-    assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 2
+    # By the clock that the worker wrote the reaction is long over; the held value still waits.
+    assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 1
     assert total(metrics, "pv_stream_open_holds") == 1
     assert total(metrics, "pv_stream_shard_patients") == 1
     assert total(metrics, "pv_stream_shards_open") == SHARDS

@@ -27,6 +27,7 @@ from pv_stream.stream.topics import Topic, admin_client, plan, topic_name
 #: How far back in a shard's state its checkpoint and its rulebook are looked for: first so many positions, then more.
 WINDOWS: Final = (64, 1_024, 16_384)
 _INTERNAL: Final = ("__consumer_offsets", "__transaction_state")
+_NO_SUCH_GROUP: Final = "GroupIdNotFoundError"
 _CLIENT: Final = "pv-stream-doctor"
 
 
@@ -182,6 +183,10 @@ class _Look:
     def group(self) -> list[Row]:
         name = self._settings.group_id
         found = self._admin.describe_groups([name])[name]
+        error = found["error"]
+        # A group that never was is told as an error, too; kafka-python hands both on as texts.
+        if error is not None and _NO_SUCH_GROUP not in error:
+            return [could_not("group", name, error)]
         return judgements.group(found["group_state"], len(found["members"]), self._settings)
 
     def offsets(self) -> list[Row]:
