@@ -2,9 +2,26 @@
 
 from typing import Any
 
+import pytest
+
 from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import Event, FactArrived
-from tests.builders import at, dose, eosinophils, event, present, resent, statement, temperature
+from pv_stream.domain.outputs import Alert
+from pv_stream.domain.published import PatientState
+from pv_stream.domain.times import Instant, format_instant
+from pv_stream.engine.advance import advance, fire_due
+from tests.builders import (
+    PATIENT,
+    RULEBOOK,
+    at,
+    dose,
+    eosinophils,
+    event,
+    present,
+    resent,
+    statement,
+    temperature,
+)
 from tests.shards import clock, told
 
 DRUG = statement("imatinib", at(0))
@@ -105,3 +122,31 @@ def test_new_evidence_before_the_closing_puts_it_off() -> None:
     again = temperature("39", at(30))
     assert _closed(DRUG, *REACTION[:-1], again, clock(80)) == []
     assert _closed(DRUG, *REACTION[:-1], again, clock(91)) == [("2026-04-01T08:00:00Z", "live")]
+
+
+# The clock of a patient -----------------------------------------------------------------------------------------
+
+
+def _open() -> PatientState:
+    state = PatientState()
+    for sent in (DRUG, *REACTION):
+        state, _ = advance(state, sent, shard_clock=None, rulebook=RULEBOOK)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("shard_clock", "as_of"), [(None, at(25)), (at(25, 7), at(25)), (at(25, 9), at(25, 9))]
+)
+def test_what_was_received_earlier_is_told_as_of_the_latest_clock(
+    shard_clock: Instant, as_of: Instant
+) -> None:
+    earlier = resent(eosinophils(1800, at(21)), received_at=at(21))
+    state, outputs = advance(_open(), earlier, shard_clock=shard_clock, rulebook=RULEBOOK)
+    alert = next(out for out in outputs if isinstance(out, Alert))
+    assert (state.clock, alert.as_of) == (as_of, format_instant(as_of))
+
+
+def test_time_moves_the_clock_of_the_patient_to_what_was_due() -> None:
+    state, outputs = fire_due(PATIENT, _open(), at(60), RULEBOOK)
+    assert (state.clock, state.due) == (CLOSES, None)
+    assert [out.status for out in outputs if isinstance(out, Alert)] == ["closed"]

@@ -2,15 +2,19 @@
 
 import pytest
 
+from pv_stream.domain.actions import ClinicianVerdict
 from pv_stream.domain.assessment import Relation, RestartAssessment, Tier
-from pv_stream.domain.codes import FindingCode, ReportedReaction
+from pv_stream.domain.codes import FindingCode, Judgement, ReportedReaction
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Interval
+from pv_stream.engine.assess import assess
 from tests.builders import (
+    RULEBOOK,
     assessed,
     at,
     dose,
     eosinophils,
+    facts_of,
     order,
     present,
     reported,
@@ -239,6 +243,20 @@ def test_the_part_of_a_product_that_a_report_names_is_ambiguous_and_critical() -
         Relation.AMBIGUOUS,
         Tier.CRITICAL,
     )
+
+
+def test_a_refuted_reaction_does_not_hide_the_later_one() -> None:
+    second = [
+        *_given("phenytoin", 100),
+        eosinophils(2000, at(120)),
+        temperature("39", at(120)),
+        present(FindingCode.RASH, at(120), surface=60),
+        present(FindingCode.REACTION_RESOLVED, at(130)),
+    ]
+    facts = facts_of([*_given("phenytoin"), *PUBLISHED, *second, order("phenytoin", at(200))])
+    refuted = ClinicianVerdict(Judgement.REFUTED, (PUBLISHED[0].version.key,), Tier.WARNING)
+    last = assess(facts, RULEBOOK, [refuted]).restarts[-1]
+    assert (last.started_at, last.prior, last.tier) == (at(200), 1, Tier.CRITICAL)
 
 
 # Instants that coincide ---------------------------------------------------------------------------------------------
