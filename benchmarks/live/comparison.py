@@ -169,7 +169,7 @@ def disagreements(results: Results) -> list[str]:
     """Return a sentence for each run that told something else than the first run of its job."""
     first: dict[str, Ran] = {}
     said = []
-    for ran in results.ran:
+    for ran in (each for each in results.ran if each.told):
         expected = first.setdefault(ran.job, ran)
         if (ran.outputs, ran.told) != (expected.outputs, expected.told):
             said.append(

@@ -36,6 +36,7 @@ class Ran:
     cpu_seconds: float
     memory_mib_max: float
     outputs: int
+    #: A digest of what was told, empty when only a part of the log was read.
     told: str
 
     @property
@@ -97,9 +98,10 @@ def run(trial: Trial, log: Log, progress: Progress) -> Ran:
 
 def _watch(observer: Observer, hosts: Sequence[Host], trial: Trial, log: Log, progress: Progress) -> Ran:
     arrivals: list[float] = []
+    wanted = round(len(log.markers) * trial.subject.share)
     cpu_began = 0.0
     deadline = time.monotonic() + FIRST_SECONDS_MAX
-    while len(arrivals) < len(log.markers):
+    while len(arrivals) < wanted:
         fresh = [patient for patient in observer.look() if is_marker(patient)]
         now = time.monotonic()
         if fresh:
@@ -107,9 +109,11 @@ def _watch(observer: Observer, hosts: Sequence[Host], trial: Trial, log: Log, pr
                 cpu_began = sum(host.cpu_seconds() for host in hosts)
             arrivals += [observer.seen.first[patient] for patient in fresh]
             deadline = now + STILL_SECONDS_MAX
-            progress.show(f"{trial.title}: {len(arrivals) / len(log.markers):.0%} of {log.events:,} events")
+            progress.show(
+                f"{trial.title}: {len(arrivals) / wanted:.0%} of {log.events * trial.subject.share:,.0f} events"
+            )
         elif now > deadline:
-            msg = f"{trial.title}: nothing new for long, {len(arrivals)} of {len(log.markers)} markers were told"
+            msg = f"{trial.title}: nothing new for long, {len(arrivals)} of {wanted} markers were told"
             raise EnvironmentBroken(msg)
         for host in hosts:
             host.require_alive()
@@ -121,13 +125,13 @@ def _watch(observer: Observer, hosts: Sequence[Host], trial: Trial, log: Log, pr
         subject=trial.subject.name,
         job=trial.job.name,
         repeat=trial.repeat,
-        events=log.events,
+        events=round(log.events * trial.subject.share),
         seconds=arrivals[-1] - arrivals[0],
         seconds_second_half=arrivals[-1] - arrivals[len(arrivals) // 2],
         cpu_seconds=cpu_seconds,
         memory_mib_max=memory_mib,
         outputs=len(values),
-        told=told_digest(trial.job, values),
+        told=told_digest(trial.job, values) if trial.subject.share == 1.0 else "",
     )
 
 
