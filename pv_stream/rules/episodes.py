@@ -109,7 +109,7 @@ def find_spans(
     current: list[Evidence] = []
     fallen: list[Evidence] = []
     start: Instant | None = None
-    is_flare = False
+    is_flare: bool = False
     for evidence in positive_evidence(timeline, rulebook):
         if current:
             if _is_falling_after_resolution(evidence, current, fallen, timeline, courses, rulebook):

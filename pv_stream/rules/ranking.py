@@ -103,7 +103,7 @@ def _reasons(
         SuspectReason.AMBIGUOUS_PAIR: bool(history.partners(suspect)),
         SuspectReason.PRODRUG: _is_prodrug(suspect.course, case, history),
     }
-    return tuple(reason for reason in SuspectReason if holds.get(reason, False))
+    return tuple(reason for reason in SuspectReason if holds.get(reason))
 
 
 def _is_prodrug(course: Course, case: SuspectCase, history: History) -> bool:

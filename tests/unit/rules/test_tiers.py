@@ -26,6 +26,7 @@ from tests.builders import (
     stop,
     temperature,
 )
+from tests.rulebooks import variant
 
 DRUG = statement("imatinib", at(0))
 DAY = at(20)
@@ -202,6 +203,21 @@ def test_a_sign_under_the_culprit_ordered_again_says_that_only_an_order_is_known
 
 def test_the_threshold_shown_is_that_of_the_suspect() -> None:
     assert only_episode(DRUG, eosinophils(1500, DAY)).threshold_per_ul == 1500
+
+
+@pytest.mark.parametrize("lower", ["imatinib", "allopurinol"])
+def test_of_two_suspects_on_one_row_the_more_suspect_gives_the_threshold(lower: str) -> None:
+    """Imatinib is in the core of its latency, allopurinol in its first days."""
+    book = variant("lower", **{f"drugs__{lower}__threshold_per_ul": "1000"})
+    drugs = (DRUG, statement("allopurinol", at(18)))
+    (episode,) = assessed(*drugs, eosinophils(1600, DAY), rulebook=book).episodes
+    assert episode.threshold_per_ul == (1000 if lower == "imatinib" else 1500)
+
+
+def test_a_count_at_the_threshold_before_the_drug_was_there_before() -> None:
+    before = [eosinophils(value, at(-1)) for value in (1500, 1499)]
+    flags = [only_episode(DRUG, count, eosinophils(1600, DAY)).flags for count in before]
+    assert [EpisodeFlag.PREEXISTING_EOSINOPHILIA in said for said in flags] == [True, False]
 
 
 # Organ values ---------------------------------------------------------------------------------------------------
