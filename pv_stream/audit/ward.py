@@ -71,6 +71,8 @@ class WardAssumptions:
     share_corrections: float = 0.01
     share_late: float = 0.02
     share_held: float = 0.002
+    #: Results and findings that never reach the log.
+    share_missing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +96,18 @@ def synthetic_ward(
     known = assumptions or WardAssumptions()
     lines: list[LogLine] = []
     for number in range(known.patients):
-        chart = _Chart(
+        chart = Chart(
             PatientId(f"synthetic-ward-{number:04d}"),
             start,
             Random(f"{seed}/{number}"),  # noqa: S311 - nothing secret
             known,
         )
-        _STORIES[_story_of(number, known)](chart)
+        STORIES[story_of(number, known)](chart)
         lines += chart.lines
     yield from sorted(lines, key=lambda line: (line.received, line.patient_id, line.value))
 
 
-def _story_of(number: int, known: WardAssumptions) -> str:
+def story_of(number: int, known: WardAssumptions) -> str:
     """Deal the stories out evenly, so that a small ward has each of them too."""
     place = (number * 37 % known.patients) / known.patients
     for story, share in known.shares.items():
@@ -116,8 +118,11 @@ def _story_of(number: int, known: WardAssumptions) -> str:
 
 
 @dataclass(slots=True)
-class _Chart:
-    """Write the events of one made-up patient, with the noise that real feeds have."""
+class Chart:
+    """Write the events of one made-up patient, with the noise that real feeds have.
+
+    A day is a number of days since `start`. Times, values and shares are drawn from `random`.
+    """
 
     patient_id: PatientId
     start: Instant
@@ -127,15 +132,19 @@ class _Chart:
     facts: int = 0
 
     def between(self, low: int, high: int) -> int:
+        """Draw a whole number, both ends included."""
         return low + int(self.random.random() * (high - low + 1))
 
     def pick(self, choices: Sequence[str]) -> str:
+        """Draw one of some choices."""
         return choices[self.between(0, len(choices) - 1)]
 
     def happens(self, share: float) -> bool:
+        """Draw whether something of such a share happens."""
         return self.random.random() < share
 
     def at(self, day: int, hour: int, minute: int = 0) -> Instant:
+        """Return an instant of a day."""
         since = day * MICROSECONDS_PER_DAY + hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE
         return Instant(self.start + since)
 
@@ -178,6 +187,10 @@ class _Chart:
         )
 
     def _write(self, version: FactVersion) -> None:
+        content = version.statement.content
+        can_miss = isinstance(content, Measurement | Finding) and self.known.share_missing > 0
+        if can_miss and self.happens(self.known.share_missing):
+            return
         event = FactArrived(self.patient_id, version)
         self.lines.append(LogLine(event.received_at, self.patient_id, encode_event(event)))
 
@@ -252,11 +265,11 @@ class _Chart:
 # Stories ----------------------------------------------------------------------------------------------------------
 
 
-def _routine(chart: _Chart) -> None:
+def _routine(chart: Chart) -> None:
     chart.routine()
 
 
-def _antibiotic(chart: _Chart) -> None:
+def _antibiotic(chart: Chart) -> None:
     first = chart.between(1, 6)
     chart.drug(chart.pick(ANTIBIOTICS), first, first + 10, Route.INTRAVENOUS)
     if not chart.happens(chart.known.share_antibiotic_eosinophilia):
@@ -268,7 +281,7 @@ def _antibiotic(chart: _Chart) -> None:
     chart.routine(from_day=first + 17)
 
 
-def _watched_drug(chart: _Chart) -> None:
+def _watched_drug(chart: Chart) -> None:
     chart.drug(chart.pick(CHRONIC), 0, chart.known.days - 1)
     chart.routine()
     if chart.happens(0.1):
@@ -276,12 +289,12 @@ def _watched_drug(chart: _Chart) -> None:
         chart.retracted_lab(Analyte.EOSINOPHILS, 2400, chart.at(day, 5), f"{chart.patient_id}-mixed-up-{day}")
 
 
-def _eosinophilia_without_drug(chart: _Chart) -> None:
+def _eosinophilia_without_drug(chart: Chart) -> None:
     for day in range(chart.between(0, 2), chart.known.days, chart.known.days_between_counts):
         chart.blood(day, eosinophils=chart.between(900, 3200), alt=chart.between(10, 60))
 
 
-def _rash_under_drug(chart: _Chart) -> None:
+def _rash_under_drug(chart: Chart) -> None:
     drug = chart.pick(CHRONIC)
     day = chart.between(8, 14)
     chart.drug(drug, 0, day)
@@ -291,7 +304,7 @@ def _rash_under_drug(chart: _Chart) -> None:
     chart.finding(FindingCode.RASH, day + 6, Presence.ABSENT)
 
 
-def _dress(chart: _Chart, drug: str | None = None) -> None:
+def _dress(chart: Chart, drug: str | None = None) -> None:
     """Tell a reaction in its usual order: rash and fever, then the count, then the liver."""
     culprit = drug or chart.pick(CULPRITS)
     onset = chart.between(14, 18)
@@ -315,13 +328,13 @@ def _dress(chart: _Chart, drug: str | None = None) -> None:
     chart.finding(FindingCode.ATYPICAL_LYMPHOCYTES, onset + 3)
 
 
-def _cross_reactive_start(chart: _Chart) -> None:
+def _cross_reactive_start(chart: Chart) -> None:
     """Tell a reaction to carbamazepine, after which another aromatic antiepileptic is started."""
     _dress(chart, "carbamazepine")
     chart.drug("lamotrigine", chart.known.days - 4, chart.known.days - 1)
 
 
-_STORIES: Final[Mapping[str, Callable[[_Chart], None]]] = {
+STORIES: Final[Mapping[str, Callable[[Chart], None]]] = {
     "routine": _routine,
     "antibiotic": _antibiotic,
     "watched_drug": _watched_drug,

@@ -47,6 +47,9 @@ COMMANDS: Final = {
     "cohort": Command(
         "pv_stream.cli.cohort", "Tabulate what became of each occurrence, beside the figures of a paper."
     ),
+    "evaluate": Command(
+        "pv_stream.cli.evaluate", "Measure what the alerts find and cost, beside simple rules."
+    ),
     "signals": Command(
         "pv_stream.cli.signals", "Compare how often each drug is reported with DRESS: PRR, ROR and IC."
     ),
