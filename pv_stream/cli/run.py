@@ -18,7 +18,8 @@ def command(
         str | None, typer.Option(help="Consumer group that the workers share. [pv-stream]")
     ] = None,
     worker_id: Annotated[
-        str | None, typer.Option(help="Name of this worker in logs. [host and process id]")
+        str | None,
+        typer.Option(help="Lasting name of this worker; its shards wait for it. [host and process id]"),
     ] = None,
     carry: CarryOption = None,
 ) -> None:
