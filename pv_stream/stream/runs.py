@@ -5,7 +5,7 @@ offsets of the records alone cannot tell, because Kafka's own markers leave gaps
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pv_stream.errors import EnvironmentBroken
@@ -37,26 +37,31 @@ class Taken:
     next_position: int
 
 
-def record_bytes(record: RawRecord) -> int:
-    """Return the size of a record's key and value."""
-    return len(record.key or b"") + len(record.value or b"")
+def bytes_of(records: Iterable[RawRecord]) -> int:
+    """Return the size of the keys and values of records."""
+    return sum([len(record.key or b"") + len(record.value or b"") for record in records])
 
 
 class RunQueue:
-    """Queue the records of one shard, and hand them out in transactions as large as the backlog asks for."""
+    """Queue the records of one shard, and hand them out in transactions as large as the backlog asks for.
+
+    Runs are handed on whole where they fit: what is done for each record here, every record of the log pays for.
+    """
 
     def __init__(self, *, shard: int, next_position: int) -> None:
         """Start empty, continuing at `next_position`."""
         self._shard = shard
         self._next_position = next_position
-        self._records: deque[RawRecord] = deque()
+        #: Each with its size in bytes; none is empty.
+        self._runs: deque[tuple[tuple[RawRecord, ...], int]] = deque()
+        self._count = 0
         self._bytes = 0
         #: The last position of each run, and when its first record was written.
         self._written: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
         """Return how many records wait."""
-        return len(self._records)
+        return self._count
 
     @property
     def waiting_bytes(self) -> int:
@@ -80,9 +85,10 @@ class RunQueue:
                 f"{run.position} came; nothing was processed beyond the gap, restart the worker"
             )
             raise EnvironmentBroken(message)
-        fresh = [record for record in run.records if record.position >= self._next_position]
-        self._records.extend(fresh)
-        self._bytes += sum(map(record_bytes, fresh))
+        fresh = run.records
+        if fresh and fresh[0].position < self._next_position:
+            fresh = tuple([record for record in fresh if record.position >= self._next_position])
+        self._add(fresh, self._runs.append)
         if fresh and run.written_ms is not None:
             self._written.append((fresh[-1].position, run.written_ms))
         self._next_position = max(self._next_position, run.next_position)
@@ -99,23 +105,51 @@ class RunQueue:
 
     def put_back(self, records: Sequence[RawRecord]) -> None:
         """Let records that were taken wait again, before all others."""
-        self._records.extendleft(reversed(records))
-        self._bytes += sum(map(record_bytes, records))
+        self._add(tuple(records), self._runs.appendleft)
+
+    def _add(
+        self, records: tuple[RawRecord, ...], add: Callable[[tuple[tuple[RawRecord, ...], int]], None]
+    ) -> None:
+        if records:
+            size = bytes_of(records)
+            add((records, size))
+            self._count += len(records)
+            self._bytes += size
 
     def take(self, *, records_max: int, bytes_max: int) -> Taken:
         """Take up to so many records and bytes, at least one record if there is any."""
-        if len(self._records) <= records_max and self._bytes <= bytes_max:
-            taken = Taken(tuple(self._records), self._next_position)
-            self._records.clear()
-            self._bytes = 0
-            return taken
-        records: list[RawRecord] = []
-        size = 0
-        while self._records and len(records) < records_max:
-            size += record_bytes(self._records[0])
-            if records and size > bytes_max:
+        taken: list[RawRecord] = []
+        bytes_left = bytes_max
+        while self._runs and len(taken) < records_max:
+            records, size = self._runs[0]
+            if len(taken) + len(records) > records_max or size > bytes_left:
+                fitting = _fitting(records[: records_max - len(taken)], bytes_left)
+                taken += self._cut(len(fitting) or (0 if taken else 1))
                 break
-            records.append(self._records.popleft())
-        self._bytes -= sum(map(record_bytes, records))
-        next_position = self._records[0].position if self._records else self._next_position
-        return Taken(tuple(records), next_position)
+            taken += records
+            bytes_left -= size
+            self._remove()
+        next_position = self._runs[0][0][0].position if self._runs else self._next_position
+        return Taken(tuple(taken), next_position)
+
+    def _cut(self, count: int) -> tuple[RawRecord, ...]:
+        """Take so many records of the first run, and let the others wait."""
+        records = self._remove()
+        self._add(records[count:], self._runs.appendleft)
+        return records[:count]
+
+    def _remove(self) -> tuple[RawRecord, ...]:
+        records, size = self._runs.popleft()
+        self._count -= len(records)
+        self._bytes -= size
+        return records
+
+
+def _fitting(records: tuple[RawRecord, ...], bytes_max: int) -> tuple[RawRecord, ...]:
+    """Return the first records that have at most so many bytes together."""
+    left = bytes_max
+    for number, record in enumerate(records):
+        left -= len(record.key or b"") + len(record.value or b"")
+        if left < 0:
+            return records[:number]
+    return records

@@ -80,3 +80,25 @@ def test_a_backlog_is_split_by_bytes_but_one_record_is_always_taken() -> None:
     assert positions_of(queue.take(records_max=10, bytes_max=50).records) == [0]
     assert queue.waiting_bytes == 100
     assert positions_of(queue.take(records_max=10, bytes_max=100).records) == [1]
+
+
+def test_what_fits_is_taken_from_several_runs_and_the_last_of_them_is_cut() -> None:
+    queue = RunQueue(shard=0, next_position=0)
+    for start in (0, 3, 6):
+        queue.put(run(start, start + 3))
+    by_records = queue.take(records_max=4, bytes_max=100)
+    by_bytes = queue.take(records_max=10, bytes_max=3)
+    assert positions_of(by_records.records) == [0, 1, 2, 3]
+    assert by_records.next_position == 4
+    assert positions_of(by_bytes.records) == [4, 5, 6]
+    assert (len(queue), queue.waiting_bytes) == (2, 2)
+    assert positions_of(queue.take(records_max=10, bytes_max=100).records) == [7, 8]
+
+
+def test_what_is_put_back_is_taken_first() -> None:
+    queue = RunQueue(shard=0, next_position=0)
+    queue.put(run(0, 5))
+    taken = queue.take(records_max=4, bytes_max=100)
+    queue.put_back(taken.records[2:])
+    assert (len(queue), queue.waiting_bytes) == (3, 3)
+    assert positions_of(queue.take(records_max=10, bytes_max=100).records) == [2, 3, 4]
