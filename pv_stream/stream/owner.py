@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
 from pv_stream.stream.partition_store import PartitionStore, TailLost
@@ -272,7 +273,13 @@ class ShardOwner:
         self._running[shard] = running
 
     def _ended(self, running: "asyncio.Task[None]") -> None:
-        if not running.cancelled() and (error := running.exception()) is not None:
+        # Nobody here cancels it: whoever did left a shard that looks open and processes nothing.
+        if running.cancelled():
+            message = (
+                f"{running.get_name()}: its task was cancelled from outside: the worker ends and starts again"
+            )
+            self._on_failure(EnvironmentBroken(message))
+        elif (error := running.exception()) is not None:
             self._on_failure(error)
 
 

@@ -161,6 +161,23 @@ def test_a_memory_whose_tail_is_lost_is_made_anew(monkeypatch: pytest.MonkeyPatc
     asyncio.run(scenario())
 
 
+def test_a_shard_whose_task_is_cancelled_ends_the_worker() -> None:
+    """It would look open and process nothing, for as long as the worker lives."""
+
+    async def scenario() -> None:
+        world = World()
+        await world.owner.open([0], generation=1)
+        (task,) = (each for each in asyncio.all_tasks() if each.get_name() == "shard-0")
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        assert [str(failure) for failure in world.failures] == [
+            "shard-0: its task was cancelled from outside: the worker ends and starts again"
+        ]
+
+    asyncio.run(scenario())
+
+
 def test_a_memory_is_not_kept_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process ends at a failure; should it ever not, the memory may be ahead of the log."""
 
