@@ -195,7 +195,7 @@ class ShardTask:
         run = await self._compute(taken.records)
         computed = time.monotonic()
         refuse_clock_ahead(self.shard, taken.records, run.states, now_us=self._now_us())
-        left = run.left if isinstance(run, CutRun) else ()
+        left = _left_of(run)
         next_position = left[0].position if left else taken.next_position
         self._queue.put_back(left)
         await self._sink.commit(run, Checkpoint(next_position, self._shard_count, self.generation))
@@ -216,7 +216,7 @@ class ShardTask:
         async with self._computing:
             began = time.monotonic()
             run = await asyncio.to_thread(self._fold.process, records)
-            self._adapt(len(records), time.monotonic() - began)
+            self._adapt(len(records) - len(_left_of(run)), time.monotonic() - began)
             return run
 
     def _adapt(self, records: int, seconds: float) -> None:
@@ -252,3 +252,8 @@ class ShardTask:
         await self._sink.write_input(key, value)
         self._last_clock_us = instant_us
         self._progress.clock_records += 1
+
+
+def _left_of(run: FoldRun) -> tuple[RawRecord, ...]:
+    """Return the records that a run left for the next."""
+    return run.left if isinstance(run, CutRun) else ()

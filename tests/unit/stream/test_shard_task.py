@@ -25,6 +25,7 @@ class FakeRun:
         self.records = tuple(records)
         self.outputs = ()
         self.states = ()
+        self.left: tuple[RawRecord, ...] = ()
 
 
 class FakeFold:
@@ -201,6 +202,27 @@ def test_the_clock_is_written_also_under_a_load_that_never_ends() -> None:
         task.offer(run(0, 1))
         await run_until(task, lambda: len(sink.committed) > 5)
         assert len(sink.clocks) == 1
+
+    asyncio.run(scenario())
+
+
+class CuttingFold(FakeFold):
+    """A fold that takes two records at most, and leaves the others."""
+
+    def process(self, records: Sequence[RawRecord]) -> FakeRun:
+        taken = FakeRun(records[:2])
+        taken.left = tuple(records[2:])
+        return taken
+
+
+def test_what_a_run_leaves_is_the_beginning_of_the_next() -> None:
+    async def scenario() -> None:
+        fold, sink = CuttingFold(), FakeSink()
+        task = task_of(fold, sink)
+        task.offer(run(0, 5))
+        await run_until(task, lambda: len(fold.memory) == 5)
+        assert fold.memory == [0, 1, 2, 3, 4]
+        assert [each.next_position for each in sink.committed] == [2, 4, 5]
 
     asyncio.run(scenario())
 
