@@ -15,6 +15,7 @@ from pv_stream.shard.slices import SLICE_KEY, Slice
 
 #: More than clocks of machines that work differ by, and less than what would spoil the timeliness of much.
 AHEAD_US_MAX: Final = 24 * 3_600 * 1_000_000
+_CLOCKS: Final = frozenset({CLOCK_KEY, SLICE_KEY})
 
 
 def clock_is_ahead(clock_us: int, *, now_us: int) -> bool:
@@ -29,7 +30,7 @@ def refuse_clock_ahead(
 
     Looks at the result, where the clock is found at once, and decodes the records only to name the one.
     """
-    instants = (_instant_of(key, value) for key, value in states if key in {CLOCK_KEY, SLICE_KEY})
+    instants = (_instant_of(key, value) for key, value in states if key in _CLOCKS)
     if not any(clock_is_ahead(instant, now_us=now_us) for instant in instants):
         return
     ahead = (record.position for record in records if _is_ahead(record, now_us))

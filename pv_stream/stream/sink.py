@@ -34,6 +34,7 @@ Written = dict[tuple[Topic, int], list[KafkaRecord]]
 Ends = dict[tuple[Topic, int], int | None]
 #: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
 BATCH_BYTES_MAX = 1024 * 1024
+NO_HEADERS: Headers = []
 
 
 class FoldRun(Protocol):
@@ -87,7 +88,7 @@ class TransactionalSink:
             headers = output_headers(output, source_topic=self._source_topic, shard=self._shard)
             place = TOPIC_OF_STREAM[output.stream], self._partition_of(output, checkpoint.partition_count)
             written.setdefault(place, []).append((output.key, output.value, headers))
-        states: list[KafkaRecord] = [(key, value, []) for key, value in run.states]
+        states: list[KafkaRecord] = [(key, value, NO_HEADERS) for key, value in run.states]
         place_of_states = Topic.STATE, self._shard
         written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
         ends = await self._within_timeout(
