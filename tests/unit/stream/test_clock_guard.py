@@ -6,9 +6,10 @@ import pytest
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.shard.fold import RawRecord, clock_record
+from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
 from pv_stream.stream.clock_guard import AHEAD_US_MAX
 from pv_stream.stream.runs import FetchedRun
-from tests.builders import at, eosinophils
+from tests.builders import at, dose, eosinophils, temperature
 from tests.shards import new_shard, raw
 from tests.unit.stream.test_shard_task import FakeSink, run_until, task_of
 
@@ -20,9 +21,9 @@ def log_with_a_clock(instant_us: int) -> tuple[RawRecord, ...]:
     return (*raw([eosinophils(1690, at(15))]), RawRecord(1, *clock_record(instant_us)))
 
 
-def process_live(records: tuple[RawRecord, ...]) -> FakeSink:
+def process_live(records: tuple[RawRecord, ...], limits: Limits = DEFAULT_LIMITS) -> FakeSink:
     """Let the live task of the real fold process records; raise what it raises."""
-    sink, fold = FakeSink(), new_shard()
+    sink, fold = FakeSink(), new_shard(limits=limits)
 
     async def scenario() -> None:
         task = task_of(fold, sink, now_us=NOW_US)
@@ -41,6 +42,14 @@ def process_live(records: tuple[RawRecord, ...]) -> FakeSink:
 def test_a_clock_more_than_a_day_ahead_is_refused_and_nothing_is_written() -> None:
     with pytest.raises(EnvironmentBroken, match="shard 1: the clock record at position 1 is more than 24 h"):
         process_live(log_with_a_clock(NOW_US + AHEAD_US_MAX + 1))
+
+
+def test_one_that_would_be_told_in_slices_is_refused_as_well() -> None:
+    """Before the first of those who would be due at it is told of."""
+    log = raw([dose("imatinib", at(7)), eosinophils(1690, at(15)), temperature("39", at(15))])
+    ahead = RawRecord(len(log), *clock_record(NOW_US + 400 * AHEAD_US_MAX))
+    with pytest.raises(EnvironmentBroken, match="the clock record at position 3 is more than 24 h"):
+        process_live((*log, ahead), Limits(run_due=1))
 
 
 @pytest.mark.parametrize("ahead_us", [AHEAD_US_MAX, 0, -AHEAD_US_MAX * 400])

@@ -27,6 +27,18 @@ def test_consecutive_runs_become_one_transaction() -> None:
     assert len(queue) == 0
 
 
+def test_what_is_put_back_comes_first_again() -> None:
+    queue = RunQueue(shard=0, next_position=0)
+    queue.put(run(0, 4))
+    taken = queue.take(records_max=10, bytes_max=100)
+    queue.put(run(4, 6))
+    queue.put_back(taken.records[1:])
+    assert queue.waiting_bytes == 5
+    again = queue.take(records_max=2, bytes_max=100)
+    assert (positions_of(again.records), again.next_position) == ([1, 2], 3)
+    assert positions_of(queue.take(records_max=10, bytes_max=100).records) == [3, 4, 5]
+
+
 def test_a_run_that_was_seen_is_dropped() -> None:
     queue = RunQueue(shard=0, next_position=5)
     assert queue.put(run(2, 5)) == 0
