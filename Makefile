@@ -12,11 +12,13 @@ CORE := $(VENV)/.stamp-core
 ALL := $(VENV)/.stamp-all
 PACKAGE := $(VENV)/.stamp-package
 MUTATION := $(VENV)/mutation
+PEERS := $(VENV)/bench
+JAVA_HOSTS := benchmarks/live/java/target/live-hosts.jar
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration fuzz bench bench-ingest mutation schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz bench bench-takeover bench-engine bench-ingest mutation schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -48,7 +50,13 @@ integration: install ## The tests on a real broker
 fuzz: install ## Damage real messages, MUTANTS of them (20,000), and see that ingest gives a reason for each
 	$(BIN)/python -m tests.fuzzing --mutants $(or $(MUTANTS),20000) --seed $(SEED) tests/fixtures examples $(PV_STREAM_SAMPLE_DATA)
 
-bench: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
+bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a raw loop and its peers, on a broker of its own (ARGS=--quick)
+	$(BIN)/python -m benchmarks.live $(ARGS)
+
+bench-takeover: install ## Measure how long it takes until another worker has the states of a dead one (ARGS=--quick)
+	$(BIN)/python -m benchmarks.live.takeover $(ARGS)
+
+bench-engine: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.engine
 
 bench-ingest: install ## Measure the readers beside hl7, hl7apy, fhir.resources and lxml, and a file of 100,000 messages
@@ -97,6 +105,15 @@ $(MUTATION)/.stamp: requirements/mutation.txt | python
 	$(PYTHON) -m venv $(MUTATION)
 	$(MUTATION)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutation.txt
 	@touch $@
+
+# An environment of its own: Quix Streams asks for other versions than we do.
+$(PEERS)/.stamp: requirements/bench.txt | python
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+$(JAVA_HOSTS): benchmarks/live/java/pom.xml $(wildcard benchmarks/live/java/src/main/java/org/pvstream/live/*.java)
+	mvn --quiet --batch-mode --file benchmarks/live/java/pom.xml package
 
 # --- the locks -------------------------------------------------------------------------------------------------
 # Exact versions with hashes, no index address. core.txt is a subset of all.txt, so that both agree.
