@@ -395,7 +395,9 @@ def test_what_was_confirmed_of_one_episode_may_be_confirmed_of_another() -> None
     shard, told = told_of(*REACTION)
     then(shard, acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(15)))
     alert = [value for value in then(shard, clock(100), *later) if value.get("kind") == "suspected_dress"][-1]
-    action, *_ = then(shard, acted(alert, ActionKind.CONFIRM, drugs=("imatinib",), at=at(211)))
+    confirmed = then(shard, acted(alert, ActionKind.CONFIRM, at=at(211)))
+    seen = [value for value in confirmed if value.get("kind") == "suspected_dress"][-1]
+    action, *_ = then(shard, acted(alert | seen, ActionKind.CONFIRM, drugs=("imatinib",), at=at(212)))
     assert (action["action"], action["drugs"]) == ("confirm", ["imatinib"])
 
 

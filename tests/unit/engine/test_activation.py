@@ -11,7 +11,7 @@ from pv_stream.domain.outputs import Alert
 from pv_stream.domain.published import EpisodeState, PatientState, Published, PublishedEpisode
 from pv_stream.engine.activation import reassess, seal
 from pv_stream.engine.advance import advance
-from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, only_episode, present
+from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, only_episode, present, temperature
 from tests.rulebooks import LOWER
 
 EPISODE = only_episode(dose("imatinib", at(0)), eosinophils(1690, at(20)))
@@ -55,10 +55,9 @@ def _after(*events: FactArrived) -> PatientState:
 
 
 def test_a_count_that_the_new_thresholds_make_relevant_is_told_and_the_clock_has_moved() -> None:
-    state, told = reassess(
-        PATIENT, _after(dose("imatinib", at(0)), eosinophils(800, at(20))), as_of=at(30), rulebook=LOWER
-    )
-    assert [alert.tier for alert in told if isinstance(alert, Alert)] == ["info"]
+    before = _after(dose("imatinib", at(0)), eosinophils(650, at(20)), temperature("36.7", at(20)))
+    state, told = reassess(PATIENT, before, as_of=at(30), rulebook=LOWER)
+    assert [alert.tier for alert in told if isinstance(alert, Alert)] == ["warning"]
     assert (state.clock, state.rulebook) == (at(30), LOWER.digest)
 
 
