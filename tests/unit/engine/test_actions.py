@@ -207,6 +207,13 @@ def test_who_took_note_stands_while_the_tier_is_no_higher_than_it_was() -> None:
     assert "rearmed" in higher["flags"]
 
 
+def test_an_alert_that_closes_by_time_says_who_had_taken_note() -> None:
+    shard, (raised,) = told_of(*COUNT)
+    then(shard, acted(raised, ActionKind.ACKNOWLEDGE, at=at(15)))
+    closed = then(shard, clock(200))[-1]
+    assert (closed["status"], closed["acknowledged"]["by"]) == ("closed", "actor-1")
+
+
 def test_the_same_action_again_changes_nothing_also_after_a_restart_of_the_shard() -> None:
     shard, (raised,) = told_of(*COUNT)
     action = acted(raised, ActionKind.ACKNOWLEDGE, at=at(14, 12))

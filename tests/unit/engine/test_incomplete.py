@@ -7,8 +7,8 @@ import pytest
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, FindingCode
 from pv_stream.domain.events import AlertActed, FactArrived
-from pv_stream.domain.ids import ActionId, AlertId
-from pv_stream.domain.outputs import Alert, Output
+from pv_stream.domain.ids import ActionId, AlertId, derive_id
+from pv_stream.domain.outputs import Alert, AlertKind, Output
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.actions import act
 from pv_stream.engine.activation import reassess
@@ -68,6 +68,7 @@ def test_every_alert_of_a_patient_whose_assessment_is_incomplete_says_so(tell: o
     marked, (told,) = mark_incomplete(PATIENT, whole, WHEN, RULEBOOK, "a record could not be used")
     assert isinstance(told, Alert)
     assert told.flags == (ASSESSMENT_INCOMPLETE,)
+    assert told.alert_id == derive_id("al", PATIENT, AlertKind.SYSTEM, ASSESSMENT_INCOMPLETE)
     for state, says_so in ((whole, False), (marked, True)):
         alerts = [out for out in tell(state) if isinstance(out, Alert)]
         assert alerts
