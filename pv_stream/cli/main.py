@@ -44,6 +44,9 @@ COMMANDS: Final = {
         "pv_stream.cli.verify", "Compare what was recorded live with a replay, and explain differences."
     ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
+    "diff": Command(
+        "pv_stream.cli.diff", "Compare two rulebooks on one log: alerts gained and lost, and why."
+    ),
     "cohort": Command(
         "pv_stream.cli.cohort", "Tabulate what became of each occurrence, beside the figures of a paper."
     ),

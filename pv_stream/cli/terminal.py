@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TaskID,
     TaskProgressColumn,
@@ -97,6 +98,18 @@ def position_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[topic], completed=done, total=max(total, 1))
 
         yield tell
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many steps of how many are done, on a terminal only; yield what takes both numbers."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr(), transient=True) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, all_: bars.update(task, completed=done, total=all_)
 
 
 def size_bytes(path: Path) -> int:
