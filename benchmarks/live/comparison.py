@@ -23,7 +23,7 @@ from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
 
 SEED: Final = 20261121
 QUICK_EVENTS: Final = 20_000
-DATA_EXIT: Final = 1
+FINDING_EXIT: Final = 1
 
 
 @dataclass(slots=True)
@@ -32,6 +32,8 @@ class Results:
 
     ran: list[Ran] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
+    #: Why a run gave nothing; the others go on.
+    failed: list[str] = field(default_factory=list)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -105,7 +107,11 @@ class Comparison:
             log = self._write_log(job)
             for repeat in range(1, self._options.repeats + 1):
                 for subject in self._subjects(job):
-                    self._measure(subject, job, log, repeat)
+                    try:
+                        self._measure(subject, job, log, repeat)
+                    except EnvironmentBroken as error:
+                        self.results.failed.append(f"{job.name} {subject.name} round {repeat}: {error}")
+                        self._progress.line(f"error: {self.results.failed[-1]}")
 
     def _subjects(self, job: Job) -> list[Subject]:
         chosen = [SUBJECTS[name] for name in self._options.subjects.split(",")]
@@ -165,8 +171,8 @@ class Comparison:
         )
 
 
-def disagreements(results: Results) -> list[str]:
-    """Return a sentence for each run that told something else than the first run of its job."""
+def findings(results: Results) -> list[str]:
+    """Return a sentence for each run that failed, or told something else than the first run of its job."""
     first: dict[str, Ran] = {}
     said = []
     for ran in (each for each in results.ran if each.told):
@@ -181,11 +187,11 @@ def disagreements(results: Results) -> list[str]:
         for waited in results.waited
         if waited.missing
     ]
-    return said
+    return [*said, *results.failed]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; 1 when the subjects did not tell the same."""
+    """Measure and print; 1 when a run failed or the subjects did not tell the same."""
     options = _options(arguments)
     try:
         if "quix" in options.subjects.split(",") and not PEERS_PYTHON.is_file():
@@ -200,11 +206,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     results = comparison.results
-    said = disagreements(results)
+    said = findings(results)
     if options.json:
         print(json.dumps(as_json(vars(options), results.ran, results.waited, said), indent=2, default=str))
     else:
         print(as_text(vars(options), results.ran, results.waited))
     for sentence in said:
         print(f"error: {sentence}", file=sys.stderr)
-    return DATA_EXIT if said else 0
+    return FINDING_EXIT if said else 0

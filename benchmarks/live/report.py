@@ -38,7 +38,7 @@ def ratios(ran: Sequence[Ran], measure: Callable[[Ran], float]) -> dict[tuple[st
 
 
 def as_json(
-    options: Mapping[str, Any], ran: Sequence[Ran], waited: Sequence[Waited], disagreements: Sequence[str]
+    options: Mapping[str, Any], ran: Sequence[Ran], waited: Sequence[Waited], findings: Sequence[str]
 ) -> dict[str, Any]:
     """Return everything, with the ratios."""
     return {
@@ -56,7 +56,7 @@ def as_json(
         "latencies": [asdict(each) for each in waited],
         "ratios_to_raw": _named(ratios(ran, lambda each: each.per_second)),
         "ratios_to_raw_second_half": _named(ratios(ran, lambda each: each.per_second_warm)),
-        "disagreements": list(disagreements),
+        "findings": list(findings),
     }
 
 
