@@ -10,8 +10,18 @@ from pv_stream.domain.ids import EpisodeId, FactKey
 from pv_stream.domain.outputs import Alert
 from pv_stream.domain.published import EpisodeState, PatientState, Published, PublishedEpisode
 from pv_stream.engine.activation import reassess, seal
-from pv_stream.engine.advance import advance
-from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, only_episode, present, temperature
+from pv_stream.engine.advance import advance, fire_due
+from tests.builders import (
+    PATIENT,
+    RULEBOOK,
+    at,
+    dose,
+    eosinophils,
+    only_episode,
+    present,
+    retracted,
+    temperature,
+)
 from tests.rulebooks import LOWER
 
 EPISODE = only_episode(dose("imatinib", at(0)), eosinophils(1690, at(20)))
@@ -68,3 +78,22 @@ def test_what_a_clinician_decided_holds_under_another_rulebook() -> None:
     state = replace(state, published=replace(state.published, verdicts=(refuted,)))
     (judged,) = reassess(PATIENT, state, as_of=at(30), rulebook=LOWER)[0].published.episodes
     assert (judged.last.judgement, judged.closing) == (Judgement.REFUTED, Closing.REFUTED)
+
+
+def test_beside_a_sealed_episode_a_later_one_is_told_and_taken_back() -> None:
+    first = (
+        dose("imatinib", at(0)),
+        eosinophils(2200, at(20)),
+        present(FindingCode.RASH, at(20)),
+        present(FindingCode.REACTION_RESOLVED, at(25)),
+    )
+    state, _ = fire_due(PATIENT, _after(*first), at(60), RULEBOOK)
+    state, _ = reassess(PATIENT, state, as_of=at(61), rulebook=LOWER)
+    assert [episode.sealed for episode in state.published.episodes] == [True]
+    count = eosinophils(2200, at(110))
+    told = []
+    for sent in (dose("imatinib", at(100)), count, retracted(count, received_at=at(111))):
+        state, outputs = advance(state, sent, shard_clock=None, rulebook=LOWER)
+        told += [out.status for out in outputs if isinstance(out, Alert) and out.kind == "suspected_dress"]
+    assert told == ["raised", "withdrawn"]
+    assert [episode.state for episode in state.published.episodes] == ["closed", "withdrawn"]

@@ -17,6 +17,7 @@ from pv_stream.shard.limits import Limits
 from tests.builders import (
     RULEBOOK,
     at,
+    corrected,
     dose,
     eosinophils,
     held,
@@ -396,6 +397,16 @@ def test_what_came_under_the_prior_s_id_after_the_merge_goes_back_with_the_unmer
     assert set(topic.state_of(A).facts) == {sent.version.key for sent in REACTION[1:]}
     assert len(topic.state_of(B).facts) == 2
     assert topic.state_of(B).lineage.is_empty
+
+
+def test_an_alert_that_the_merged_facts_do_not_bear_out_is_withdrawn_under_the_survivor() -> None:
+    """The survivor knows the correction of the count on which the alert of the prior rested."""
+    lower = eosinophils(100, at(15)).version.statement.content
+    corrects = corrected(REACTION[-1], lower, received_at=at(15, 12))
+    topic = settled(*of(A, *REACTION), *of(B, corrects), *merge(A, B, WHEN))
+    (taken_back,) = alerts(topic, B)
+    assert (taken_back["status"], taken_back["tier"]) == ("withdrawn", "info")
+    assert taken_back["continues"] == [alerts(topic, A)[0]["alert_id"]]
 
 
 def test_a_record_whose_alert_was_taken_back_is_merged_with_nothing_to_tell() -> None:

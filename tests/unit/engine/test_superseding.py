@@ -62,17 +62,28 @@ def test_a_superseded_episode_stays_so_when_all_of_its_evidence_is_taken_back() 
     assert "superseded" in {alert["status"] for alert in ledger.alerts.values()}
 
 
+#: An established reaction, gone by day 22, and a relapse, which is critical.
+FIRST = (
+    statement("imatinib", at(0)),
+    present(FindingCode.RASH, at(20), surface=60),
+    eosinophils(1700, at(20)),
+    temperature("39", at(20)),
+    eosinophils(100, at(22)),
+    temperature("36.5", at(22)),
+    absent(FindingCode.RASH, at(22)),
+)
+RELAPSE = (temperature("38.6", at(40)), COUNT)
+
+
 def test_the_survivor_of_a_late_fact_keeps_the_higher_tier_of_the_alert_that_it_takes_over() -> None:
-    first = (
-        statement("imatinib", at(0)),
-        present(FindingCode.RASH, at(20), surface=60),
-        eosinophils(1700, at(20)),
-        temperature("39", at(20)),
-        eosinophils(100, at(22)),
-        temperature("36.5", at(22)),
-        absent(FindingCode.RASH, at(22)),
-    )
-    relapse = (temperature("38.6", at(40)), COUNT)
-    alerts = _last_alerts(told([*first, *relapse, *BETWEEN]))
+    alerts = _last_alerts(told([*FIRST, *RELAPSE, *BETWEEN]))
     tiers = {alert["status"]: alert["tier"] for alert in alerts.values()}
     assert tiers == {"superseded": "critical", "revised": "critical"}
+
+
+def test_a_correction_that_joins_two_episodes_leaves_the_survivor_on_its_own_tier() -> None:
+    calm = temperature("36.5", at(30))
+    fever = temperature("39", at(30)).version.statement.content
+    alerts = _last_alerts(told([*FIRST, calm, *RELAPSE, corrected(calm, fever, received_at=at(41))]))
+    tiers = {alert["status"]: alert["tier"] for alert in alerts.values()}
+    assert tiers == {"superseded": "critical", "revised": "warning"}
