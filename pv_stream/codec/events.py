@@ -6,6 +6,7 @@ domain event; decoding that gives the event back.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +18,7 @@ from pv_stream.codec.canonical import canonical_json, decimal_text
 from pv_stream.codec.event_models import (
     CLINICAL_EVENT,
     EVENT_TYPES,
+    IDENTITY_EVENTS,
     ActivationEvent,
     AdverseEventReportEvent,
     AlertActionEvent,
@@ -27,6 +29,7 @@ from pv_stream.codec.event_models import (
     ExposureModel,
     FindingEvent,
     FindingModel,
+    HeldEvent,
     HeldModel,
     HoldResolvedEvent,
     IntervalModel,
@@ -38,7 +41,7 @@ from pv_stream.codec.event_models import (
     SaidModel,
     TransferredEvent,
 )
-from pv_stream.codec.identity import identity_value, is_identity_model, read_identity
+from pv_stream.codec.identity import identity_value, read_identity
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import DeadLetterCode, Status
 from pv_stream.domain.events import (
@@ -105,7 +108,7 @@ def decode_event(value: bytes | None, *, record_bytes_max: int = RECORD_BYTES_MA
         return Rejection(DeadLetterCode.TOO_LARGE)
     try:
         model = CLINICAL_EVENT.validate_json(value)
-        return _to_domain(model)
+        return _READER_OF[type(model)](model)
     except (ValidationError, ValueError):
         return Rejection(_why(value))
 
@@ -124,16 +127,12 @@ def _why(value: bytes) -> DeadLetterCode:
     return DeadLetterCode.INVALID_EVENT
 
 
-def _to_domain(model: Any) -> Event:
-    if isinstance(model, ClockEvent):
-        return ClockTicked(_instant(model.instant))
-    if isinstance(model, ActivationEvent):
-        return RulebookActivated(model.engine_version, model.rulebook_digest)
-    if isinstance(model, AlertActionEvent):
-        return _alert_acted(model)
-    if is_identity_model(model):
-        return _identity(model)
-    return _fact_arrived(model)
+def _clock(model: ClockEvent) -> ClockTicked:
+    return ClockTicked(_instant(model.instant))
+
+
+def _activation(model: ActivationEvent) -> RulebookActivated:
+    return RulebookActivated(model.engine_version, model.rulebook_digest)
 
 
 def _identity(model: Any) -> IdentityEvent:
@@ -146,7 +145,7 @@ def _identity(model: Any) -> IdentityEvent:
 def _fact_arrived(model: Any) -> FactArrived:
     content, received_at = _content(model), _instant(model.received_at)
     review, reviewed_at, status = None, 0, _STATUS_OF[model.status]
-    if isinstance(model, HoldResolvedEvent):
+    if type(model) is HoldResolvedEvent:
         # Of two decisions about one version the later counts.
         review, reviewed_at = Review(model.actor, model.reason, model.even_if_implausible), received_at
     elif isinstance(content, Retracted):
@@ -186,23 +185,11 @@ def _alert_acted(model: AlertActionEvent) -> AlertActed:
 
 
 def _content(model: Any) -> Content:
-    match model:
-        case RetractionEvent():
-            return Retracted()
-        case HoldResolvedEvent():
-            return _decided(model.resolution)
-        case _ if model.status == "retracted":
-            return Retracted()
-        case ObservationEvent():
-            return _measurement(model.observation)
-        case FindingEvent():
-            return _finding(model.finding)
-        case ExposureEvent():
-            return _exposure(model.exposure)
-        case AdverseEventReportEvent():
-            return _report(model.report)
-        case _:
-            return _held(model.held)
+    if type(model) is HoldResolvedEvent:
+        return _decided(model.resolution)
+    if model.status == "retracted":
+        return Retracted()
+    return _CONTENT_OF[type(model)](model)
 
 
 def _decided(model: ResolutionModel | None) -> Content:
@@ -280,6 +267,7 @@ def _decimal_or_none(text: str | None) -> Decimal | None:
     return None if text is None else _decimal(text)
 
 
+@lru_cache(maxsize=4096)
 def _decimal(text: str) -> Decimal:
     """Read a decimal so that 1690 and 1690.0 are the same content, to the byte."""
     return Decimal(decimal_text(Decimal(text)))
@@ -291,6 +279,26 @@ def _as_sent(model: AsSentModel | None) -> AsSent | None:
 
 def _interval(model: IntervalModel) -> Interval:
     return Interval(_instant(model.earliest), _instant(model.latest))
+
+
+#: What an event says, by its type: looked up, since asking pydantic's classes one after another takes longer than
+#: all else here.
+_CONTENT_OF: Final[dict[type, Callable[[Any], Content]]] = {
+    ObservationEvent: lambda model: _measurement(model.observation),
+    FindingEvent: lambda model: _finding(model.finding),
+    ExposureEvent: lambda model: _exposure(model.exposure),
+    AdverseEventReportEvent: lambda model: _report(model.report),
+    HeldEvent: lambda model: _held(model.held),
+    RetractionEvent: lambda _: Retracted(),
+}
+_READER_OF: Final[dict[type, Callable[[Any], Event]]] = {
+    ClockEvent: _clock,
+    ActivationEvent: _activation,
+    AlertActionEvent: _alert_acted,
+    HoldResolvedEvent: _fact_arrived,
+    **dict.fromkeys(_CONTENT_OF, _fact_arrived),
+    **dict.fromkeys(IDENTITY_EVENTS, _identity),
+}
 
 
 def encode_event(event: Event) -> bytes:

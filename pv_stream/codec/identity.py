@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pv_stream.codec.event_models import (
-    IDENTITY_EVENTS,
     AbsorbedEvent,
     AbsorbsEvent,
     ReceivedEvent,
@@ -32,11 +31,6 @@ from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import format_instant, parse_instant
 
 _IDENTITY_EVENTS: Final = (Absorbed, Absorbs, Separated, Transferred, Received)
-
-
-def is_identity_model(model: object) -> bool:
-    """Tell whether a model is one of an identity event."""
-    return isinstance(model, IDENTITY_EVENTS)
 
 
 def read_identity(model: Any, facts: tuple[FactArrived, ...], action: AlertActed | None) -> IdentityEvent:
