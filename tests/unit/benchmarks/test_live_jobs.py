@@ -7,7 +7,9 @@ from benchmarks.live.jobs import JOBS, SMALL, told_digest
 from benchmarks.live.logs import MARKS, placed
 from benchmarks.live.small_job import SmallFold
 from pv_stream.domain.ids import shard_of
-from pv_stream.shard.fold import OutputStream, RawRecord
+from pv_stream.rulebooks import load_default
+from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold
+from pv_stream.stream.shard_task import Fold
 
 AT = "2026-01-01T00:00:00Z"
 DOSE = {
@@ -98,6 +100,24 @@ def test_every_marker_tells_and_lies_in_its_partition(name: str) -> None:
     markers = {key for key, _, _ in log if key.startswith(b"marker-")}
     assert len(markers) == 2 * (MARKS + 1)
     assert told == markers
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_a_peer_that_hosts_a_job_tells_what_our_fold_tells(name: str) -> None:
+    job = JOBS[name]
+    log = list(placed(job, count=300, patients=100, partitions=1, seed=3))
+    step = job.make_step()
+    states: dict[bytes, object] = {}
+    hosted = []
+    for key, value, _ in log:
+        states[key], outputs = step(states.get(key), value)
+        hosted += [value for _, value in outputs]
+    ours: Fold = SmallFold(0, 1)
+    if name == "engine":
+        ours = ShardFold(shard=0, shard_count=1, rulebook=load_default())
+    run = ours.process([RawRecord(number, key, value) for number, (key, value, _) in enumerate(log)])
+    assert [output.value for output in run.outputs] == hosted
+    assert len(hosted) > MARKS
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
