@@ -5,9 +5,10 @@
 The states are real: each patient's events go through the real engine first. Then, each time with an event for every
 shard at the moment at which the worker goes:
 
-* restart: the only worker is killed and started again under its name, as a supervisor does; all states are read back;
-* stop: one of two workers is told to stop; the other reads back the half that it did not have;
-* kill: one of two workers is killed; the other must first learn of it, which takes the session timeout.
+* restart: the only worker, which has a name, is killed and started again; it reads back all states;
+* kill: one of two workers is killed; the other must first learn of it, which takes the session timeout, and reads back
+  the half that it did not have;
+* stop: one of two workers, which has no name, is told to stop; the other reads back the half that it did not have.
 """
 
 import argparse
@@ -36,8 +37,7 @@ from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken, PvStreamError
 from pv_stream.stream import topics
 
-WAYS: Final = ("restart", "stop", "kill")
-NAMES: Final = ("first", "second")
+WAYS: Final = ("restart", "kill", "stop")
 WAIT_SECONDS_MAX: Final = 600.0
 OURS: Final = SUBJECTS["ours"]
 _OWNS_SOME: Final = re.compile(r"owns shards \[\d")
@@ -64,6 +64,7 @@ class Stage:
         self._observer = Observer(place.bootstrap_servers, OURS.targets(place), place.partitions)
         self._marks = count()
         self._starts = count()
+        #: By a number, or by the name of a static member of the group.
         self.workers: dict[str, Host] = {}
 
     def close(self) -> None:
@@ -72,11 +73,13 @@ class Stage:
         for worker in self.workers.values():
             worker.stop()
 
-    def begin(self, name: str) -> None:
-        """Start a worker under a name."""
-        said = self._place.directory / f"{name}-{next(self._starts)}.log"
+    def begin(self, name: str = "") -> str:
+        """Start a worker, with a name or without, and return how it is called here."""
+        called = name or str(next(self._starts))
+        said = self._place.directory / f"{called}-{next(self._starts)}.log"
         variables = {**OURS.variables(self._place), "PV_STREAM_WORKER_ID": name}
-        self.workers[name] = start(OURS.arguments(self._place, ENGINE.name), variables, said)
+        self.workers[called] = start(OURS.arguments(self._place, ENGINE.name), variables, said)
+        return called
 
     def wait_until_watched(self) -> float:
         """Send an event to each shard, and return after how many seconds all were answered."""
@@ -139,7 +142,7 @@ def measure(options: argparse.Namespace, place: Place, progress: Progress) -> li
     )
     taken = []
     with closing(Stage(place, progress)) as stage:
-        stage.begin(NAMES[0])
+        stage.begin("round-1")
         progress.line(f"states made in {stage.wait_until_watched():.0f} s")
         for repeat in range(1, options.repeats + 1):
             for way in WAYS:
@@ -153,8 +156,8 @@ def _one(stage: Stage, way: str, repeat: int, options: argparse.Namespace, place
     (name,) = stage.workers
     states = options.patients
     if way != "restart":
-        (other,) = set(NAMES) - {name}
-        stage.begin(other)
+        # Who is killed and started again has a name; who is told to stop has none, and leaves the group at once.
+        other = stage.begin(f"round-{repeat + 1}" if way == "stop" else "")
         stage.wait_until_owner(other)
         stage.wait_until_watched()
         states //= 2
