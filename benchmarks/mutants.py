@@ -160,6 +160,8 @@ def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
     for mutant in mutants:
         groups[mutant.path, mutant.function, mutant.starts].append(mutant)
     found: set[Mutant] = set()
+    if not groups:
+        return found
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "pyproject.toml", folder)
         shutil.copytree(ROOT / "pv_stream", Path(folder) / "pv_stream")

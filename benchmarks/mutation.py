@@ -60,17 +60,19 @@ SECONDS_MORE: Final = 10
 class Run:
     """A pytest plugin: every test once with coverage, then the mutants, each in a fork of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what to run, on what, and how much of it
         self,
         mutants: list[Mutant],
         settle: Callable[[Mutant, str, str], None],
         *,
+        is_whole: bool,
         children: int,
         seconds_max: float,
         minutes_max: float,
     ) -> None:
         self.mutants = mutants
         self.settle = settle
+        self.is_whole = is_whole
         self.children = children
         self.seconds_max = seconds_max
         self.ends = time.monotonic() + 60 * minutes_max
@@ -148,7 +150,7 @@ class Run:
     def start(self, mutant: Mutant, place: Place, running: dict[int, tuple[Mutant, int, str]]) -> None:
         names = self.tests_of(mutant)
         if not names:
-            self.settle(mutant, UNREACHED, "")
+            self.settle(mutant, UNREACHED if self.is_whole else UNSETTLED, "")
             return
         affordable = self.affordable(names)
         read, write = os.pipe()
@@ -156,7 +158,7 @@ class Run:
         if pid == 0:
             self.fork(mutant, affordable, place, write)
         os.close(write)
-        running[pid] = mutant, read, SURVIVED if affordable == names else UNSETTLED
+        running[pid] = mutant, read, SURVIVED if self.is_whole and affordable == names else UNSETTLED
 
     def affordable(self, names: list[str]) -> list[str]:
         """Return the first of the tests, at least one, that take no longer together than a mutant may."""
@@ -225,6 +227,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="CPU seconds of tests that a mutant may take"
     )
+    parser.add_argument("--tests", default="", help="run these tests only: what survives them is not settled")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no mutant after this time")
     return parser.parse_args()
 
@@ -237,7 +240,7 @@ def main() -> int:
         write_tables(mutants, log)
         return 0
     left = [mutant for mutant in mutants if not log.is_settled(mutant)]
-    types = refused(left)
+    types = refused([mutant for mutant in left if log.verdict(mutant) is None])
     for mutant in types:
         log.settle(mutant, REFUSED, "mypy")
     print(
@@ -246,11 +249,12 @@ def main() -> int:
     run = Run(
         [mutant for mutant in left if mutant not in types],
         log.settle,
+        is_whole=not given.tests,
         children=given.children,
         seconds_max=given.seconds,
         minutes_max=given.minutes,
     )
-    arguments = [*PYTEST, "--hypothesis-profile=dev", f"--seed={SEED}", *TESTS]
+    arguments = [*PYTEST, "--hypothesis-profile=dev", f"--seed={SEED}", *(given.tests.split() or TESTS)]
     if pytest.main(arguments, plugins=[run]) != pytest.ExitCode.OK:
         return 1
     findings = unexplained(mutants, log)

@@ -38,7 +38,7 @@ class Log:
         self.out = path.open("a" if resume else "w")
 
     def settle(self, mutant: Mutant, verdict: str, said: str) -> None:
-        row = {
+        row: dict[str, Any] = {
             "id": identity(mutant),
             "path": mutant.path,
             "function": mutant.function,
