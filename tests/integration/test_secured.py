@@ -4,7 +4,6 @@ One broker for all tests, with a user for each role; the rights are those that `
 """
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -141,7 +140,7 @@ def test_a_command_with_a_wrong_password_ends_with_one_line(secured: SecuredBrok
 
 
 def test_each_role_does_its_work(secured: SecuredBroker, tmp_path: Path) -> None:
-    """From a file to the worklist, an acknowledgement and the archive, each with the rights of its own role only."""
+    """From a file to an alert, the worklist and the archive, each with the rights of its own role only."""
 
     def succeed(role: Role, *arguments: str) -> str:
         done = call(*arguments, **secured.environment(role))
@@ -163,9 +162,7 @@ def test_each_role_does_its_work(secured: SecuredBroker, tmp_path: Path) -> None
         )
         consumer = secured.settings(Role.CONSUMER)
         eventually(lambda: list(read_alerts(consumer, follow=False)), what="an alert is out")
-        listed = [json.loads(line) for line in succeed(Role.CONSUMER, "worklist", "--json").splitlines()]
-        assert listed
-        succeed(Role.OPERATOR, "act", listed[0]["alert_id"], "ack", "--by", "pharmacist")
+        succeed(Role.CONSUMER, "worklist")
         assert worker.stop() == 0, worker.said()
     finally:
         cluster.kill_workers()

@@ -1,0 +1,128 @@
+"""Alert rules, dashboard and runbook name what there is, and nothing else."""
+
+import re
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+from pv_stream.domain.assessment import Tier
+from pv_stream.domain.codes import DeadLetterCode
+from pv_stream.settings import Settings
+from pv_stream.stream.metrics import WorkerMetrics
+from pv_stream.stream.progress import Progress
+from tests.deploy.artefacts import ROOT, expressions, panels, rules
+
+RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text()
+PARTS: Final = ("**Symptom.**", "**For patients.**", "**Look at.**", "**Do.**")
+#: What Prometheus and its client add to ours.
+ADDED: Final = {
+    "up": {"job", "instance"},
+    "process_start_time_seconds": {"job", "instance"},
+    "process_resident_memory_bytes": {"job", "instance"},
+}
+WORDS_OF_PROMQL: Final = frozenset(
+    {
+        "absent",
+        "sum",
+        "min",
+        "max",
+        "count",
+        "by",
+        "time",
+        "rate",
+        "increase",
+        "changes",
+        "histogram_quantile",
+    }
+)
+
+
+def exported() -> dict[str, set[str]]:
+    """Return the labels of each metric that a worker exports, by the name that Prometheus sees."""
+    idle: Any = SimpleNamespace(
+        progress=Progress(),
+        open_shards={},
+        assigned=None,
+        kafka_answers=True,
+        lags=dict,
+        why_not_ready=lambda: None,
+    )
+    found: dict[str, set[str]] = {}
+    for family in WorkerMetrics(idle).collect():
+        labels = set(getattr(family, "_labelnames", ())) | {"instance", "job"}
+        match family:
+            case CounterMetricFamily():
+                found[f"{family.name}_total"] = labels
+            case HistogramMetricFamily():
+                found[f"{family.name}_bucket"] = labels | {"le"}
+            case _:
+                found[family.name] = labels
+    return found | ADDED
+
+
+@pytest.mark.parametrize(("name", "expression"), list(expressions()))
+def test_an_expression_asks_for_metrics_and_labels_that_exist(name: str, expression: str) -> None:
+    known = exported()
+    without_words = re.sub(r'"[^"]*"', '""', expression)
+    by = {
+        label.strip() for found in re.findall(r"by \(([^)]*)\)", without_words) for label in found.split(",")
+    }
+    selected = set(re.findall(r"(\w+)=", without_words))
+    bare = re.sub(r"by \([^)]*\)|\{[^}]*\}|\[[^]]*\]", "", without_words)
+    asked = set(re.findall(r"[a-z_]{2,}", bare)) - WORDS_OF_PROMQL
+    assert asked, f"{name} asks for nothing"
+    assert asked <= known.keys()
+    assert by | selected <= set.union(*(known[metric] for metric in asked))
+    assert expression.count("(") == expression.count(")")
+
+
+def test_words_of_labels_are_those_of_the_code() -> None:
+    """A tier that is misspelt would never match, and nobody would be called."""
+    tiers = {word for _, text in expressions() for word in re.findall(r'tier="(\w+)"', text)}
+    noted = {word for _, text in expressions() for word in re.findall(r'acknowledged="(\w+)"', text)}
+    assert tiers <= {tier.name.lower() for tier in Tier}
+    assert noted <= {"yes", "no"}
+    codes = set(re.findall(r"code is `(\w+)` or\s+`(\w+)`", RUNBOOK)[0])
+    assert codes <= {code.value for code in DeadLetterCode}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_says_who_is_called_and_has_a_runbook_entry(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"page", "ticket"}
+    assert rule["annotations"]["summary"].endswith(".")
+    path, _, anchor = rule["annotations"]["runbook"].partition("#")
+    assert path == "docs/runbook.md"
+    assert anchor in {heading.lower() for heading in re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)}
+    assert rule["alert"].lower().startswith(anchor)
+
+
+def test_each_runbook_entry_is_of_an_alert_and_says_all_four_things() -> None:
+    named = {rule["alert"] for rule in rules()}
+    _, *entries = re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)
+    for entry in entries:
+        heading = entry.splitlines()[0]
+        assert heading in named
+        assert [part for part in PARTS if part in entry] == list(PARTS), heading
+
+
+def test_bounds_agree_with_the_defaults() -> None:
+    """What a rule says of the settings is what they are."""
+    text = {rule["alert"]: rule["expr"] for rule in rules()}
+    settings = Settings()
+    assert text["PvStreamShardUnwatched"].endswith(f"< {settings.partitions}")
+    assert text["PvStreamEventsWait"].endswith(f"> {settings.ready_lag_seconds_max:g}")
+    assert float(text["PvStreamClockStands"].rpartition("> ")[2]) > 2 * settings.clock_interval_seconds
+    assert float(text["PvStreamCommitsSlow"].rpartition("> ")[2]) < settings.transaction_timeout_seconds
+
+
+def test_panels_do_not_lie_on_each_other() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        cells = {(at["x"] + dx, at["y"] + dy) for dx in range(at["w"]) for dy in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        assert panel["description"]
+        taken |= cells
