@@ -32,7 +32,7 @@ WORK: Final[Mapping[Role, str]] = {
     Role.INGEST: "`ingest --to kafka`, `ingest-mllp`, `ingest-http`",
     Role.WORKER: "`run`",
     Role.CONSUMER: "`worklist`, and programs that take alerts",
-    Role.AUDITOR: "`archive`, `dlq list`, `dlq show`, `holds list`",
+    Role.AUDITOR: "`archive`, `replay --tail`, `verify`, `dlq list`, `dlq show`, `holds list`",
     Role.OPERATOR: "`topics`, `rules activate`, `act`, `holds`, `dlq`, `doctor`",
 }
 
@@ -84,7 +84,8 @@ TOPIC_RIGHTS: Final[Mapping[Role, Mapping[Topic, Sequence[Operation]]]] = {
         **dict.fromkeys(_OUTPUTS, _WRITE),
     },
     Role.CONSUMER: dict.fromkeys(_OUTPUTS, _READ),
-    Role.AUDITOR: {Topic.EVENTS: _READ, Topic.DEAD_LETTERS: _READ, **dict.fromkeys(_OUTPUTS, _READ)},
+    # An archive holds the states as well, for a replay to be compared with.
+    Role.AUDITOR: dict.fromkeys(Topic, _READ),
     # Actions, settled holds and activations go to the input log; the checkpoints are compared by `doctor`.
     Role.OPERATOR: dict.fromkeys(Topic, _KEPT_UP) | {Topic.EVENTS: (*_KEPT_UP, Operation.WRITE)},
 }
