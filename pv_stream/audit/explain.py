@@ -12,7 +12,7 @@ from typing import Any, Final
 from pv_stream.audit.clock import TimedLog, settle
 from pv_stream.audit.criteria_view import CriteriaView, criteria_view
 from pv_stream.audit.fact_view import Chart, FactView, chart_of
-from pv_stream.audit.log import LogRecord, read_log, survey
+from pv_stream.audit.log import LogRecord, Survey, read_log, survey
 from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.audit.settling import what_settles
 from pv_stream.codec.events import Rejection, decode_event
@@ -133,15 +133,21 @@ def _story(plan: ReplayPlan, alert_id: str, patient_id: str) -> _Story:
     folds: dict[int, ShardFold] = {}
     key = patient_id.encode()
     found = survey(plan.log)
-    # After an activation the other patients' records decide when this one is assessed again, and after a merge what
-    # it has.
-    takes_all = (found.activations > 0 and not plan.what_if) or (
-        found.merges > 0 and plan.log.makes_transfers
-    )
+    alone = reads_alone(plan, found)
     for line in TimedLog(read_log(plan.log), settle(plan.clock, found)):
-        if takes_all or line.record.key in {None, key}:
+        if not alone or line.record.key in {None, key}:
             _tell(story, line, folds, plan, (alert_id, patient_id))
     return story
+
+
+def reads_alone(plan: ReplayPlan, found: Survey) -> bool:
+    """Tell whether a patient's own records give all that is said of the patient.
+
+    After an activation the other patients' records decide when this one is assessed again, and after a merge what it
+    has.
+    """
+    follows_activations = found.activations > 0 and not plan.what_if
+    return not follows_activations and not (found.merges > 0 and plan.log.makes_transfers)
 
 
 def _tell(

@@ -1,0 +1,255 @@
+"""A dossier: what was known when, what was said, under which rulebook, who noted it, and what was corrected.
+
+Of a patient, of one alert, or of a period. The log is read again record by record, so that what stands beside each
+output is what stood in the log at that place. It holds pseudonyms, never a name, and neither the time nor the machine
+on which it was made: the same log and selection give the same dossier.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from pv_stream.audit.clock import TimedLog, settle
+from pv_stream.audit.explain import reads_alone
+from pv_stream.audit.fact_view import FactView, view_of
+from pv_stream.audit.log import LogRecord, Survey, read_log, survey
+from pv_stream.audit.replay import ReplayPlan
+from pv_stream.codec.events import decode_event
+from pv_stream.domain.events import (
+    Absorbed,
+    Absorbs,
+    AlertActed,
+    ClockTicked,
+    FactArrived,
+    RulebookActivated,
+    Separated,
+)
+from pv_stream.domain.facts import Fact, Retracted
+from pv_stream.domain.ids import FactKey
+from pv_stream.domain.times import format_instant
+from pv_stream.engine.activation import ENGINE_VERSION
+from pv_stream.engine.believe import believe
+from pv_stream.engine.join import join_fact
+from pv_stream.shard.fold import OutputStream, ShardFold
+
+_SAID: Final = frozenset({OutputStream.ALERTS, OutputStream.RECURRENCES, OutputStream.DEAD_LETTERS})
+
+
+class Deed(StrEnum):
+    """Say what an entry of a dossier is."""
+
+    KNOWN = "known"
+    CORRECTED = "corrected"
+    TAKEN_BACK = "taken_back"
+    REPEATED = "repeated"
+    SAID = "said"
+    RECURRED = "recurred"
+    NOTED = "noted"
+    REFUSED = "refused"
+    MERGED = "merged"
+    IN_FORCE = "in_force"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Say what a dossier is about; `since` and `until` are ISO 8601 instants in UTC, the latter not included."""
+
+    patient_id: str | None = None
+    alert_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def takes(self, at: str) -> bool:
+        """Tell whether an instant lies in the period."""
+        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Hold one thing that happened, where in the log, and when it was known; `patient_id` is None for all patients.
+
+    `fact` and `before` are what was learned and what it replaced, `output` is the record as it was published.
+    """
+
+    at: str
+    shard: int
+    position: int
+    deed: Deed
+    patient_id: str | None
+    fact: FactView | None = None
+    before: FactView | None = None
+    output: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Hold a dossier with what it was made from."""
+
+    selection: Selection
+    input: Survey
+    clock: str
+    rulebooks: tuple[Mapping[str, str], ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Return the patients that it is about."""
+        return tuple(sorted({each.patient_id for each in self.entries if each.patient_id is not None}))
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what it was made from, in JSON's own types."""
+        return {
+            "dossier": 1,
+            "selection": {
+                name: value
+                for name in ("patient_id", "alert_id", "since", "until")
+                if (value := getattr(self.selection, name)) is not None
+            },
+            "input": {"digest": self.input.digest, "bytes": self.input.size_bytes},
+            "engine_version": ENGINE_VERSION,
+            "rulebooks": list(self.rulebooks),
+            "clock": self.clock,
+            "entries": len(self.entries),
+        }
+
+
+def dossier_of(
+    plan: ReplayPlan, selection: Selection, on_progress: Callable[[int], None] = lambda _: None
+) -> Dossier:
+    """Return the dossier of a selection, in the order of the log."""
+    found = survey(plan.log)
+    mode = settle(plan.clock, found)
+    reader = _Reader(plan, selection)
+    key = None if selection.patient_id is None else selection.patient_id.encode()
+    alone = key is not None and reads_alone(plan, found)
+    for line in TimedLog(read_log(plan.log), mode):
+        if not alone or line.record.key in {None, key}:
+            reader.take(line)
+        on_progress(line.bytes_read)
+    used = {
+        book.digest: {"version": book.version, "digest": book.digest}
+        for shard in sorted(reader.folds)
+        for book in reader.folds[shard].rulebooks_used
+    }
+    return Dossier(selection, found, mode.value, tuple(used.values()), tuple(reader.chosen()))
+
+
+@dataclass(slots=True)
+class _Reader:
+    plan: ReplayPlan
+    selection: Selection
+    folds: dict[int, ShardFold] = field(default_factory=dict)
+    facts: dict[tuple[str, FactKey], Fact] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def take(self, line: LogRecord) -> None:
+        """Note what a record says, and what was said because of it."""
+        if line.shard not in self.folds:
+            self.folds[line.shard] = self.plan.new_fold(line.shard)
+        fold = self.folds[line.shard]
+        self.entries += self._heard(line)
+        run = fold.process((line.record,))
+        fold.commit(run)
+        for output in run.outputs:
+            if output.stream in _SAID:
+                self.entries.append(self._said(line, output.stream, json.loads(output.value)))
+
+    def chosen(self) -> Iterator[Entry]:
+        """Yield the entries of the selection; of one alert, all that was known of its patient, and what it said."""
+        selection = self.selection
+        told = {
+            each.patient_id for each in self.entries if each.deed is Deed.SAID and selection.takes(each.at)
+        }
+        # Of a period, who was told nothing in it is left out.
+        asked = told if selection.patient_id is None else {selection.patient_id}
+        for each in self.entries:
+            is_asked = each.patient_id is None or each.patient_id in asked
+            if is_asked and selection.takes(each.at) and self._is_of_alert(each):
+                yield each
+
+    def _is_of_alert(self, entry: Entry) -> bool:
+        wanted = self.selection.alert_id
+        named = None if entry.output is None else entry.output.get("alert_id")
+        return wanted is None or named in {None, wanted}
+
+    def _heard(self, line: LogRecord) -> Iterator[Entry]:
+        event = decode_event(line.record.value)
+        match event:
+            case FactArrived():
+                yield self._learned(line, event)
+            case AlertActed():
+                output = {
+                    "alert_id": event.alert_id,
+                    "action": event.action.value,
+                    "by": event.actor,
+                    "reason": event.reason,
+                    "drugs": list(event.drugs),
+                    "revision": event.seen_revision,
+                    "tier": event.seen_tier.name.lower(),
+                }
+                yield _entry(
+                    line, format_instant(event.received_at), Deed.NOTED, event.patient_id, output=output
+                )
+            case Absorbed() | Absorbs() | Separated():
+                output = {"identity": type(event).__name__.lower()}
+                yield _entry(
+                    line, format_instant(event.received_at), Deed.MERGED, event.patient_id, output=output
+                )
+            case RulebookActivated():
+                output = {"rulebook": event.rulebook_digest, "engine_version": event.engine_version}
+                yield _entry(line, self._clock(line.shard), Deed.IN_FORCE, None, output=output)
+            case ClockTicked() | _:
+                return
+
+    def _learned(self, line: LogRecord, event: FactArrived) -> Entry:
+        version = believe(event.version, self.folds[line.shard].rulebook)
+        place = event.patient_id, version.key
+        before = self.facts.get(place)
+        now = join_fact(before, version)
+        self.facts[place] = now
+        statement = version.statement
+        view = view_of(version.key, replace(now, order=version.order), statement, version.provenance)
+        if before is None:
+            deed = Deed.TAKEN_BACK if isinstance(statement.content, Retracted) else Deed.KNOWN
+        elif now == before:
+            deed = Deed.REPEATED
+        else:
+            deed = Deed.TAKEN_BACK if isinstance(statement.content, Retracted) else Deed.CORRECTED
+        old = None if before is None else view_of(version.key, before, *before.statements[0])
+        at = format_instant(event.received_at)
+        return _entry(line, at, deed, event.patient_id, fact=view, before=old if deed in _REPLACING else None)
+
+    def _said(self, line: LogRecord, stream: OutputStream, value: Mapping[str, Any]) -> Entry:
+        deed = {OutputStream.ALERTS: Deed.SAID, OutputStream.RECURRENCES: Deed.RECURRED}.get(
+            stream, Deed.REFUSED
+        )
+        at = value.get("as_of") or self._clock(line.shard)
+        return _entry(line, at, deed, value.get("patient_id"), output=value)
+
+    def _clock(self, shard: int) -> str:
+        clock = self.folds[shard].clock
+        return "" if clock is None else format_instant(clock)
+
+
+_REPLACING: Final = frozenset({Deed.CORRECTED, Deed.TAKEN_BACK})
+
+
+def _entry(  # noqa: PLR0913 - one argument for each field
+    line: LogRecord,
+    at: str,
+    deed: Deed,
+    patient_id: str | None,
+    *,
+    fact: FactView | None = None,
+    before: FactView | None = None,
+    output: Mapping[str, Any] | None = None,
+) -> Entry:
+    return Entry(at, line.shard, line.record.position, deed, patient_id, fact, before, output)
+
+
+def alerts_said(entries: Sequence[Entry]) -> dict[str, Mapping[str, Any]]:
+    """Return the last revision of each alert that was said."""
+    said = (each.output for each in entries if each.deed is Deed.SAID and each.output is not None)
+    return {alert["alert_id"]: alert for alert in said}
