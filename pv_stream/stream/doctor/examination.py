@@ -114,10 +114,15 @@ class _Look:
     def limits(self) -> list[Row]:
         from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 - see `_made`
 
-        broker_id = str(self._admin.describe_cluster()["brokers"][0]["broker_id"])
-        resource = ConfigResource(ConfigResourceType.BROKER, broker_id)
-        found = self._admin.describe_configs([resource], config_filter="all")["broker"][broker_id]
-        configs = {name: str(entry["value"]) for name, entry in found.items()}
+        asked = [
+            ConfigResource(ConfigResourceType.BROKER, str(each["broker_id"]))
+            for each in self._admin.describe_cluster()["brokers"]
+        ]
+        found = self._admin.describe_configs(asked, config_filter="all")["broker"]
+        configs = {
+            f"broker {broker_id}": {name: str(entry["value"]) for name, entry in entries.items()}
+            for broker_id, entries in found.items()
+        }
         return judgements.broker_limits(configs, self._settings)
 
     def transactions(self) -> list[Row]:

@@ -4,7 +4,7 @@ Each judgement is a list of rows: one `ok` row, or one row for each finding. A r
 shards, positions, versions, times.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -150,30 +150,29 @@ def replicas(partitions: Iterable[Replicas], settings: Settings) -> list[Row]:
     return rows or [Row("replicas", f"{count} partitions", Outcome.OK, "all copies are in sync")]
 
 
-def broker_limits(configs: Mapping[str, str], settings: Settings) -> list[Row]:
-    """Judge whether a broker allows the timeouts that workers ask for; it refuses them otherwise."""
-    rows = []
+def broker_limits(configs: Mapping[str, Mapping[str, str]], settings: Settings) -> list[Row]:
+    """Judge whether each broker allows the timeouts that workers ask for; it refuses them otherwise."""
+    rows = [row for broker, found in sorted(configs.items()) for row in _limits(broker, found, settings)]
+    return rows or [
+        Row("limits", f"{len(configs)} brokers", Outcome.OK, "they allow the timeouts of the settings")
+    ]
+
+
+def _limits(broker: str, configs: Mapping[str, str], settings: Settings) -> Iterator[Row]:
+    transaction, session = settings.transaction_timeout_seconds, settings.session_timeout_seconds
     for name, wanted_seconds, variable, is_least in (
-        (
-            "transaction.max.timeout.ms",
-            settings.transaction_timeout_seconds,
-            "TRANSACTION_TIMEOUT_SECONDS",
-            False,
-        ),
-        ("group.max.session.timeout.ms", settings.session_timeout_seconds, "SESSION_TIMEOUT_SECONDS", False),
-        ("group.min.session.timeout.ms", settings.session_timeout_seconds, "SESSION_TIMEOUT_SECONDS", True),
+        ("transaction.max.timeout.ms", transaction, "PV_STREAM_TRANSACTION_TIMEOUT_SECONDS", False),
+        ("group.max.session.timeout.ms", session, "PV_STREAM_SESSION_TIMEOUT_SECONDS", False),
+        ("group.min.session.timeout.ms", session, "PV_STREAM_SESSION_TIMEOUT_SECONDS", True),
     ):
         allowed = configs.get(name, "")
         if not allowed.isdigit():
-            rows.append(Row("limits", name, Outcome.UNKNOWN, "the broker does not tell it"))
+            yield could_not("limits", broker, f"it does not tell its {name}")
             continue
         allowed_seconds = int(allowed) / 1_000
-        broken = wanted_seconds < allowed_seconds if is_least else wanted_seconds > allowed_seconds
-        if broken:
-            saw = f"brokers allow {allowed_seconds:g} s, and PV_STREAM_{variable} is {wanted_seconds:g}"
-            fix = f"set PV_STREAM_{variable} within it, or {name} of the brokers"
-            rows.append(Row("limits", name, Outcome.FINDING, saw, fix))
-    return rows or [Row("limits", "timeouts", Outcome.OK, "brokers allow those of the settings")]
+        if wanted_seconds < allowed_seconds if is_least else wanted_seconds > allowed_seconds:
+            saw = f"its {name} is {allowed_seconds:g} s, and {variable} is {wanted_seconds:g}"
+            yield Row("limits", broker, Outcome.FINDING, saw, f"set {variable} within it, or change {name}")
 
 
 def transactions(hanging: Mapping[str, float]) -> list[Row]:

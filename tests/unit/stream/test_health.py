@@ -16,6 +16,7 @@ from pv_stream.stream import worker
 from pv_stream.stream.health import REQUEST_BYTES_MAX, HealthServer, WorkerHealth
 from pv_stream.stream.lag import FETCHED_SECONDS_MAX, Lag
 from pv_stream.stream.progress import Progress
+from pv_stream.stream.watchdog import Watchdog
 
 NO_LAG = Lag(0, 0.0, 0.0)
 
@@ -104,7 +105,11 @@ def test_paths(method: str, path: str, status: HTTPStatus) -> None:
 
 
 def test_a_worker_that_the_watchdog_ends_is_neither_live_nor_ready_and_says_why() -> None:
-    server = HealthServer(health_of(verdict=EnvironmentBroken("no progress for 60 s in opening shard 1")))
+    watchdog = Watchdog(60, lambda: {"opening shard 1": 7})
+    assert [watchdog.look(30), watchdog.look(30)] == [None, None]
+    assert health_of(verdict=watchdog.verdict).why_not_live() is None
+    watchdog.look(30)
+    server = HealthServer(health_of(verdict=watchdog.verdict))
     for path in ("/livez", "/readyz"):
         answer = server.answer("GET", path)
         assert answer.status is HTTPStatus.SERVICE_UNAVAILABLE

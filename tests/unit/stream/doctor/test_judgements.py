@@ -98,7 +98,13 @@ def test_replicas(in_sync: int, has_leader: bool, expected: list[Outcome]) -> No
 )
 def test_limits_of_the_brokers(changed: dict[str, str], expected: list[Outcome]) -> None:
     settings = Settings(transaction_timeout_seconds=30, session_timeout_seconds=10)
-    assert outcomes(judgements.broker_limits(LIMITS | changed, settings)) == expected
+    assert outcomes(judgements.broker_limits({"broker 1": LIMITS | changed}, settings)) == expected
+
+
+def test_a_broker_that_differs_from_the_others_is_named() -> None:
+    other = LIMITS | {"transaction.max.timeout.ms": "1000"}
+    (row,) = judgements.broker_limits({"broker 1": LIMITS, "broker 2": other}, SETTINGS)
+    assert (row.subject, row.outcome) == ("broker 2", Outcome.FINDING)
 
 
 def test_transactions_that_hang_are_named() -> None:
