@@ -13,7 +13,7 @@ from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
-from pv_stream.stream.topics import Action, Difference
+from pv_stream.stream.topics import Action, Difference, Topic, topic_name
 
 #: Clocks of machines that are synchronised differ by far less.
 SKEW_SECONDS_MAX: Final = 60.0
@@ -100,7 +100,7 @@ def brokers(count: int, settings: Settings, *, internal_replicas: Mapping[str, i
         for topic, replicas in sorted(internal_replicas.items())
         if replicas < settings.replication_factor
     ]
-    return rows or [Row("brokers", subject, Outcome.OK, f"{count} of them answer")]
+    return rows or [Row("brokers", subject, Outcome.OK, f"it answers; {count} in the cluster")]
 
 
 _FIXES: Final = {
@@ -320,8 +320,9 @@ def _fix_of(look: ShardLook, settings: Settings) -> str:
     position = 0 if look.checkpoint is None else look.checkpoint.next_position
     if look.committed is not None and look.committed > position:
         return (
-            "if only the offset is wrong, stop the workers and set it back: kafka-consumer-groups.sh --group "
-            f"{settings.group_id} --reset-offsets --to-offset {position} --topic TOPIC:{look.shard} --execute"
+            "if only the offset is wrong, stop the workers and set it back: kafka-consumer-groups.sh --bootstrap-server "
+            f"{settings.bootstrap_servers} --group {settings.group_id} --reset-offsets --to-offset {position} --topic "
+            f"{topic_name(Topic.EVENTS, settings)}:{look.shard} --execute"
         )
     return "stop the workers; restore the topics from one backup, or rebuild the state from the archived log"
 

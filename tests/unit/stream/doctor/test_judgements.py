@@ -174,7 +174,7 @@ def looked(
             looked(position=90, committed=91),
             Outcome.FINDING,
             "position 91, ahead of the checkpoint at 90",
-            "--to-offset 90",
+            "--to-offset 90 --topic pv.clinical.events.v1:2 --execute",
             id="offset ahead",
         ),
         pytest.param(
