@@ -321,8 +321,8 @@ def _fix_of(look: ShardLook, settings: Settings) -> str:
     if look.committed is not None and look.committed > position:
         return (
             "if only the offset is wrong, stop the workers and set it back: kafka-consumer-groups.sh "
-            f"--bootstrap-server {settings.bootstrap_servers} --group {settings.group_id} --reset-offsets --to-offset {position} --topic "
-            f"{topic_name(Topic.EVENTS, settings)}:{look.shard} --execute"
+            f"--bootstrap-server {settings.bootstrap_servers} --group {settings.group_id} "
+            f"--reset-offsets --to-offset {position} --topic {topic_name(Topic.EVENTS, settings)}:{look.shard} --execute"
         )
     return "stop the workers; restore the topics from one backup, or rebuild the state from the archived log"
 
