@@ -43,6 +43,7 @@ class Resource(StrEnum):
     TOPIC = "topic"
     GROUP = "group"
     TRANSACTIONAL_ID = "transactional id"
+    CLUSTER = "cluster"
 
 
 class Operation(StrEnum):
@@ -71,6 +72,9 @@ _READ = (Operation.READ,)
 _WRITE = (Operation.WRITE,)
 _BOTH = (Operation.READ, Operation.WRITE)
 _OUTPUTS: Final = (Topic.ALERTS, Topic.RECURRENCES, Topic.CASES, Topic.ALERT_ACTIONS)
+_KAFKAS_OWN: Final = ("__consumer_offsets", "__transaction_state")
+#: What Kafka calls itself where it guards itself.
+_CLUSTER: Final = "kafka-cluster"
 _KEPT_UP: Final = (Operation.CREATE, Operation.READ, Operation.ALTER_CONFIGS, Operation.DESCRIBE_CONFIGS)
 
 TOPIC_RIGHTS: Final[Mapping[Role, Mapping[Topic, Sequence[Operation]]]] = {
@@ -119,7 +123,20 @@ def grants(settings: Settings) -> list[Grant]:
         Grant(Role.WORKER, group, settings.group_id, read),
         Grant(Role.CONSUMER, group, consumer_group_prefix(settings), read, is_prefix=True),
         Grant(Role.OPERATOR, transactional, f"{settings.group_id}-{events}-activate", write),
-        Grant(Role.OPERATOR, group, settings.group_id, Operation.DESCRIBE),
+        *_looked_at_by_doctor(settings, events),
+    ]
+
+
+def _looked_at_by_doctor(settings: Settings, events: str) -> list[Grant]:
+    """Return what `doctor` looks at besides our topics: group, open transactions, brokers and Kafka's own topics."""
+    role, describe = Role.OPERATOR, Operation.DESCRIBE
+    writers = f"{settings.group_id}-{events}-"
+    return [
+        Grant(role, Resource.GROUP, settings.group_id, describe),
+        Grant(role, Resource.TRANSACTIONAL_ID, writers, describe, is_prefix=True),
+        *(Grant(role, Resource.TOPIC, name, describe) for name in _KAFKAS_OWN),
+        Grant(role, Resource.CLUSTER, _CLUSTER, describe),
+        Grant(role, Resource.CLUSTER, _CLUSTER, Operation.DESCRIBE_CONFIGS),
     ]
 
 

@@ -68,7 +68,7 @@ def test_the_settings_of_the_documents_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("name", pods())
 def test_the_settings_of_a_pod_are_accepted(name: str) -> None:
     told = environment(pods()[name])
-    values = {
+    values: dict[str, Any] = {
         field_of(variable): "from-the-cluster" if isinstance(value, dict) else value
         for variable, value in told.items()
     }
@@ -172,7 +172,7 @@ def test_compose_starts_the_worker_after_broker_and_topics_and_lets_it_finish() 
         "topics": {"condition": "service_completed_successfully"},
     }
     assert topics["command"] == ["topics", "apply"]
-    told = {field_of(name): value for name, value in worker["environment"].items()}
+    told: dict[str, Any] = {field_of(name): value for name, value in worker["environment"].items()}
     settings = Settings(**told)
     assert settings.partitions == Settings().partitions
     assert int(worker["stop_grace_period"].removesuffix("s")) > settings.shutdown_timeout_seconds

@@ -4,6 +4,7 @@ One broker for all tests, with a user for each role; the rights are those that `
 """
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -163,6 +164,10 @@ def test_each_role_does_its_work(secured: SecuredBroker, tmp_path: Path) -> None
         consumer = secured.settings(Role.CONSUMER)
         eventually(lambda: list(read_alerts(consumer, follow=False)), what="an alert is out")
         succeed(Role.CONSUMER, "worklist")
+        examined = call("doctor", "--json", **secured.environment(Role.OPERATOR))
+        assert examined.returncode in {0, 1}, examined.stderr  # what a test's broker lacks is a finding
+        unknown = [row for row in json.loads(examined.stdout) if row["outcome"] == "unknown"]
+        assert not unknown, "the operator may not look at this"
         assert worker.stop() == 0, worker.said()
     finally:
         cluster.kill_workers()
