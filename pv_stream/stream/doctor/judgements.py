@@ -319,10 +319,11 @@ def _without_shard(error: EnvironmentBroken) -> str:
 def _fix_of(look: ShardLook, settings: Settings) -> str:
     position = 0 if look.checkpoint is None else look.checkpoint.next_position
     if look.committed is not None and look.committed > position:
+        topic = topic_name(Topic.EVENTS, settings)
         return (
             "if only the offset is wrong, stop the workers and set it back: kafka-consumer-groups.sh "
             f"--bootstrap-server {settings.bootstrap_servers} --group {settings.group_id} "
-            f"--reset-offsets --to-offset {position} --topic {topic_name(Topic.EVENTS, settings)}:{look.shard} --execute"
+            f"--reset-offsets --to-offset {position} --topic {topic}:{look.shard} --execute"
         )
     return "stop the workers; restore the topics from one backup, or rebuild the state from the archived log"
 
