@@ -23,8 +23,6 @@ from pv_stream.codec.events import (
 from pv_stream.codec.state import (
     decode_state,
     encode_state,
-    fact_bytes,
-    published_bytes,
     state_bytes,
 )
 from pv_stream.domain.codes import DeadLetterCode
@@ -60,7 +58,7 @@ from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_rec
 from pv_stream.shard.slices import SLICE_KEY, Slice
 from pv_stream.shard.standing import StandingCount
 from pv_stream.shard.steps import PatientEvent, step
-from pv_stream.shard.written import WrittenPatients
+from pv_stream.shard.written import WrittenPatients, size_after, size_at_most
 
 #: The key of the state record that holds the shard's clock; no patient id can look like it.
 CLOCK_KEY: Final = b"@clock"
@@ -324,7 +322,7 @@ class ShardFold:
         told = (*refused, *met.outputs, *met.events)
         if met.state is state:
             return told
-        size = self._size_after(event, state, met.state, overlay)
+        size = self._size_after(record, event, state, met.state, overlay)
         # What brings no facts may use half of the reserve: a full patient can still be merged.
         brings_facts = isinstance(event, FactArrived | AlertActed | Transferred)
         reserved = self._limits.state_bytes_reserved // (1 if brings_facts else 2)
@@ -449,21 +447,23 @@ class ShardFold:
         overlay.sizes[patient_id] = size
 
     def _size_after(
-        self, event: PatientEvent, before: PatientState, after: PatientState, overlay: Overlay
+        self,
+        record: RawRecord,
+        event: PatientEvent,
+        before: PatientState,
+        after: PatientState,
+        overlay: Overlay,
     ) -> int:
-        """Return the bytes of a state after an event, counting only what changed where that is one fact."""
+        """Return the bytes of a state after an event; where no states are encoded, a bound that is as good."""
         patient_id = event.patient_id
-        written = self._written.of(patient_id)
-        size = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
-        if size is None or not isinstance(event, FactArrived) or not after.lineage.is_empty:
-            return state_bytes(after, written)
-        key = event.version.key
-        if key in before.facts:
-            size -= fact_bytes(key, before.facts[key], written)
-        size += fact_bytes(key, after.facts[key], written)
-        if after.published is not before.published:
-            size += published_bytes(after.published) - published_bytes(before.published)
-        return size
+        known = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
+        if known is not None and isinstance(event, FactArrived) and after.lineage.is_empty:
+            if self._encodes_states:
+                return size_after(event.version.key, before, after, known, self._written.of(patient_id))
+            most = size_at_most(len(record.value or b""), before, after, known)
+            if most <= self._limits.state_bytes_max - self._limits.state_bytes_reserved:
+                return most
+        return state_bytes(after, self._written.of(patient_id))
 
 
 def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.codec.events import encode_event
-from pv_stream.codec.state import encode_state
+from pv_stream.codec.state import WrittenFacts, encode_state, fact_bytes
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.engine.advance import advance as engine_advance
 from pv_stream.shard import steps as shard_steps
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold, clock_record
 from pv_stream.shard.limits import Limits
-from tests.builders import at
+from tests.builders import RULEBOOK, at
 from tests.properties.strategies import POISON, logs, stories, unhurried
 from tests.shards import alerts, fold, new_shard, of_stream, raw
 
@@ -165,6 +165,24 @@ def test_over_the_byte_cap_nothing_more_is_kept_and_other_patients_go_on(
     alone = new_shard(limits=limits)
     fold([RawRecord(0, *clock_record(at(400)))], alone)
     assert fold(raw(well), shard) == fold(raw(well), alone)
+
+
+@unhurried
+@given(stories(BROKEN), st.integers(400, 6000))
+def test_a_fold_that_encodes_no_states_finds_the_same_patients_full_and_ends_with_the_same_states(
+    told: list[FactArrived], cap: int
+) -> None:
+    limits = Limits(state_bytes_max=cap + Limits().state_bytes_reserved)
+    live = new_shard(limits=limits)
+    bare = ShardFold(shard=0, shard_count=1, rulebook=RULEBOOK, limits=limits, encode_states=False)
+    for record in raw(told):
+        assert fold([record], live) == fold([record], bare)
+    assert list(live.final_states()) == list(bare.final_states())
+    written = {event.version.key: 0 for event in told}
+    for event in told:
+        written[event.version.key] += len(encode_event(event))
+    for key, fact in bare.state_of(BROKEN).facts.items():
+        assert fact_bytes(key, fact, WrittenFacts()) <= 2 * written[key]
 
 
 @unhurried
