@@ -68,7 +68,7 @@ def archive_topics(
         for topic in topics:
             shard_count = len(reader.shards(topic))
             with writing(out / topic, topic=topic, shard_count=shard_count) as writer:
-                copy = _Copy(settings, reader, topic, writer, segment_bytes_max)
+                copy = TopicCopy(settings, reader, topic, writer, segment_bytes_max)
                 copy.run(partial(on_progress, topic))
                 appended.append(Appended(writer.archived, writer.records_added))
     return appended
@@ -90,13 +90,15 @@ def archive_tail(
             raise DataError(message)
         with writing(folder, topic=topic, shard_count=shard_count) as writer:
             writer.continues = continues
-            copy = _Copy(settings, reader, topic, writer, SEGMENT_BYTES_MAX)
+            copy = TopicCopy(settings, reader, topic, writer, SEGMENT_BYTES_MAX)
             copy.run(partial(on_progress, topic))
             return writer.archived
 
 
 @dataclass(frozen=True, slots=True)
-class _Copy:
+class TopicCopy:
+    """Append what is new in one topic to its archive."""
+
     settings: "Settings"
     reader: TopicReader
     topic: str
@@ -104,6 +106,10 @@ class _Copy:
     segment_bytes_max: int
 
     def run(self, on_progress: Callable[[int, int], None]) -> None:
+        """Read every shard from where its archive ends; `on_progress(done, all)` counts positions.
+
+        Raises DataError for a topic that does not continue its archive.
+        """
         bounds = self._bounds()
         for shard, (start, end) in bounds.items():
             self._refuse_another(shard, start, end)
