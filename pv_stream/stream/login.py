@@ -25,8 +25,13 @@ _UNSUPPORTED_MECHANISM: Final = 33
 _ILLEGAL_STATE: Final = 34
 #: The first byte of a TLS alert: what a TLS port says to a client that speaks without TLS.
 _TLS_ALERT: Final = 0x15
-#: OpenSSL's numbers of a certificate for another name.
-_WRONG_NAME: Final = frozenset({62, 64})
+#: What to do about a certificate, by OpenSSL's numbers of its faults (X509_verify_cert_error_string(3)).
+_CERTIFICATE_FAULTS: Final = (
+    ({2, 18, 19, 20, 21}, "name the authority that signed it in PV_STREAM_SSL_CAFILE (a PEM file)"),
+    ({9, 10}, "renew it, or correct the clock of this machine"),
+    ({62, 64}, "name it in PV_STREAM_BOOTSTRAP_SERVERS as its certificate does"),
+)
+_OTHER_FAULT: Final = "it, or that of its authority, must be made anew without this fault"
 _ITERATIONS_MAX: Final = 1_000_000
 
 
@@ -60,10 +65,8 @@ def _under_tls(plain: socket.socket, tls: ssl.SSLContext, host: str, where: str)
     try:
         return tls.wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        todo = (
-            "name it in PV_STREAM_BOOTSTRAP_SERVERS as its certificate does"
-            if error.verify_code in _WRONG_NAME
-            else "name the authority that signed it in PV_STREAM_SSL_CAFILE (a PEM file)"
+        todo = next(
+            (words for codes, words in _CERTIFICATE_FAULTS if error.verify_code in codes), _OTHER_FAULT
         )
         why = error.verify_message.rstrip(".")
         message = f"{where} shows a certificate that is not trusted ({why}): {todo}"

@@ -27,7 +27,7 @@ listener.name.secured.scram-sha-512.sasl.jaas.config={module} required;
 listener.name.login.scram-sha-256.sasl.jaas.config={module} required;
 listener.name.login.scram-sha-512.sasl.jaas.config={module} required;
 ssl.keystore.type=PEM
-ssl.keystore.location={folder}/broker.pem
+ssl.keystore.location={folder}/keystore.pem
 ssl.truststore.type=PEM
 ssl.truststore.location={folder}/ca.pem
 listener.name.mutual.ssl.client.auth=required
@@ -115,39 +115,23 @@ def make_certificates(folder: Path) -> None:
     """Make an authority, a broker's certificate and a client's, all of it signed by the authority."""
     openssl = shutil.which("openssl")
     assert openssl, "install openssl: it makes the certificates of this test"
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    authority = ("-CA", "ca.pem", "-CAkey", "ca.key")
-    for words in (
-        ("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"),
-        (
-            *(
-                "req",
-                "-x509",
-                *key,
-                *authority,
-                "-keyout",
-                "broker.key",
-                "-out",
-                "broker.crt",
-                "-subj",
-                "/CN=broker",
-            ),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-        ),
-        (
-            "req",
-            "-x509",
-            *key,
-            *authority,
-            "-keyout",
-            "client.key",
-            "-out",
-            "client.pem",
-            "-subj",
-            "/CN=client",
-        ),
+    (folder / "req.cnf").write_text("[req]\ndistinguished_name=name\n[name]\n")
+    new = ("req", "-x509", "-config", "req.cnf", "-days", "2", "-nodes")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    leaf = ("basicConstraints=CA:FALSE", "keyUsage=digitalSignature", "authorityKeyIdentifier=keyid")
+    for name, extensions in (
+        ("ca", authority),
+        ("broker", (*leaf, "subjectAltName=IP:127.0.0.1")),
+        ("client", leaf),
     ):
+        words = [*new, *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}"]
+        if name != "ca":
+            words += ["-CA", "ca.pem", "-CAkey", "ca.key"]
+        # Newer Pythons ask for all that the standard asks of a certificate.
+        for extension in ("subjectKeyIdentifier=hash", *extensions):
+            words += ["-addext", extension]
         subprocess.run([openssl, *words], cwd=folder, check=True, capture_output=True)  # noqa: S603 - fixed words
-    (folder / "broker.pem").write_text(
-        (folder / "broker.key").read_text() + (folder / "broker.crt").read_text()
+    (folder / "keystore.pem").write_text(
+        (folder / "broker.key").read_text() + (folder / "broker.pem").read_text()
     )
