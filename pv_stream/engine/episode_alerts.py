@@ -246,7 +246,7 @@ def _tell_alert(  # noqa: PLR0913 - what is told, how, and what it takes over
 ) -> PublishedEpisode:
     """Tell a revision of the alert of an open episode, its recurrence and its case."""
     line = _next_line(new, status, tier, occasion, inherited)
-    new = replace(new, state=EpisodeState.OPEN, alert=line, closing=None, superseded_by=None)
+    new = replace(new, state=EpisodeState.OPEN, alert=line, closing=None)
     outputs.append(telling.episode_alert(occasion, new, line, reasons.episode_reason(new.last)))
     return _tell_case(_tell_recurrence(new, occasion, outputs), occasion, outputs)
 
@@ -309,7 +309,7 @@ def _withdraw(  # noqa: PLR0913 - what is withdrawn, to what, and what it would 
 ) -> PublishedEpisode:
     """Withdraw the alert and the recurrence of an episode; a skin reaction may stay behind as a candidate."""
     if old.state is state:
-        return replace(old, last=last)
+        return old
     new = replace(old, state=state, last=last, closing=None, sealed=False)
     lines = (old.alert, *inherited) if old.alert is not None and _is_alerted(old) else inherited
     if lines:

@@ -421,6 +421,10 @@ def test_a_recurrence_of_a_refuted_episode_is_taken_back() -> None:
     assert withdrawn["status"] == "withdrawn"
     second = [alert for alert in alerts(run) if alert["alert_id"] == recurrence["alert_id"]][-1]
     assert (second["recurrence"], second["tier"]) == (None, "critical")
+    again = [alert for alert in alerts(run) if alert["alert_id"] == first["alert_id"]][-1]
+    run = fold(raw([acted(again, ActionKind.CONFIRM, at=at(212))], first=3000), shard)
+    (back,) = of_stream(run, OutputStream.RECURRENCES)
+    assert (back["status"], back["revision"]) == ("observed", withdrawn["revision"] + 1)
 
 
 def test_an_alert_that_nobody_refuted_stays_open_when_a_refuted_episode_takes_it_over() -> None:

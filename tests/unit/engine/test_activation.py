@@ -97,3 +97,13 @@ def test_beside_a_sealed_episode_a_later_one_is_told_and_taken_back() -> None:
         told += [out.status for out in outputs if isinstance(out, Alert) and out.kind == "suspected_dress"]
     assert told == ["raised", "withdrawn"]
     assert [episode.state for episode in state.published.episodes] == ["closed", "withdrawn"]
+
+
+def test_a_sealed_episode_whose_basis_is_taken_back_is_withdrawn_and_no_longer_closed_or_sealed() -> None:
+    count = eosinophils(2200, at(20))
+    resolved = present(FindingCode.REACTION_RESOLVED, at(25))
+    state, _ = fire_due(PATIENT, _after(dose("imatinib", at(0)), count, resolved), at(60), RULEBOOK)
+    state, _ = reassess(PATIENT, state, as_of=at(61), rulebook=LOWER)
+    state, _ = advance(state, retracted(count, received_at=at(62)), shard_clock=None, rulebook=LOWER)
+    (episode,) = state.published.episodes
+    assert (episode.state, episode.closing, episode.sealed) == (EpisodeState.WITHDRAWN, None, False)

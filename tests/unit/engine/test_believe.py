@@ -9,7 +9,7 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Content, Held, Measurement
 from pv_stream.domain.times import Interval
 from pv_stream.engine.believe import believe
-from tests.builders import RULEBOOK, at, event, measured, present, resent
+from tests.builders import RULEBOOK, at, dose, event, measured, present, resent
 
 TOO_MANY = measured(Analyte.EOSINOPHILS, 200_000, at(5), specimen="tube 1")
 
@@ -43,4 +43,5 @@ def test_the_same_value_of_the_same_time_is_the_same_whichever_message_said_it()
     assert len({_digest(plain), _digest(Measurement(Analyte.EOSINOPHILS, Decimal(300_000)))}) == 2
     assert len({_digest(plain), _digest(plain, Interval(at(4), at(4)))}) == 2
     rash, later = present(FindingCode.RASH, at(900)).version.statement.content, Interval(at(900), at(900))
-    assert _digest(rash, later) != _digest(plain, later)
+    drug = dose("imatinib", at(900)).version.statement.content
+    assert len({_digest(said, later) for said in (rash, drug, plain)}) == 3

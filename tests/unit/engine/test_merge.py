@@ -14,6 +14,7 @@ from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.merge import follow
 from pv_stream.shard.limits import Limits
+from tests.acting import acted
 from tests.builders import (
     RULEBOOK,
     at,
@@ -407,6 +408,25 @@ def test_an_alert_that_the_merged_facts_do_not_bear_out_is_withdrawn_under_the_s
     (taken_back,) = alerts(topic, B)
     assert (taken_back["status"], taken_back["tier"]) == ("withdrawn", "info")
     assert taken_back["continues"] == [alerts(topic, A)[0]["alert_id"]]
+
+
+def test_an_alert_that_stands_in_the_prior_opens_what_was_refuted_in_the_survivor() -> None:
+    topic = settled(*of(B, *REACTION))
+    (own,) = alerts(topic, B)
+    topic.send(acted(own, ActionKind.REFUTE, at=WHEN), *of(A, *REACTION), *merge(A, B, at(17)))
+    topic.settle()
+    assert [alert["status"] for alert in alerts(topic, B)] == ["raised", "closed", "revised"]
+    assert alerts(topic, B)[-1]["continues"] == [alerts(topic, A)[0]["alert_id"]]
+
+
+def test_a_closed_episode_that_was_handed_over_is_closed_there_alone() -> None:
+    resolved = present(FindingCode.REACTION_RESOLVED, at(17))
+    later = measured(Analyte.AST, 20, at(60))
+    topic = settled(*of(A, *REACTION, resolved, later), *merge(A, B, at(61)))
+    (prior,) = topic.state_of(A).published.episodes
+    (survivor,) = topic.state_of(B).published.episodes
+    assert (prior.state, prior.closing) == ("transferred", None)
+    assert (survivor.state, survivor.closing) == ("closed", "resolved")
 
 
 def test_a_record_whose_alert_was_taken_back_is_merged_with_nothing_to_tell() -> None:

@@ -1,13 +1,16 @@
 """What each record is told as: cause, timeliness, and how a tier stands or falls by it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pv_stream.domain.codes import Analyte, FindingCode, HoldCode, Status
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import Retracted
+from pv_stream.domain.facts import Retracted, VersionOrder
+from pv_stream.domain.ids import derive_id
 from tests.builders import (
+    PATIENT,
     absent,
     at,
     corrected,
@@ -109,6 +112,63 @@ def test_an_info_that_rested_on_a_drug_given_before_is_withdrawn_with_that_dose_
         ("raised", "info"),
         ("withdrawn", "info"),
     ]
+
+
+def test_a_withdrawn_warning_comes_back_at_the_tier_that_is_true_now() -> None:
+    warned = eosinophils(1600, at(27))
+    alerts = _alerts(
+        dose("allopurinol", at(-100)),
+        dose("imatinib", at(0)),
+        present(FindingCode.RASH, at(26)),
+        warned,
+        corrected(warned, eosinophils(100, at(27)).version.statement.content, received_at=at(28)),
+        dose("allopurinol", at(34)),
+        eosinophils(1600, at(34, 10)),
+    )
+    assert [(alert["status"], alert["tier"], alert["revision"]) for alert in alerts] == [
+        ("raised", "warning", 1),
+        ("withdrawn", "warning", 2),
+        ("raised", "info", 3),
+    ]
+
+
+def test_a_final_that_says_the_same_lets_no_latched_tier_fall() -> None:
+    preliminary = with_status(present(FindingCode.RASH, at(20), surface=60), Status.PRELIMINARY)
+    latched = (
+        present(FindingCode.FACIAL_OEDEMA, at(20)),
+        present(FindingCode.SCALING, at(20)),
+        present(FindingCode.ATYPICAL_LYMPHOCYTES, at(20)),
+        *(absent(code, at(20)) for code in (FindingCode.ANA, FindingCode.BLOOD_CULTURE)),
+        absent(FindingCode.HEPATITIS_SEROLOGY, at(20)),
+        absent(FindingCode.BIOPSY_SUGGESTS_DRESS, at(21)),
+    )
+    alerts = _alerts(DRUG, preliminary, *latched, with_status(preliminary, Status.FINAL))
+    assert [(alert["status"], alert["tier"]) for alert in alerts] == [
+        ("raised", "warning"),
+        ("revised", "warning"),
+    ]
+
+
+def test_a_candidate_is_the_same_without_its_first_sign_and_returns_after_its_last() -> None:
+    first, second = present(FindingCode.RASH, at(20)), present(FindingCode.RASH, at(21))
+    taken_back = [retracted(sent, received_at=at(22)) for sent in (first, second)]
+    again = replace(second, version=replace(second.version, order=VersionOrder(1, Status.FINAL)))
+    cases = [value for value in told([DRUG, first, second, *taken_back, again]) if "state" in value]
+    assert len({case["episode_id"] for case in cases}) == 1
+    states = [case["state"] for case in cases]
+    assert states == ["candidate", "candidate", "candidate", "withdrawn", "candidate"]
+
+
+def test_ids_of_alerts_and_recurrences_follow_from_patient_and_episode() -> None:
+    resolved = present(FindingCode.REACTION_RESOLVED, at(25))
+    first = (DRUG, COUNT, FEVER, present(FindingCode.RASH, at(20), surface=60), resolved)
+    values = told([*first, eosinophils(1700, at(60)), temperature("39", at(60))])
+    for value in values:
+        if value.get("kind") == "suspected_dress":
+            assert value["alert_id"] == derive_id("al", PATIENT, "suspected_dress", value["episode_id"])
+        if "recurrence_id" in value:
+            assert value["recurrence_id"] == derive_id("rc", PATIENT, value["episode_id"])
+    assert any("recurrence_id" in value for value in values)
 
 
 def test_a_latched_warning_outlasts_the_correction_of_what_it_never_rested_on() -> None:

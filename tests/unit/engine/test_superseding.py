@@ -3,7 +3,10 @@
 from typing import Any
 
 from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.outputs import AlertStatus
+from pv_stream.domain.published import EpisodeState
 from tests.builders import (
+    PATIENT,
     absent,
     at,
     corrected,
@@ -15,7 +18,7 @@ from tests.builders import (
     temperature,
 )
 from tests.ledger import Ledger
-from tests.shards import told
+from tests.shards import fold, new_shard, raw, told
 
 COUNT = eosinophils(1690, at(40))
 #: A reaction, gone by day 22, and another on day 40: two episodes ...
@@ -79,6 +82,14 @@ def test_the_survivor_of_a_late_fact_keeps_the_higher_tier_of_the_alert_that_it_
     alerts = _last_alerts(told([*FIRST, *RELAPSE, *BETWEEN]))
     tiers = {alert["status"]: alert["tier"] for alert in alerts.values()}
     assert tiers == {"superseded": "critical", "revised": "critical"}
+
+
+def test_what_is_remembered_of_a_superseded_alert_is_its_end() -> None:
+    shard = new_shard()
+    more = (eosinophils(1600, at(41)), eosinophils(1500, at(42)), eosinophils(1550, at(43)))
+    fold(raw([*FIRST, *RELAPSE, *more, *BETWEEN]), shard)
+    ended = [e for e in shard.state_of(PATIENT).published.episodes if e.state is EpisodeState.SUPERSEDED]
+    assert [(e.closing, e.alert and e.alert.status) for e in ended] == [(None, AlertStatus.SUPERSEDED)]
 
 
 def test_a_correction_that_joins_two_episodes_leaves_the_survivor_on_its_own_tier() -> None:
