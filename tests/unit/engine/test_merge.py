@@ -9,9 +9,10 @@ from pv_stream.codec.state import encode_state
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
 from pv_stream.domain.events import AlertActed, FactArrived, Separated, Transferred
-from pv_stream.domain.ids import ActionId, AlertId, PatientId, shard_of
+from pv_stream.domain.ids import ActionId, AlertId, PatientId, derive_id, shard_of
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
+from pv_stream.domain.times import Instant
 from pv_stream.engine.merge import follow
 from pv_stream.shard.limits import Limits
 from tests.acting import acted
@@ -59,7 +60,8 @@ def crossing(*events: PatientEvent) -> Topic:
 
 
 def alerts(topic: Topic, patient: str, kind: str = "suspected_dress") -> list[dict[str, Any]]:
-    return [told for told in topic.told if told.get("kind") == kind and told["patient_id"] == patient]
+    of_kind = [told for told in topic.told if told.get("kind") == kind and told["patient_id"] == patient]
+    return [told for told in of_kind if "status" in told]
 
 
 def codes(topic: Topic) -> list[tuple[str, str]]:
@@ -417,6 +419,58 @@ def test_an_alert_that_stands_in_the_prior_opens_what_was_refuted_in_the_survivo
     topic.settle()
     assert [alert["status"] for alert in alerts(topic, B)] == ["raised", "closed", "revised"]
     assert alerts(topic, B)[-1]["continues"] == [alerts(topic, A)[0]["alert_id"]]
+
+
+def _noted(alert: dict[str, Any], action_id: str, when: Instant) -> AlertActed:
+    return acted(alert, ActionKind.ACKNOWLEDGE, at=when, action_id=action_id)
+
+
+def test_what_a_clinician_decided_of_the_prior_holds_under_the_survivor() -> None:
+    topic = settled(*of(A, *REACTION))
+    refuted = acted(alerts(topic, A)[0], ActionKind.REFUTE, at=WHEN, action_id="refuted")
+    topic.send(refuted, *merge(A, B, at(17)))
+    topic.settle()
+    assert [verdict.judgement for verdict in topic.state_of(B).published.verdicts] == ["refuted"]
+    assert "refuted" in topic.state_of(B).published.acted
+    assert alerts(topic, B)[-1]["status"] == "closed"
+
+
+def test_who_took_note_in_the_survivor_stands_before_who_did_in_the_prior() -> None:
+    topic = settled(*of(A, *REACTION), *of(B, *REACTION))
+    first, second = alerts(topic, A)[0], alerts(topic, B)[0]
+    topic.send(_noted(first, "in-the-prior", WHEN), _noted(second, "in-the-survivor", at(16, 9)))
+    topic.send(*merge(A, B, at(17)))
+    topic.settle()
+    (noted,) = topic.state_of(B).published.acknowledgements
+    assert (noted.alert_id, noted.at) == (second["alert_id"], at(16, 9))
+
+
+def test_an_alert_of_the_survivor_that_continues_nothing_takes_no_note_from_the_prior() -> None:
+    own = (dose("allopurinol", at(-200)), eosinophils(1690, at(-180)), eosinophils(1690, at(-130)))
+    topic = settled(*of(B, *own), *of(A, *REACTION))
+    topic.send(_noted(alerts(topic, A)[0], "in-the-prior", WHEN), *merge(A, B, at(17)))
+    topic.settle()
+    (noted,) = topic.state_of(B).published.acknowledgements
+    (taken,) = {alert["alert_id"] for alert in alerts(topic, B) if alert["continues"]}
+    assert noted.alert_id == taken
+    ended = [alert for alert in alerts(topic, A) if alert["status"] == "transferred"]
+    assert [alert["acknowledged"]["by"] for alert in ended] == ["actor-1"]
+
+
+def test_what_the_prior_remembers_of_its_follow_up_is_that_it_was_handed_over() -> None:
+    topic = settled(*of(A, *SICK, LATER), *merge(A, B, at(33)))
+    (prior,), (survivor,) = (topic.state_of(record).published.episodes for record in (A, B))
+    assert prior.follow_up is not None
+    assert survivor.follow_up is not None
+    assert prior.follow_up.status == "transferred"
+    kind = "follow_up_due"
+    assert prior.follow_up.alert_id == derive_id("al", A, kind, prior.episode_id)
+    assert survivor.follow_up.alert_id == derive_id("al", B, kind, survivor.episode_id)
+
+
+def test_a_follow_up_that_both_asked_for_goes_on_as_a_revision_of_the_survivor_s() -> None:
+    topic = settled(*of(B, *SICK, LATER), *of(A, *SICK, LATER), *merge(A, B, at(34)))
+    assert [alert["revision"] for alert in alerts(topic, B, "follow_up_due")] == [1, 2]
 
 
 def test_a_closed_episode_that_was_handed_over_is_closed_there_alone() -> None:
