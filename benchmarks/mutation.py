@@ -240,6 +240,7 @@ def main() -> int:
         write_tables(mutants, log)
         return 0
     left = [mutant for mutant in mutants if not log.is_settled(mutant)]
+    left.sort(key=lambda mutant: log.verdict(mutant) is not None)  # first those that were never run
     types = refused([mutant for mutant in left if log.verdict(mutant) is None])
     for mutant in types:
         log.settle(mutant, REFUSED, "mypy")
