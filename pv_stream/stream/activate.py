@@ -7,9 +7,14 @@ way. Readers see it where each shard stands; no two shards need the same place.
 import asyncio
 from contextlib import suppress
 
-from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import client_options, connection_failed, quiet_libraries, require_broker
+from pv_stream.stream.connection import (
+    client_options,
+    connection_failed,
+    missing,
+    quiet_libraries,
+    require_broker,
+)
 from pv_stream.stream.topics import Topic, topic_name
 
 CONNECT_SECONDS_MAX = 5.0
@@ -42,8 +47,7 @@ async def _write(value: bytes, settings: Settings) -> int:
         try:
             partitions = sorted(await asyncio.wait_for(producer.partitions_for(topic), CONNECT_SECONDS_MAX))
         except (TimeoutError, UnknownTopicOrPartitionError) as error:
-            message = f"the topic {topic} does not exist: create it with `pv-stream topics apply`"
-            raise EnvironmentBroken(message) from error
+            raise missing([topic], settings) from error
         async with producer.transaction():
             deliveries = [await producer.send(topic, value=value, partition=shard) for shard in partitions]
             await asyncio.wait_for(asyncio.gather(*deliveries), DELIVERY_SECONDS_MAX)

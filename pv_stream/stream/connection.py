@@ -8,11 +8,11 @@ Every client of ours is built from `client_options`.
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pv_stream.errors import ConnectionFailed
+from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.login import greet
 from pv_stream.stream.security import client_security, security_of
@@ -91,6 +91,16 @@ def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFai
         f"Kafka at {bootstrap_servers} does not answer{because}: "
         "start one with `pv-stream kafka up`, or name yours in PV_STREAM_BOOTSTRAP_SERVERS"
     )
+
+
+def missing(topics: Sequence[str], settings: Settings) -> EnvironmentBroken:
+    """Return the one line for topics that Kafka does not show us: of what somebody may not see it says the same."""
+    what = (
+        f"topics are missing: {', '.join(topics)}" if topics[1:] else f"the topic {topics[0]} does not exist"
+    )
+    user = settings.sasl_username
+    unseen = f", or {user} may not see it (`pv-stream topics acls`)" if user else ""
+    return EnvironmentBroken(f"{what}{unseen}; create what is missing with `pv-stream topics apply`")
 
 
 def quiet_libraries() -> None:

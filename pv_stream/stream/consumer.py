@@ -12,10 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.broker_watch import BrokerWatch
-from pv_stream.stream.connection import client_options, kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.connection import client_options, kafka_errors, missing, quiet_libraries, require_broker
 from pv_stream.stream.topics import Topic, topic_name
 
 Alert = Mapping[str, Any]
@@ -83,8 +82,7 @@ def read_alerts(
             TopicPartition(topic, shard) for shard in sorted(consumer.partitions_for_topic(topic) or ())
         ]
         if not shards:
-            msg = f"the topic {topic} does not exist: see `pv-stream topics plan`"
-            raise EnvironmentBroken(msg)
+            raise missing([topic], settings)
         consumer.assign(shards)
         consumer.seek_to_beginning(*shards)
         ends = consumer.end_offsets(shards)

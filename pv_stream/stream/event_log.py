@@ -21,7 +21,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, Un
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import client_options
+from pv_stream.stream.connection import client_options, missing
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
 
 #: (key, value) of one event; the key is the patient's.
@@ -178,8 +178,7 @@ class EventLog:
         except UnknownTopicOrPartitionError as error:
             if self._shard_count is not None:
                 raise  # a cluster that comes back knows its topics a little later
-            message = f"the topic {self._topic} does not exist: create it with `pv-stream topics apply`"
-            raise EnvironmentBroken(message) from error
+            raise missing([self._topic], self._settings) from error
         return found
 
     def _check_shard_count(self, count: int) -> None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import client_options, connection_failed, quiet_libraries, require_broker
+from pv_stream.stream.connection import (
+    client_options,
+    connection_failed,
+    missing,
+    quiet_libraries,
+    require_broker,
+)
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -63,7 +69,7 @@ async def _publish(
     written = 0
     try:
         await asyncio.wait_for(producer.start(), DELIVERY_SECONDS_MAX)
-        shard_count = await _partition_count(producer, topic)
+        shard_count = await _partition_count(producer, topic, settings)
         for chunk in _chunks(records):
             work = _write_chunk(producer, topic, chunk, lambda key: shard_of(key, shard_count))
             await asyncio.wait_for(work, DELIVERY_SECONDS_MAX)
@@ -80,14 +86,13 @@ async def _publish(
     return written
 
 
-async def _partition_count(producer: "AIOKafkaProducer", topic: str) -> int:
+async def _partition_count(producer: "AIOKafkaProducer", topic: str, settings: Settings) -> int:
     from aiokafka.errors import UnknownTopicOrPartitionError  # noqa: PLC0415
 
     try:
         return len(await asyncio.wait_for(producer.partitions_for(topic), CONNECT_SECONDS_MAX))
     except (TimeoutError, UnknownTopicOrPartitionError) as error:
-        message = f"the topic {topic} does not exist: create it with `pv-stream topics apply`"
-        raise EnvironmentBroken(message) from error
+        raise missing([topic], settings) from error
 
 
 async def _write_chunk(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream.connection import (
     client_options,
     connection_failed,
     kafka_errors,
+    missing,
     quiet_libraries,
     require_broker,
 )
@@ -44,6 +44,7 @@ class TopicReader:
         self, settings: Settings, *, client_id: str, isolation_level: str = "read_committed"
     ) -> None:
         """Connect."""
+        self._settings = settings
         self._servers = settings.bootstrap_servers
         require_broker(settings)
         quiet_libraries()
@@ -75,8 +76,7 @@ class TopicReader:
         with kafka_errors(self._servers):
             shards = sorted(self._consumer.partitions_for_topic(topic) or ())
         if not shards:
-            message = f"the topic {topic} does not exist: see `pv-stream topics plan`"
-            raise EnvironmentBroken(message)
+            raise missing([topic], self._settings)
         return shards
 
     def records(

@@ -12,7 +12,7 @@ from typing import Any
 
 from pv_stream.errors import EnvironmentBroken, UsageError
 from pv_stream.settings import Settings
-from pv_stream.stream.connection import client_options, kafka_errors, quiet_libraries, require_broker
+from pv_stream.stream.connection import client_options, kafka_errors, missing, quiet_libraries, require_broker
 
 MIB = 1024 * 1024
 
@@ -108,9 +108,8 @@ def check_topics(settings: Settings) -> int:
         existing = set(admin.list_topics())
         present = [name for name in names if name in existing]
         described = admin.describe_topics(present) if present else []
-    if missing := sorted(set(names) - existing):
-        message = f"topics are missing: {', '.join(missing)}; create them with `pv-stream topics apply`"
-        raise EnvironmentBroken(message)
+    if absent := sorted(set(names) - existing):
+        raise missing(absent, settings)
     counts = {entry["name"]: len(entry["partitions"]) for entry in described}
     shard_count: int = counts[topic_name(Topic.EVENTS, settings)]
     if unequal := sorted(name for name, count in counts.items() if count != shard_count):

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
-from pv_stream.errors import ConnectionFailed
+from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream import acls, topics
 from pv_stream.stream.acls import TOPIC_RIGHTS, Operation, Role
@@ -31,6 +31,7 @@ from pv_stream.stream.durable_writer import DurableWriter
 from pv_stream.stream.event_log import EventLog
 from pv_stream.stream.login import NotLetIn
 from pv_stream.stream.publish import publish
+from pv_stream.stream.reading import TopicReader
 from pv_stream.stream.topics import Topic, topic_name
 from tests.integration.cluster import ROOT, Cluster, eventually
 from tests.integration.secured_broker import PREFIX, SHA_256_USER, SecuredBroker, password_of, secured_broker
@@ -249,6 +250,13 @@ def test_a_missing_right_is_one_line(secured: SecuredBroker) -> None:
             topic=topic_name(Topic.ALERTS, settings),
             shard_of=lambda _key, _count: 0,
         )
+    with (
+        TopicReader(settings, client_id="test") as reader,
+        pytest.raises(
+            EnvironmentBroken, match=r"does not exist, or consumer may not see it \(`pv-stream topics acls"
+        ),
+    ):
+        reader.shards(topic_name(Topic.EVENTS, settings))
 
 
 async def _writable(settings: Settings) -> set[Topic]:

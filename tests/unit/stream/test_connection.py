@@ -10,7 +10,7 @@ import pytest
 from pv_stream.errors import ConnectionFailed
 from pv_stream.settings import Settings
 from pv_stream.stream import require_client
-from pv_stream.stream.connection import answers, require_broker, split_servers
+from pv_stream.stream.connection import answers, missing, require_broker, split_servers
 
 
 @pytest.fixture
@@ -51,6 +51,17 @@ def test_a_broker_that_is_down_is_named(silent_port: int) -> None:
 def test_no_server_at_all_is_a_failure_too() -> None:
     with pytest.raises(ConnectionFailed):
         require_broker(Settings(bootstrap_servers=""), timeout_seconds=0.1)
+
+
+def test_a_topic_that_is_not_shown_may_be_missing_or_hidden() -> None:
+    """A broker says the same of both: only who logs in can be kept from seeing it."""
+    alone = "the topic a does not exist; create what is missing with `pv-stream topics apply`"
+    assert str(missing(["a"], Settings())) == alone
+    assert str(missing(["a", "b"], Settings())).startswith("topics are missing: a, b; create")
+    hidden = str(missing(["a"], Settings(sasl_username="consumer")))
+    assert hidden.startswith(
+        "the topic a does not exist, or consumer may not see it (`pv-stream topics acls`);"
+    )
 
 
 @pytest.mark.parametrize("imported", [False, True])
