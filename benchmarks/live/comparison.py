@@ -15,7 +15,7 @@ from benchmarks.live.latency import Waited, wait
 from benchmarks.live.logs import Log, Topics, placed, write
 from benchmarks.live.progress import Progress
 from benchmarks.live.report import as_json, as_text
-from benchmarks.live.subjects import PEERS_PYTHON, SUBJECTS, Place, Subject, Trial
+from benchmarks.live.subjects import SUBJECTS, Place, Subject, Trial
 from benchmarks.live.throughput import Ran, run
 from pv_stream.errors import EnvironmentBroken, PvStreamError
 from pv_stream.stream import topics
@@ -194,9 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 when a run failed or the subjects did not tell the same."""
     options = _options(arguments)
     try:
-        if "quix" in options.subjects.split(",") and not PEERS_PYTHON.is_file():
-            msg = f"{PEERS_PYTHON} is missing: `make bench` sets it up, or leave out quix"
-            raise EnvironmentBroken(msg)
+        for name in options.subjects.split(","):
+            if missing := SUBJECTS[name].missing():
+                msg = f"{missing} is missing: `make bench` sets it up, or leave out {name}"
+                raise EnvironmentBroken(msg)
         with tempfile.TemporaryDirectory(prefix="pv-stream-live-") as scratch:
             directory = (options.directory or Path(scratch)).absolute()
             with local_broker(directory) as bootstrap_servers:

@@ -12,7 +12,7 @@ from pv_stream.settings import Settings
 from pv_stream.stream.topics import Topic, topic_name
 
 PEERS_PYTHON: Final = ROOT / ".venv" / "bench" / "bin" / "python"
-JAVA_TARGET: Final = Path(__file__).parent / "java" / "target"
+JAVA_JAR: Final = Path(__file__).parent / "java" / "target" / "live-hosts.jar"
 JAVA_OPTIONS: Final = ("-Xms256m", "-Xmx2g", "-XX:+UseG1GC")
 #: Flink asks Java to open these to it; its own start script does the same.
 FLINK_OPENS: Final = ("java.util", "java.lang", "java.util.concurrent", "java.net", "java.time")
@@ -80,6 +80,11 @@ class Subject:
         }
         return [*self.command, *(part for name, value in given.items() for part in (f"--{name}", value))]
 
+    def missing(self) -> Path | None:
+        """Return what `make bench` sets up for this subject, when it is not there."""
+        needed = JAVA_JAR if self.java else Path(self.command[0])
+        return None if needed.exists() else needed
+
     def variables(self, place: Place) -> dict[str, str]:
         """Return what is added to the environment."""
         if not self.is_ours:
@@ -118,7 +123,7 @@ class Trial:
 
 def _java(main: str, *opens: str) -> tuple[str, ...]:
     options = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in opens]
-    jars = f"{JAVA_TARGET / 'live-hosts.jar'}:{JAVA_TARGET / 'lib'}/*"
+    jars = f"{JAVA_JAR}:{JAVA_JAR.parent / 'lib'}/*"
     return ("java", *JAVA_OPTIONS, *options, "-cp", jars, main)
 
 
