@@ -276,13 +276,14 @@ def test_what_is_recorded_at_the_closing_is_the_last_that_scores(later: int, lev
 
 # Two reactions of one day ---------------------------------------------------------------------------------------
 
-#: Over by ten in the morning.
-MORNING = (
+#: Enough for a score of 2 ...
+SEVERE = (
     temperature("39", at(20, 7)),
     eosinophils(1600, at(20, 7)),
-    present(RASH, at(20, 7)),
-    present(RESOLVED, at(20, 10)),
+    present(RASH, at(20, 7), surface=60),
 )
+#: ... and over by ten in the morning.
+MORNING = (*SEVERE, present(RESOLVED, at(20, 10)))
 FACE = FindingCode.FACIAL_OEDEMA
 #: Cyclosporine that was stopped shortly before: what is worse after an improvement may be a flare.
 WITHDRAWN = (dose("cyclosporine", at(18)), stop("cyclosporine", at(19)))
@@ -303,9 +304,32 @@ def test_what_was_over_in_the_morning_makes_no_alert_of_a_later_candidate() -> N
 
 
 def test_a_flare_that_alerts_only_with_what_was_seen_before_it_belongs_to_the_same_reaction() -> None:
-    before = (eosinophils(1600, at(20, 7)), present(RASH, at(20, 7)))
     flare = (present(FindingCode.RASH_IMPROVED, at(20, 10)), present(FACE, at(20, 12)))
-    assert _signs_of(*WITHDRAWN, *before, *flare) == [("rash", "facial oedema")]
+    assert _signs_of(*WITHDRAWN, *SEVERE, *flare) == [("rash", "fever", "facial oedema")]
+
+
+@pytest.mark.parametrize(
+    ("before", "signs"),
+    [
+        pytest.param(MORNING, [("rash", "fever"), ("rash", "facial oedema")], id="after the morning"),
+        pytest.param((), [("rash", "facial oedema", "fever")], id="alone"),
+    ],
+)
+def test_a_candidate_that_is_worse_after_an_improvement_has_no_flare(
+    before: tuple[FactArrived, ...], signs: list[tuple[str, ...]]
+) -> None:
+    """What was over before it and what comes after it make no alert of it."""
+    better = present(FindingCode.RASH_IMPROVED, at(20, 13))
+    worse = [present(FACE, at(20, 14)), eosinophils(1700, at(20, 14))]
+    if not before:
+        worse.append(temperature("39", at(20, 15)))
+    extent = None if before else 60
+    assert _signs_of(*WITHDRAWN, *before, present(RASH, at(20, 12), surface=extent), better, *worse) == signs
+
+
+def test_after_a_count_that_was_only_falling_a_new_sign_is_another_reaction() -> None:
+    first = (eosinophils(2000, at(20)), temperature("39", at(20)), present(RESOLVED, at(22)))
+    assert _signs_of(*first, eosinophils(1600, at(23)), present(RASH, at(24))) == [("fever",), ("rash",)]
 
 
 def test_a_reaction_with_its_flare_begins_after_that_of_the_morning() -> None:
