@@ -18,7 +18,7 @@ from pv_stream.stream.partition_store import PartitionStore
 from pv_stream.stream.runs import RunQueue
 from pv_stream.stream.shard_task import ShardTask
 from pv_stream.stream.sink import TransactionalSink
-from tests.simulation.faults import Kind
+from tests.simulation.faults import Fault, Kind, Plan
 
 CHECKPOINT_LINE = (
     "        written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]\n"
@@ -36,11 +36,8 @@ POSITION_KNOWN = (
 )
 START_POSITION = "start_position(shard=shard, checkpoint=checkpoint, committed=committed, log=input_log)"
 TRANSACTIONAL_ID = '{self._source_topic}-{self._shard}",'
-COMMIT = """\
-        await self._sink.commit(run, Checkpoint(taken.next_position, self._shard_count, self.generation))
-        self._fold.commit(run)
-"""
-COMMIT_TOO_LATE = "\n".join([*reversed(COMMIT.splitlines()), ""])
+SINK_COMMIT = "        await self._sink.commit(run,"
+ADOPTED = "        self._fold.commit(run)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,10 @@ class Mutant:
     name: str
     function: Callable[..., Any]
     changes: tuple[tuple[str, str], ...]
-    #: The faults among which it is searched for: fewer for what needs several of few kinds.
+    #: The kinds of faults that it needs: it is searched for among these, to find it soon.
     among: tuple[Kind, ...] = tuple(Kind)
+    #: A plan that showed it, tried first: for what is found in one of a hundred runs.
+    known: Plan | None = None
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -78,16 +77,19 @@ MUTANTS = (
         "the checkpoint is written in a transaction after that of the outputs",
         TransactionalSink.commit,
         ((CHECKPOINT_LINE, NO_CHECKPOINT_LINE), (POSITION_KNOWN, CHECKPOINT_ALONE)),
+        among=(Kind.KILL, Kind.DISCONNECT, Kind.BATCH_REFUSED),
     ),
     Mutant(
         "the checkpoint is written in a transaction before that of the outputs",
         TransactionalSink.commit,
         ((CHECKPOINT_LINE, NO_CHECKPOINT_LINE), (TRANSACTION, CHECKPOINT_ALONE + TRANSACTION)),
+        among=(Kind.KILL, Kind.BATCH_REFUSED),
     ),
     Mutant(
         "deliveries are not waited for",
         TransactionalSink._send,
         (("await asyncio.gather(*deliveries)", "[]"),),
+        among=(Kind.BATCH_REFUSED,),
     ),
     Mutant(
         "the last owner is not fenced",
@@ -103,45 +105,65 @@ MUTANTS = (
             ("        start, end = await", "        await sink.start()\n        start, end = await"),
         ),
         among=(Kind.DEAF, Kind.STRANGER),
+        known=Plan(
+            3788962293,
+            (
+                Fault(244, Kind.STRANGER, 1, 7.0),
+                Fault(87, Kind.DEAF, 2, 40.0),
+                Fault(210, Kind.DEAF, 0, 7.0),
+                Fault(88, Kind.DEAF, 0, 3.0),
+                Fault(192, Kind.STRANGER, 0, 0.3),
+            ),
+            workers=2,
+            shards=2,
+            records=30,
+        ),
     ),
     Mutant(
         "a run of an old generation is taken",
         ShardOwner.offer,
         ((" or task.generation != run.generation", ""),),
+        among=(Kind.REBALANCE,),
     ),
     Mutant(
         "the offset of the group is taken for the truth",
         ShardOwner._open,
         ((START_POSITION, "committed or 0"),),
+        among=(Kind.OFFSET_LOST, Kind.REBALANCE),
     ),
     Mutant(
         "a restore ends at the last stable position",
         PartitionStore._bounds,
         (('"read_uncommitted"', '"read_committed"'),),
+        among=(Kind.STRANGER, Kind.REBALANCE),
     ),
     Mutant(
         "a restore reads what was not committed",
         PartitionStore._newest,
         (('"read_committed"', '"read_uncommitted"'),),
+        among=(Kind.STRANGER, Kind.REBALANCE),
     ),
     Mutant(
         "a kept memory is taken as it is",
         PartitionStore._restore,
         (("else self.position\n", "else high_watermark\n"),),
+        among=(Kind.REBALANCE, Kind.KILL),
     ),
     Mutant(
         "the memory changes before the commit",
         ShardTask._transact,
-        ((COMMIT, COMMIT_TOO_LATE),),
+        ((ADOPTED, ""), (SINK_COMMIT, ADOPTED + SINK_COMMIT)),
     ),
     Mutant(
         "a gap is passed over",
         RunQueue.put,
         (("if run.position > self._next_position:", "if False:"),),
+        among=(Kind.RUN_LOST, Kind.RUN_LATE),
     ),
     Mutant(
         "what was taken is taken again",
         RunQueue.put,
         ((" if record.position >= self._next_position]", "]"),),
+        among=(Kind.RUN_TWICE,),
     ),
 )

@@ -73,11 +73,13 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """End every task that is left, so that none is collected while it waits; nobody looks at what they do."""
         self.on_step = _nothing
         self._halted.clear()
+        # More than once: a cancellation that comes together with a result may be taken for a timeout.
+        while left := [task for task in self._tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            self.run_until(lambda left=left: all(task.done() for task in left), seconds_max=1)  # type: ignore[misc]
         for task in self._tasks:
-            task.cancel()
-        self.run_until(lambda: all(task.done() for task in self._tasks), seconds_max=1_000)
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
+            if not task.cancelled():
                 task.exception()
         self._tasks.clear()
 

@@ -127,20 +127,19 @@ class World:
             at += fault.after
             self._due.append((at, fault))
         self._due.reverse()
-        with substituted(self):
-            self.loop.spawn(WORLD, self._feed())
-            for slot in range(self.plan.workers):
-                self._start(slot)
-            self._look()
-            over = self.loop.run_until(
-                lambda: bool(self.wrong) or (self.fed and not self._due), seconds_max=RUN_SECONDS_MAX
-            )
-            if over and not self.wrong:
-                self._settle()
-            self.loop.run_until(lambda: bool(self.wrong) or self.quiet, seconds_max=QUIET_SECONDS_MAX)
-            if not self.quiet and not self.wrong:
-                self.note("still not everything is processed")
-                self.wrong.append("not everything was processed")
+        self.loop.spawn(WORLD, self._feed())
+        for slot in range(self.plan.workers):
+            self._start(slot)
+        self._look()
+        over = self.loop.run_until(
+            lambda: bool(self.wrong) or (self.fed and not self._due), seconds_max=RUN_SECONDS_MAX
+        )
+        if over and not self.wrong:
+            self._settle()
+        self.loop.run_until(lambda: bool(self.wrong) or self.quiet, seconds_max=QUIET_SECONDS_MAX)
+        if not self.quiet and not self.wrong:
+            self.note("still not everything is processed")
+            self.wrong.append("not everything was processed")
         self.over = True
 
     def note(self, what: str) -> None:
@@ -341,10 +340,11 @@ def simulate(plan: Plan, job: Job) -> World:
     broker = MemoryBroker(tuple(Topic), partition_count=plan.shards, later=network.later)
     world = World(plan, job, rng, loop, network, broker, Group(plan.shards, network, rng))
     loop.on_step = world.step
-    try:
-        world.run()
-    finally:
-        loop.bury()
+    with substituted(world):
+        try:
+            world.run()
+        finally:
+            loop.bury()
     return world
 
 
