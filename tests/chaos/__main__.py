@@ -46,7 +46,12 @@ def main() -> int:
 def _runs(chosen: argparse.Namespace, directory: Path, say: Any) -> bool:
     outcomes = []
     for number in range(chosen.runs):
-        plan = Plan(seed=chosen.seed + number, faults=chosen.faults, events=chosen.events)
+        plan = Plan(
+            seed=chosen.seed + number,
+            faults=chosen.faults,
+            events=chosen.events,
+            seconds_max=chosen.seconds,
+        )
         say(f"seed {plan.seed}: {plan.faults} faults while {plan.events:,} events are written")
         (directory / str(plan.seed)).mkdir()
         outcomes.append(run(plan, directory / str(plan.seed), say))
@@ -79,6 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=30, help="faults in each run [30]")
     parser.add_argument("--events", type=int, default=30_000, help="events in each run, about [30000]")
     parser.add_argument("--runs", type=int, default=1, help="runs, with the seeds that follow [1]")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="begin no fault of a run after so long [no limit]"
+    )
     parser.add_argument("--mutants", action="store_true", help="put the mutants to their faults instead")
     parser.add_argument(
         "--only", action="append", choices=sorted(MUTANTS), help="this mutant (may be repeated)"

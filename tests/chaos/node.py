@@ -19,9 +19,10 @@ from pv_stream.stream.kafka_dev.broker import LOOPBACK, BrokerStatus, LocalBroke
 #: How often the broker looks for transactions that took longer than they may; its own default is 10 s.
 ABORT_CHECK_MS: Final = 500
 _ENDED_SECONDS_MAX: Final = 30.0
-_DISK_BYTES: Final = 3 * 1024**3
+_DISK_BYTES: Final = 1024**3
 _BALLAST: Final = "ballast"
-_CHUNK: Final = b"\0" * 1024 * 1024
+_BALLAST_STEP_BYTES: Final = 64 * 1024 * 1024
+_PAGE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,7 @@ class Node:
         pid = self.broker.status().pid
         assert pid is not None, "the broker does not run"
         if self.has_own_disk:
-            with (self._disk / _BALLAST).open("wb", buffering=0) as ballast:
-                chunk = _CHUNK
-                while chunk:
-                    try:
-                        ballast.write(chunk)
-                    except OSError:
-                        chunk = chunk[: len(chunk) // 2]
+            self._take_every_byte()
         else:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         return self._await_end(give_up_seconds=6.0)
@@ -120,6 +115,17 @@ class Node:
         self.kill()
         if self.has_own_disk:
             subprocess.run([_program("umount"), "--lazy", str(self._disk)], check=True)  # noqa: S603 - our own words
+
+    def _take_every_byte(self) -> None:
+        """Reserve space in ever smaller steps until not a page is left."""
+        with (self._disk / _BALLAST).open("wb") as ballast:
+            size, step = 0, _BALLAST_STEP_BYTES
+            while step >= _PAGE_BYTES:
+                try:
+                    os.posix_fallocate(ballast.fileno(), size, step)
+                    size += step
+                except OSError:
+                    step //= 2
 
     def _await_end(self, give_up_seconds: float = _ENDED_SECONDS_MAX) -> bool:
         deadline = time.monotonic() + give_up_seconds

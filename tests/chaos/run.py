@@ -57,6 +57,8 @@ class Plan:
     kinds: tuple[FaultKind, ...] = EVERY_KIND
     workers: int = WORKERS
     mutant: str | None = None
+    #: No fault begins later than this after the first.
+    seconds_max: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,11 @@ def _suffer(scene: Scene, outcome: Outcome, say: Say) -> None:
     """Do one fault after another while the story goes on, and wait after each until all of it is processed."""
     plan = scene.plan
     kinds = islice(schedule(Random(f"schedule/{plan.seed}"), plan.kinds), plan.faults)
+    began = time.monotonic()
     for number, kind in enumerate(kinds, start=1):
+        if time.monotonic() - began > plan.seconds_max:
+            say(f"{plan.seconds_max:.0f} s are over: the rest of the story without faults")
+            break
         # Each fault draws from a generator of its own: one that went another way changes none after it.
         scene.world.random = Random(f"fault/{plan.seed}/{number}")
         scene.writer.let_write(len(scene.story) * (number + 1) // (plan.faults + 1))
