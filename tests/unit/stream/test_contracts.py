@@ -16,11 +16,13 @@ from typing import Any, cast
 import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import RecordMetadata, TopicPartition
 from faust.app.base import App
 from faust.tables.recovery import Recovery
@@ -33,6 +35,7 @@ from mode import Service
 from mode.threads import MethodQueue, QueueServiceThread
 
 from pv_stream.settings import Settings
+from pv_stream.shard.fold import RawRecord
 from pv_stream.stream import batch_transport
 from pv_stream.stream.app import STREAM_BUFFER_RUNS, WorkerApp, build_app
 
@@ -97,6 +100,17 @@ READ: list[tuple[Callable[..., Any], str, str]] = [
         "returns records and moves the position past markers and aborted records",
         "be4348896b9b",
     ),
+    (
+        PartitionRecords._unpack_records,
+        "passes over aborted records and markers, and makes each other record with _consumer_record",
+        "b803e6d46480",
+    ),
+    (PartitionRecords._consumer_record, "replaced: it would make a record twice as large", "e668541600b0"),
+    (
+        Fetcher._proc_fetch_request,
+        "puts what it fetched into _records by assignment to its partition",
+        "59bf948fff47",
+    ),
     (GroupCoordinator._maybe_leave_group, "a static member does not leave", "016cd88a16e6"),
     (AIOKafkaClient.bootstrap, "a broker that does not answer raises KafkaConnectionError", "198943b004e5"),
     (MessageBatch.done, "the delivery of a batch tells the position of its first record", "2d765e5c2dc8"),
@@ -141,6 +155,29 @@ def test_a_message_takes_its_fields_in_the_order_in_which_they_are_given() -> No
         *("checksum", "serialized_key_size", "serialized_value_size", "tp"),
     ]
     assert "generation_id" in names
+
+
+def test_what_is_fetched_is_read_as_raw_records_and_its_first_time_is_kept() -> None:
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=1_000,
+    )
+    for number, value in enumerate([b"one", None]):
+        builder.append(number, 1_000 + number, b"p" if value else None, value, [("name", b"of a header")])
+    tp = TopicPartition("events", 0)
+    fetched = PartitionRecords(
+        tp, MemoryRecords(bytes(builder.build())), [], 0, None, None, check_crcs=True, isolation_level=1
+    )
+    fetches = batch_transport.RawFetches()
+    fetches[tp] = FetchResult(tp, assignment=None, partition_records=fetched, backoff=0)
+    assert list(fetched) == [RawRecord(0, b"p", b"one"), RawRecord(1, None, None)]
+    assert fetched.next_fetch_offset == 2
+    assert fetches.written_ms == {tp: 1_000}
 
 
 @pytest.mark.parametrize(
