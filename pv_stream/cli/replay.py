@@ -35,46 +35,54 @@ _NO_CLOCK = "none: the log has no clock records, so nothing closes"
 _TIERS = ("info", "warning", "critical")
 
 
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SRC",
+        readable=False,
+        help="Canonical events (JSON lines), an archive, or kafka for the input topic.",
+    ),
+]
+RulebookOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", readable=False, help="What if this rulebook had been in force?")
+]
+ClockOption = Annotated[
+    ClockMode,
+    typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
+]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that share the shards of an archive in a folder. [as many as processors]"
+    ),
+]
+ShardsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Partitions of the topic, for an archive in one file without a header."),
+]
+TailOption = Annotated[
+    bool, typer.Option("--tail", help="Go on with what the topic holds beyond the archive.")
+]
+StatesOption = Annotated[
+    bool, typer.Option("--states", help="Write the final states of the patients, too, for verify to compare.")
+]
+OriginateOption = Annotated[
+    bool, typer.Option("--originate", help="Make the transfers of merged patients: the log must hold none.")
+]
+
+
 def command(  # noqa: PLR0913 - one parameter for each option of the command
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SRC",
-            readable=False,
-            help="Canonical events (JSON lines), an archive, or kafka for the input topic.",
-        ),
-    ],
+    source: SourceArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the manifest.")],
-    rulebook: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", readable=False, help="What if this rulebook had been in force?"),
-    ] = None,
-    clock: Annotated[
-        ClockMode,
-        typer.Option(help="Where time comes from; auto: the log's clock records, or daily without any."),
-    ] = ClockMode.AUTO,
+    rulebook: RulebookOption = None,
+    clock: ClockOption = ClockMode.AUTO,
     carry: CarryOption = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Processes that share the shards of an archive in a folder. [as many as processors]"
-        ),
-    ] = None,
-    shards: Annotated[
-        int | None, typer.Option(min=1, help="Partitions of the topic, for an archive without a header.")
-    ] = None,
+    processes: ProcessesOption = None,
+    shards: ShardsOption = None,
     *,
-    tail: Annotated[
-        bool, typer.Option("--tail", help="Go on with what the topic holds beyond the archive.")
-    ] = False,
-    states: Annotated[
-        bool,
-        typer.Option("--states", help="Write the final states of the patients, too, for verify to compare."),
-    ] = False,
-    originate: Annotated[
-        bool,
-        typer.Option("--originate", help="Make the transfers of merged patients: the log must hold none."),
-    ] = False,
+    tail: TailOption = False,
+    states: StatesOption = False,
+    originate: OriginateOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that holds other files.")
     ] = False,
