@@ -12,13 +12,14 @@ CORE := $(VENV)/.stamp-core
 ALL := $(VENV)/.stamp-all
 PACKAGE := $(VENV)/.stamp-package
 MUTATION := $(VENV)/mutation
+DEPLOY := $(VENV)/deploy
 PEERS := $(VENV)/bench
 JAVA_HOSTS := benchmarks/live/java/target/live-hosts.jar
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration fuzz bench bench-takeover bench-engine bench-ingest mutation schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz bench bench-takeover bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -64,6 +65,10 @@ bench-ingest: install ## Measure the readers beside hl7, hl7apy, fhir.resources 
 
 mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers RESUME=1 REPORT=1)
 	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)' $(if $(RESUME),--resume) $(if $(REPORT),--report)
+
+deploy-check: $(DEPLOY)/.stamp ## Check manifests and alert rules by Kubernetes' schemas and a parser of PromQL
+	$(DEPLOY)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+	$(DEPLOY)/bin/python -m tests.deploy.promql
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
@@ -115,6 +120,11 @@ $(PEERS)/.stamp: requirements/bench.txt | python
 $(JAVA_HOSTS): benchmarks/live/java/pom.xml $(wildcard benchmarks/live/java/src/main/java/org/pvstream/live/*.java)
 	mvn --quiet --batch-mode --file benchmarks/live/java/pom.xml package
 
+$(DEPLOY)/.stamp: requirements/deploy.txt | python
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
+	@touch $@
+
 # --- the locks -------------------------------------------------------------------------------------------------
 # Exact versions with hashes, no index address. core.txt is a subset of all.txt, so that both agree.
 
@@ -130,6 +140,7 @@ lock: | $(UV) ## Resolve the locks in requirements/ anew (UPGRADE=1: to the newe
 	$(COMPILE) --constraint requirements/all.txt --extra kafka --extra http pyproject.toml requirements/build.in \
 	  -o requirements/live.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/deploy.in -o requirements/deploy.txt
 	@! grep -n '://' requirements/*.txt
 
 $(UV): | $(BIN)/python
