@@ -96,6 +96,13 @@ MUTANTS = (
         TransactionalSink.start,
         ((TRANSACTIONAL_ID, TRANSACTIONAL_ID.replace('",', '-{asyncio.get_running_loop().time()}",')),),
         among=(Kind.DEAF, Kind.REBALANCE),
+        known=Plan(
+            364522461,
+            (Fault(188, Kind.DEAF, 1, 40.0), Fault(54, Kind.DEAF, 2, 3.0)),
+            workers=2,
+            shards=3,
+            records=30,
+        ),
     ),
     Mutant(
         "the last owner is fenced after the restore",
@@ -148,6 +155,22 @@ MUTANTS = (
         PartitionStore._restore,
         (("else self.position\n", "else high_watermark\n"),),
         among=(Kind.REBALANCE, Kind.KILL),
+        known=Plan(
+            815623033,
+            (
+                Fault(121, Kind.KILL, 0, 14.0),
+                Fault(77, Kind.KILL, 0, 40.0),
+                Fault(207, Kind.KILL, 2, 14.0),
+                Fault(246, Kind.REBALANCE, 2, 40.0),
+                Fault(166, Kind.REBALANCE, 2, 0.3),
+                Fault(212, Kind.KILL, 0, 0.3),
+                Fault(48, Kind.REBALANCE, 2, 0.3),
+                Fault(199, Kind.REBALANCE, 1, 14.0),
+            ),
+            workers=3,
+            shards=1,
+            records=30,
+        ),
     ),
     Mutant(
         "the memory changes before the commit",

@@ -17,6 +17,18 @@ from tests.simulation.world import Job, simulate
 
 #: Faults that each example has a few of make a run long: no finding.
 patient = settings(suppress_health_check=[HealthCheck.too_slow])
+#: A worker stands still while it opens a shard, and its successor commits before it asks for the group's offset.
+STOOD_STILL_WHILE_OPENING = Plan(
+    2535797847,
+    (
+        Fault(111, Kind.PAUSE, 1, 14.0),
+        Fault(112, Kind.PAUSE, 0, 3.0),
+        Fault(211, Kind.REBALANCE, 1, 7.0),
+    ),
+    workers=3,
+    shards=3,
+    records=30,
+)
 #: In this many runs every mutant is found; most are found in fewer than twenty.
 MUTANT_EXAMPLES = 400
 CLINICAL_EXAMPLES = settings().max_examples // 8
@@ -31,20 +43,7 @@ def run(plan: Plan, job: Job) -> None:
 
 
 @patient
-@example(
-    # A worker stands still while it opens a shard. Its successor commits; then it asks for the group's offset.
-    Plan(
-        2535797847,
-        (
-            Fault(111, Kind.PAUSE, 1, 14.0),
-            Fault(112, Kind.PAUSE, 0, 3.0),
-            Fault(211, Kind.REBALANCE, 1, 7.0),
-        ),
-        workers=3,
-        shards=3,
-        records=30,
-    )
-)
+@example(STOOD_STILL_WHILE_OPENING)
 @given(plans())
 def test_counts_are_those_of_one_fold_of_the_log(plan: Plan) -> None:
     run(plan, Counting())
