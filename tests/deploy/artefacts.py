@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ def expressions() -> Iterator[tuple[str, str]]:
             yield panel["title"], target["expr"]
 
 
+@cache
 def manifests() -> list[dict[str, Any]]:
     """Return every Kubernetes object."""
     files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
