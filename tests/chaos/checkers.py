@@ -56,12 +56,9 @@ def check_outputs(stream: str, live: Sequence[bytes], expected: Sequence[bytes])
     if lost:
         findings.append(Finding("lost", f"{stream}: {lost} of {len(expected)} records are missing"))
     if duplicated:
-        again = Counter(live)
-        twice = sum(count - 1 for count in again.values())
         findings.append(
             Finding(
-                "duplicated",
-                f"{stream}: {duplicated} records too many ({twice} of them the same bytes again)",
+                "duplicated", f"{stream}: {duplicated} records that the replay does not have, or not again"
             )
         )
     if not findings and list(live) != list(expected):

@@ -41,6 +41,7 @@ _SHARE_CHAINED: Final = 0.3
 _SHARE_CIRCLES: Final = 0.05
 _SHARE_ACTED: Final = 0.5
 _SHARE_UNREADABLE: Final = 0.005
+_SHARE_TAKEN_BACK: Final = 0.005
 _SHARE_GHOSTS: Final = 0.01
 _RECORDS_PER_RUN: Final = 200
 _UNREADABLE: Final = (b"{", b"\xff\x00", b'{"schema_version": 9}', b"[]")
@@ -67,6 +68,8 @@ def story(*, seed: int, events: int, shard_count: int) -> list[Entry]:
         key = patient.encode()
         shard = shard_of(patient, shard_count)
         entries.append(Entry(shard, key, value))
+        if random.random() < _SHARE_TAKEN_BACK and b'"status":"final"' in value:
+            entries.append(Entry(shard, key, value.replace(b'"status":"final"', b'"status":"retracted"')))
         if random.random() < _SHARE_UNREADABLE:
             entries.append(_unusable(random, shard, key, value, shard_count))
         if random.random() < _SHARE_GHOSTS:
