@@ -45,20 +45,16 @@ def process(cluster: Cluster, count: int, *, start: int = 0) -> None:
     assert worker.stop() == 0
 
 
-def test_a_restarted_worker_goes_on_from_the_state_topic(cluster: Cluster) -> None:
-    """Counts go on where the first worker left them."""
+def test_a_restarted_worker_goes_on_from_the_state_topic_also_without_the_committed_offset(
+    cluster: Cluster,
+) -> None:
+    """The checkpoint is the truth: counts go on where the first worker left them, though the group was set back."""
     process(cluster, 3_000)
-    process(cluster, 3_000, start=3_000)
-    assert "of 4 (generation" in cluster.workers[1].said()
-    assert_equals_offline_fold(cluster)
-
-
-def test_a_committed_offset_that_is_lost_is_not_needed(cluster: Cluster) -> None:
-    """The checkpoint is the truth: a group that was set back goes on from it."""
-    process(cluster, 1_000)
     for shard in range(SHARDS):
         commit_offset(cluster, shard, 0)
-    process(cluster, 1_000, start=1_000)
+    process(cluster, 3_000, start=3_000)
+    assert "of 4 (generation" in cluster.workers[1].said()
+    assert "the group's offset 0 is behind the checkpoint" in cluster.workers[1].said()
     assert_equals_offline_fold(cluster)
 
 
