@@ -5,8 +5,6 @@ prepared first and its markers are written later, partition by partition, so tha
 what another does not show yet. A producer is fenced by a newer one of its transactional id, and by the coordinator
 when its transaction took too long. Committed group offsets are records of a log of their own and take part in
 transactions. Every method is what one request does when it reaches the broker; `network` decides when that is.
-
-`tests/integration/test_memory_broker.py` asks a real broker the same questions.
 """
 
 from bisect import bisect_left
