@@ -75,7 +75,7 @@ def _folder(recorded: str) -> Iterator[Path]:
 
 
 def _show(found: Verification) -> None:
-    table = Table(box=None, header_style="dim")
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in ("recorded", "replayed", "equal", "erased", "rulebook", "engine", "unexplained", "beyond"):
         table.add_column(name, justify="right")

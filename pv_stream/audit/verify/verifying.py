@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pv_stream.audit.archive.folder import ShardReader
 from pv_stream.audit.archive.segments import ArchivedRecord
+from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.log import input_digest
 from pv_stream.audit.verify.classes import Classifier, Difference, Finding, Versions, versions_of
 from pv_stream.audit.verify.comparing import SEQUENCES, STATES, Compared, Comparison
@@ -142,6 +143,8 @@ class _Checked:
         events = self.recorded.events
         if events is not None and input_digest((events,)) != self.replayed.manifest["input"]["digest"]:
             notes.append("the replay did not read the input log of this archive: their digests differ")
+        if self.replayed.manifest["clock"]["mode"] != ClockMode.LOG:
+            notes.append("the replay did not have the log's clock: what falls due differs")
         if self.replayed.manifest["what_if"]:
             notes.append("the replay is a WHAT IF: not under the rulebook of the log")
         return notes

@@ -249,6 +249,14 @@ def test_what_was_recorded_after_the_replayed_log_is_counted_and_not_missed(tmp_
     assert any("digests differ" in note for note in found.notes)
 
 
+def test_a_replay_under_another_clock_is_said_to_be_one(tmp_path: Path) -> None:
+    recording = Recording().send(*reaction(patient_of(0)))
+    out = replay_of(recording.archive(tmp_path / "archive"), tmp_path / "out")
+    found = verify(open_recorded(tmp_path / "archive"), open_replayed(out))
+    assert any("the log's clock" in note for note in found.notes)
+    assert {finding.key for finding in found.findings} == {"@clock"}
+
+
 def test_topics_that_were_not_archived_are_said_to_be_left_out(tmp_path: Path, replayed: Path) -> None:
     recorded = open_recorded(told_story().archive(tmp_path / "archive", [ALERTS]))
     found = verify(recorded, open_replayed(replayed))
