@@ -82,7 +82,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFailed:
     """Return the one line for a Kafka that cannot be reached, or that refuses what was asked of it."""
     because = f" ({reason})" if reason else ""
-    if "AuthorizationFailed" in reason:
+    if is_refusal(reason):
         return ConnectionFailed(
             f"Kafka at {bootstrap_servers} refuses this to the user of PV_STREAM_SASL_USERNAME{because}: "
             "`pv-stream topics acls` shows what each role may do; grant it, or log in as another"
@@ -91,6 +91,11 @@ def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFai
         f"Kafka at {bootstrap_servers} does not answer{because}: "
         "start one with `pv-stream kafka up`, or name yours in PV_STREAM_BOOTSTRAP_SERVERS"
     )
+
+
+def is_refusal(error: str) -> bool:
+    """Tell whether the name of a client's error says that a right is missing."""
+    return "AuthorizationFailed" in error
 
 
 def missing(topics: Sequence[str], settings: Settings) -> EnvironmentBroken:

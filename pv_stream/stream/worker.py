@@ -18,7 +18,7 @@ from pv_stream.errors import ActivationRefused, EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
 from pv_stream.stream.broker_watch import BrokerWatch
-from pv_stream.stream.connection import connection_failed, require_broker
+from pv_stream.stream.connection import connection_failed, is_refusal, require_broker
 from pv_stream.stream.health import HealthServer, WorkerHealth
 from pv_stream.stream.owner import FoldFactory
 from pv_stream.stream.topics import check_topics
@@ -113,8 +113,9 @@ def _failure(
     for name in ("start", "crash", "report", "watch"):
         task = tasks[name]
         if task.done() and (error := task.exception()) is not None:
-            if type(error).__name__ in {"KafkaConnectionError", "NodeNotReadyError"}:
-                return connection_failed(settings.bootstrap_servers, type(error).__name__)
+            name_of_error = type(error).__name__
+            if name_of_error in {"KafkaConnectionError", "NodeNotReadyError"} or is_refusal(name_of_error):
+                return connection_failed(settings.bootstrap_servers, name_of_error)
             return error
     return None
 

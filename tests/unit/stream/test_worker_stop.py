@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 
 from pv_stream.errors import ActivationRefused, ConnectionFailed, EnvironmentBroken
@@ -102,6 +103,33 @@ def test_a_failure_ends_the_process_with_a_code_of_its_kind(
     with pytest.raises(Ended) as ended:
         worker._end_at_once(error)
     assert ended.value.args == (code,)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(KafkaConnectionError(), "does not answer", id="Kafka is gone"),
+        pytest.param(
+            GroupAuthorizationFailedError("group"), "pv-stream topics acls", id="a right is missing"
+        ),
+    ],
+)
+def test_what_kafka_refuses_is_no_fault_of_ours(error: Exception, said: str) -> None:
+    async def refused() -> None:
+        raise error
+
+    async def scenario() -> BaseException | None:
+        loop = asyncio.get_running_loop()
+        tasks: dict[str, asyncio.Task[Any]] = {
+            name: loop.create_task(refused() if name == "crash" else _at_once())
+            for name in ("start", "crash", "report", "watch")
+        }
+        await asyncio.wait(tasks.values())
+        return worker._failure(tasks, loop.create_future(), Settings())
+
+    failure = asyncio.run(scenario())
+    assert isinstance(failure, ConnectionFailed)
+    assert said in str(failure)
 
 
 @pytest.mark.parametrize("raised", [asyncio.CancelledError, ConnectionError])
