@@ -88,7 +88,7 @@ class RunQueue:
         fresh = run.records
         if fresh and fresh[0].position < self._next_position:
             fresh = tuple([record for record in fresh if record.position >= self._next_position])
-        self._add(fresh, self._runs.append)
+        self._add(fresh, bytes_of(fresh), self._runs.append)
         if fresh and run.written_ms is not None:
             self._written.append((fresh[-1].position, run.written_ms))
         self._next_position = max(self._next_position, run.next_position)
@@ -105,13 +105,15 @@ class RunQueue:
 
     def put_back(self, records: Sequence[RawRecord]) -> None:
         """Let records that were taken wait again, before all others."""
-        self._add(tuple(records), self._runs.appendleft)
+        self._add(tuple(records), bytes_of(records), self._runs.appendleft)
 
     def _add(
-        self, records: tuple[RawRecord, ...], add: Callable[[tuple[tuple[RawRecord, ...], int]], None]
+        self,
+        records: tuple[RawRecord, ...],
+        size: int,
+        add: Callable[[tuple[tuple[RawRecord, ...], int]], None],
     ) -> None:
         if records:
-            size = bytes_of(records)
             add((records, size))
             self._count += len(records)
             self._bytes += size
@@ -134,15 +136,17 @@ class RunQueue:
 
     def _cut(self, count: int) -> tuple[RawRecord, ...]:
         """Take so many records of the first run, and let the others wait."""
-        records = self._remove()
-        self._add(records[count:], self._runs.appendleft)
-        return records[:count]
+        records, size = self._remove()
+        taken = records[:count]
+        # The smaller part is measured: a long run is cut many times.
+        self._add(records[count:], size - bytes_of(taken), self._runs.appendleft)
+        return taken
 
-    def _remove(self) -> tuple[RawRecord, ...]:
+    def _remove(self) -> tuple[tuple[RawRecord, ...], int]:
         records, size = self._runs.popleft()
         self._count -= len(records)
         self._bytes -= size
-        return records
+        return records, size
 
 
 def _fitting(records: tuple[RawRecord, ...], bytes_max: int) -> tuple[RawRecord, ...]:
