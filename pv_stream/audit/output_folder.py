@@ -187,5 +187,6 @@ def _log_digest(manifest: Mapping[str, Any]) -> object:
 def _is_replay(directory: Path) -> bool:
     """Tell whether a folder holds a replay, whole or broken off, and nothing else is at risk."""
     return read_manifest(directory) is not None or all(
-        entry.name in {*FILE_OF.values(), *PLACES_OF.values(), STATES, _PARTIAL} for entry in directory.iterdir()
+        entry.name in {*FILE_OF.values(), *PLACES_OF.values(), STATES, _PARTIAL}
+        for entry in directory.iterdir()
     )
