@@ -31,7 +31,7 @@ _LOOK_SECONDS: Final = 0.02
 _SCALES: Final = (1, 4, 1)
 #: How long somebody else's transaction stays open while workers write, and then while they open.
 _FOREIGN_SECONDS: Final = 2.0
-_OPENING_SECONDS: Final = 6.0
+_OPENING_SECONDS: Final = 8.0
 
 
 class FaultKind(StrEnum):
@@ -280,10 +280,11 @@ def _lose_offsets(world: World) -> None:
     with closing(KafkaAdminClient(bootstrap_servers=world.node.servers)) as admin:
         admin.delete_groups([world.watch.group])
     world.fleet.scale(world.workers)
-    deadline = time.monotonic() + _OPENING_SECONDS
-    while not world.fleet.owners and time.monotonic() < deadline:
+    deadline = time.monotonic() + _OWNER_SECONDS_MAX
+    while not all(worker.has_begun for worker in world.fleet.alive) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
-    time.sleep(_FOREIGN_SECONDS)
+    # From here on a sound worker waits, and one that does not has time to go wrong.
+    time.sleep(_OPENING_SECONDS)
     foreign.abort_transaction()
     foreign.close()
 

@@ -47,6 +47,11 @@ class Worker:
         return self.process is not None and self.process.poll() is None
 
     @property
+    def has_begun(self) -> bool:
+        """Tell whether its present process has said anything yet."""
+        return self.log.exists() and self.log.stat().st_size > 0
+
+    @property
     def owns_shards(self) -> bool:
         """Tell whether the last thing that its present process said about ownership is that it owns some."""
         said = self.log.read_text(errors="replace") if self.log.exists() else ""
