@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration fuzz bench bench-takeover bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz chaos chaos-mutants bench bench-takeover bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -50,6 +50,13 @@ integration: install ## The tests on a real broker
 
 fuzz: install ## Damage real messages, MUTANTS of them (20,000), and see that ingest gives a reason for each
 	$(BIN)/python -m tests.fuzzing --mutants $(or $(MUTANTS),20000) --seed $(SEED) tests/fixtures examples $(PV_STREAM_SAMPLE_DATA)
+
+chaos: install ## Hurt workers, broker and network, and see that nothing is lost or doubled (FAULTS=30 EVENTS=30000 RUNS=1 JSON=1)
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults $(or $(FAULTS),30) --events $(or $(EVENTS),30000) \
+	  --runs $(or $(RUNS),1) $(if $(JSON),--json)
+
+chaos-mutants: install ## Break the runtime on purpose: does the chaos suite see it? (EVENTS=3000 JSON=1)
+	@$(BIN)/python -m tests.chaos --mutants --seed $(SEED) --events $(or $(EVENTS),3000) $(if $(JSON),--json)
 
 bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a raw loop and its peers, on a broker of its own (ARGS=--quick)
 	$(BIN)/python -m benchmarks.live $(ARGS)
