@@ -6,11 +6,15 @@ patients of different workers are merged on the way, and one worker is killed wh
 
 import json
 import re
+import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from pv_stream.audit.archive.folder import ShardReader, read_topic
+from pv_stream.audit.archive.writing import writing
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.times import Instant
@@ -113,16 +117,77 @@ def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluste
     assert second.stop() == 0
     cluster.wait_until_processed(seconds=1)  # no clock record was left behind by the worker that stopped
 
-    succeed("archive", "--out", str(tmp_path / "log.jsonl"), **environment)
-    succeed("replay", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "replay"))
-    transfers = json.loads((tmp_path / "replay" / "manifest.json").read_bytes())["transfers"]
+    archive, replayed = tmp_path / "archive", tmp_path / "replay"
+    succeed("archive", "--out", str(archive), **environment)
+    succeed("replay", str(archive), "--out", str(replayed), "--states", "--processes", "2")
+    transfers = json.loads((replayed / "manifest.json").read_bytes())["transfers"]
     assert (transfers["not_in_log"], transfers["only_in_log"]) == (0, 0), transfers
     for topic, file in FILE_OF_TOPIC.items():
         live = values_of(cluster.read(topic))
-        replayed = (tmp_path / "replay" / file).read_bytes().splitlines()
-        assert len(live) == len(replayed), f"{topic}: {len(live)} live, {len(replayed)} in the replay"
-        assert live == replayed, topic
+        again = (replayed / file).read_bytes().splitlines()
+        assert len(live) == len(again), f"{topic}: {len(live)} live, {len(again)} in the replay"
+        assert live == again, topic
     alerts = [json.loads(value) for value in values_of(cluster.read(Topic.ALERTS))]
     assert any("imatinib" in alert["reason"] for alert in alerts), (
         "the imatinib case is missing: nothing was proved"
     )
+
+    verified = call("verify", "--recorded", str(archive), "--replayed", str(replayed), "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    found = json.loads(verified.stdout)
+    assert (found["unexplained"], found["findings"], found["notes"]) == (0, [], [])
+    assert found["compared"]["alerts"]["equal"] == len(alerts)
+    assert found["compared"]["states"]["equal"] > 100
+    a_second_call_adds_nothing(archive, environment)
+    an_altered_alert_is_named(archive / cluster.name(Topic.ALERTS), archive, replayed)
+    an_archive_and_the_tail_of_its_topic_are_the_same_log(archive, replayed, tmp_path, environment)
+
+
+def a_second_call_adds_nothing(archive: Path, environment: dict[str, str]) -> None:
+    """Archive again: no file changes."""
+    before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
+    succeed("archive", "--out", str(archive), **environment)
+    assert {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()} == before
+
+
+def an_altered_alert_is_named(alerts: Path, archive: Path, replayed: Path) -> None:
+    """Alter one alert, and make its archive anew so that every digest is right: verify still names it."""
+    kept = read_topic(alerts)
+    shards = [list(ShardReader((kept,), shard)) for shard in range(kept.shard_count)]
+    shard = next(shard for shard, records in enumerate(shards) if records)
+    altered = shards[shard][0]
+    assert altered.value is not None
+    shards[shard][0] = replace(altered, value=altered.value.replace(b'"revision":1', b'"revision":9'))
+    shutil.rmtree(alerts)
+    with writing(alerts, topic=kept.topic, shard_count=kept.shard_count) as writer:
+        for number, records in enumerate(shards):
+            writer.append(number, records, first=0, end=kept.end(number), segment_bytes_max=1 << 20)
+    verified = call("verify", "--recorded", str(archive), "--replayed", str(replayed), "--json")
+    assert verified.returncode == 1
+    found = json.loads(verified.stdout)
+    assert found["unexplained"] == 1
+    assert found["first"]["key"] == (altered.key or b"").decode()
+    assert found["first"]["fields"] == [{"path": "revision", "recorded": "9", "replayed": "1"}]
+    assert found["cause"]["position"] == found["first"]["position"]
+
+
+def an_archive_and_the_tail_of_its_topic_are_the_same_log(
+    archive: Path, replayed: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Replay an archive whose end is still in the topic: the same outputs."""
+    expected = json.loads((replayed / "manifest.json").read_bytes())
+    for manifest in archive.rglob("*.v1/manifest.json"):
+        without_the_last_segment(manifest)
+    tail = ("--tail", "--processes", "1", "--states")
+    succeed("replay", str(archive), "--out", str(tmp_path / "tail"), *tail, **environment)
+    assert json.loads((tmp_path / "tail" / "manifest.json").read_bytes())["files"] == expected["files"]
+
+
+def without_the_last_segment(manifest: Path) -> None:
+    """Let an archive be what it was before its last segments were written."""
+    values = json.loads(manifest.read_bytes())
+    for segments in values["shards"].values():
+        for segment in segments[-1:]:
+            (manifest.parent / segment["file"]).unlink()
+        del segments[-1:]
+    manifest.write_text(json.dumps(values))
