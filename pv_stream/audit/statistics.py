@@ -16,6 +16,8 @@ from typing import Final
 TAIL: Final = 0.025
 #: The two-sided 95 % quantile of the normal distribution.
 Z_95: Final = NormalDist().inv_cdf(1 - TAIL)
+#: The same as one of so many.
+_TAIL_OF: Final = 40
 _STEPS: Final = 200
 #: A float has 53 bits, and the search begins within a factor of two.
 _HALVINGS: Final = 60
@@ -113,9 +115,13 @@ def _of_mean(mean: float, deviation: float, n: int) -> Span:
 
 def _of_median(ordered: Sequence[Decimal]) -> Span | None:
     """Return the values between which the median lies: as many are left out at each end as chance allows."""
-    n, left_out, below = len(ordered), -1, 0
-    while (below := below + math.comb(n, left_out + 1)) <= TAIL * 2**n:
+    n, left_out, below, ways = len(ordered), -1, 1, 1
+    # In whole numbers: 2 to the power of a thousand is no float.
+    most = 2**n // _TAIL_OF
+    while below <= most:
         left_out += 1
+        ways = ways * (n - left_out) // (left_out + 1)
+        below += ways
     return None if left_out < 0 else Span(float(ordered[left_out]), float(ordered[n - 1 - left_out]))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pv_stream.audit.statistics import Rate, incomplete_beta, student_quantile, summarise
+from pv_stream.audit.statistics import Rate, Span, incomplete_beta, student_quantile, summarise
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,10 @@ def test_intervals_hold_what_they_are_of(values: list[int]) -> None:
     assert summary.mean_interval.low - slack <= summary.mean <= summary.mean_interval.high + slack
     if summary.median_interval is not None:
         assert summary.median_interval.low <= summary.median <= summary.median_interval.high
+
+
+def test_the_interval_of_the_median_of_many_values() -> None:
+    summary = summarise(range(1, 2001))
+    assert summary is not None
+    # As the normal distribution has it, with half a value for continuity: 1,000.5 -+ 1.96 * sqrt(2,000) / 2, outwards.
+    assert summary.median_interval == Span(956, 1045)
