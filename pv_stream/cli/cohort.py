@@ -19,7 +19,7 @@ from pv_stream.audit.cohort.comparison import (
     read_published,
     read_published_file,
 )
-from pv_stream.audit.cohort.document import HIDDEN, document_of
+from pv_stream.audit.cohort.document import document_of
 from pv_stream.audit.cohort.figures import NUMBER_OF, QUESTION_OF, figures_of
 from pv_stream.audit.cohort.occurrences import (
     Occurrence,
@@ -223,7 +223,8 @@ def _counts(document: Mapping[str, Any]) -> Table:
 
 def _print_compared(console: Console, document: Mapping[str, Any]) -> None:
     agreeing = [each for each in document["compared"] if each["agrees"]]
-    differing = [each for each in document["compared"] if not each["agrees"]]
+    differing = [each for each in document["compared"] if each["agrees"] is False]
+    hidden = len(document["compared"]) - len(agreeing) - len(differing)
     console.print(
         f"[bold]Published figures[/]: {len(agreeing)} agree, "
         f"{plural(len(differing), 'finding')} where publication and table disagree"
@@ -232,13 +233,14 @@ def _print_compared(console: Console, document: Mapping[str, Any]) -> None:
     if agreeing:
         names = (f"{_measure(each)} {each['published']['value']}" for each in agreeing)
         console.print(f"[dim]Agreeing: {escape('; '.join(names))}[/]")
+    if hidden:
+        console.print(f"[dim]{plural(hidden, 'figure')} not compared: what the log says is hidden.[/]")
 
 
 def _finding(each: Mapping[str, Any]) -> str:
     published = each["published"]
-    computed = "hidden" if each["computed"] == HIDDEN else each["computed"]
     against = f": {', '.join(each['against'])}" if each["against"] else ""
-    what = f"{_measure(each)}: published {published['value']}, computed {computed}{against}"
+    what = f"{_measure(each)}: published {published['value']}, computed {each['computed']}{against}"
     return f"{what} ({published['note']})" if published["note"] else what
 
 

@@ -1,11 +1,13 @@
 """The cohort report as one document, for a program and for the tables alike: what is hidden here is hidden everywhere.
 
-Small cells can point to a person. With `hide_below` no count from 1 to one less than that is told, nor one from which
-it follows; single occurrences, least and greatest values and names of occurrences are left out.
+Small cells can point to a person. With `hide_below` no count from 1 to one less than that is told, nor what it follows
+from: a total that differs from another told one by so few, a mean of a hidden number of values, the last hidden word of
+a list. Single occurrences, least and greatest values and names of occurrences are left out. A published figure is
+compared only with what is told, since an answer to a guess tells as much as a figure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from pv_stream.codec.canonical import decimal_text
 
 #: Stands where a count is hidden.
 HIDDEN: Final = "hidden"
+#: Stands for words whose number would tell how often each stands.
+_OTHERS: Final = "others"
 _DECIMALS: Final = 2
 _SHARE_DECIMALS: Final = 3
 
@@ -30,20 +34,44 @@ def document_of(
     synthetic: bool = False,
 ) -> dict[str, Any]:
     """Return the whole report in JSON's own types; `hide_below` 0 hides nothing."""
-    hides = hide_below > 0
-    return {
+    cells = _Cells(hide_below)
+    document: dict[str, Any] = {
         "synthetic": synthetic,
         "validated": False,
         "hide_below": hide_below or None,
-        "occurrences": _count(figures.occurrences, hide_below),
-        "patients": _count(figures.patients, hide_below),
-        "rows": None if hides else [_row(row) for row in rows],
-        "numbers": {figure.number.name: _number(figure, hide_below) for figure in figures.numbers},
-        "shares": {figure.question.name: _question(figure, hide_below) for figure in figures.questions},
-        "counts": {figure.words.name: _words(figure, hide_below) for figure in figures.words},
-        "compared": [_compared(each, hides=hides) for each in compared],
-        "findings": sum(not each.agrees for each in compared),
+        "occurrences": cells.total(figures.occurrences),
+        "patients": cells.total(figures.patients),
+        "rows": None if hide_below else [_row(row) for row in rows],
+        "numbers": {figure.number.name: _number(figure, cells) for figure in figures.numbers},
+        "shares": {figure.question.name: _question(figure, cells) for figure in figures.questions},
     }
+    document["counts"] = {figure.words.name: _words(figure, cells) for figure in figures.words}
+    document["compared"] = [_compared(each, document) for each in compared]
+    document["findings"] = sum(each["agrees"] is False for each in document["compared"])
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Decide which counts may be told, and remember the totals that were."""
+
+    hide_below: int
+    told: set[int] = field(default_factory=set)
+
+    def is_small(self, count: int) -> bool:
+        """Tell whether a count itself is to be hidden."""
+        return 0 < count < self.hide_below
+
+    def gives_away(self, count: int) -> bool:
+        """Tell whether a count is small, or one that is follows from it and a total that was told."""
+        return self.is_small(count) or any(self.is_small(abs(total - count)) for total in self.told)
+
+    def total(self, count: int) -> int | str:
+        """Return a total, or that it is hidden."""
+        if self.gives_away(count):
+            return HIDDEN
+        self.told.add(count)
+        return count
 
 
 def _row(row: Occurrence) -> dict[str, Any]:
@@ -54,16 +82,18 @@ def _row(row: Occurrence) -> dict[str, Any]:
     return asdict(row) | {"person": asdict(row.person), "treatment": treatment}
 
 
-def _number(figure: NumberFigure, hide_below: int) -> dict[str, Any]:
+def _number(figure: NumberFigure, cells: _Cells) -> dict[str, Any]:
     summary = figure.summary
     named = {"title": figure.number.title, "unit": figure.number.unit}
-    if summary is None or summary.n < hide_below:
-        n = 0 if summary is None else HIDDEN
-        return {**named, "n": n, "unknown": _count(figure.unknown, hide_below)}
+    if summary is None:
+        return {**named, "n": 0, "unknown": cells.total(figure.unknown)}
+    if cells.is_small(figure.unknown) or cells.total(summary.n) == HIDDEN:
+        # How many there are would follow from an interval and a deviation, or from the decimals of a mean.
+        return {**named, "n": HIDDEN, "unknown": HIDDEN}
     told = {
         **named,
         "n": summary.n,
-        "unknown": _count(figure.unknown, hide_below),
+        "unknown": figure.unknown,
         "mean": rounded(summary.mean, _DECIMALS),
         "mean_interval": _span(summary.mean_interval, _DECIMALS),
         "deviation": None if summary.deviation is None else round(summary.deviation, _DECIMALS),
@@ -72,19 +102,14 @@ def _number(figure: NumberFigure, hide_below: int) -> dict[str, Any]:
         "low": decimal_text(summary.low),
         "high": decimal_text(summary.high),
     }
-    if hide_below:
-        # Ends of order are values of single occurrences.
-        for name in ("median_interval", "low", "high"):
-            told[name] = None
-    if told["unknown"] == HIDDEN:
-        told["n"] = HIDDEN
-    return told
+    # Ends of order are values of single occurrences.
+    return told | dict.fromkeys(("median_interval", "low", "high")) if cells.hide_below else told
 
 
-def _question(figure: QuestionFigure, hide_below: int) -> dict[str, Any]:
+def _question(figure: QuestionFigure, cells: _Cells) -> dict[str, Any]:
     rate, title = figure.rate, {"title": figure.question.title}
     parts = (rate.count, rate.of - rate.count, figure.unknown)
-    if any(0 < part < hide_below for part in parts):
+    if any(map(cells.is_small, parts)) or cells.total(rate.of) == HIDDEN:
         return {**title, "count": HIDDEN, "of": HIDDEN, "unknown": HIDDEN, "share": None, "interval": None}
     share = rate.share
     return {
@@ -97,27 +122,40 @@ def _question(figure: QuestionFigure, hide_below: int) -> dict[str, Any]:
     }
 
 
-def _words(figure: WordsFigure, hide_below: int) -> dict[str, Any]:
-    small = {word for word, count in figure.counts.items() if count < hide_below}
-    others = [word for word in figure.counts if word not in small]
-    if len(small) == 1 and others:
-        # Alone it would follow from the total.
-        small.add(others[-1])
-    shown: Mapping[str, int | str] = {
-        word: HIDDEN if word in small else count for word, count in figure.counts.items()
+def _words(figure: WordsFigure, cells: _Cells) -> dict[str, Any]:
+    hidden = {word: count for word, count in figure.counts.items() if cells.gives_away(count)}
+    others = [word for word in figure.counts if word not in hidden]
+    if hidden and others and (len(hidden) == 1 or cells.is_small(sum(hidden.values()))):
+        # What is hidden would follow from the total.
+        hidden[others[-1]] = figure.counts[others[-1]]
+    shown: dict[str, int | str] = {
+        word: HIDDEN if word in hidden else count for word, count in figure.counts.items()
     }
-    return {"title": figure.words.title, "counts": dict(shown)}
+    if hidden and sum(hidden.values()) == len(hidden):
+        # As many as there are words: each would be known to be one.
+        shown = {word: count for word, count in figure.counts.items() if word not in hidden} | {
+            _OTHERS: HIDDEN
+        }
+    return {"title": figure.words.title, "counts": shown}
 
 
-def _compared(each: Compared, *, hides: bool) -> dict[str, Any]:
+def _compared(each: Compared, document: Mapping[str, Any]) -> dict[str, Any]:
     told = asdict(each)
-    if hides:
-        told |= {"against": [], "computed": HIDDEN}
-    return told
+    if document["hide_below"] is None:
+        return told
+    is_told = _is_told(each, document)
+    return told | {"against": []} | ({} if is_told else {"computed": HIDDEN, "agrees": None})
 
 
-def _count(count: int, hide_below: int) -> int | str:
-    return HIDDEN if 0 < count < hide_below else count
+def _is_told(each: Compared, document: Mapping[str, Any]) -> bool:
+    """Tell whether a document that hides small cells holds what a published figure is compared with."""
+    published = each.published
+    if published.statistic == "count":
+        return bool(document["shares"][published.measure]["count"] != HIDDEN)
+    if published.statistic not in {"mean", "median", "n"}:
+        return False
+    figure = document["numbers"][published.measure]
+    return "mean" in figure and len(published.value.partition(".")[2]) <= _DECIMALS
 
 
 def _span(span: Span | None, decimals: int) -> list[str] | None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -260,7 +260,7 @@ def test_a_cohort_below_the_bound_tells_no_number_at_all() -> None:
         "title": "RegiSCAR score",
         "unit": "points",
         "n": HIDDEN,
-        "unknown": 0,
+        "unknown": HIDDEN,
     }
 
 
@@ -268,3 +268,68 @@ def test_an_empty_cohort_has_figures_without_values() -> None:
     document = _document([], 0)
     assert document["numbers"]["regiscar"]["n"] == 0  # type: ignore[index]
     assert document["shares"]["male"]["share"] is None  # type: ignore[index]
+
+
+def test_no_small_count_follows_from_what_is_told_beside_it() -> None:
+    rows = [row(number, person=Person(50 if number < 4 else None)) for number in range(19)]
+    document: Any = document_of(rows, figures_of(rows), (), hide_below=5)
+    # 19 less the unknown ones would be 4.
+    assert document["numbers"]["age_years"] == {
+        "title": "age",
+        "unit": "years",
+        "n": HIDDEN,
+        "unknown": HIDDEN,
+    }
+
+
+def test_of_a_hidden_number_of_values_nothing_is_told_that_it_follows_from() -> None:
+    rows = [row(number, person=Person(40 + number if number < 17 else None)) for number in range(19)]
+    document: Any = document_of(rows, figures_of(rows), (), hide_below=5)
+    # The interval of a mean and the deviation tell how many values there were.
+    assert "mean_interval" not in document["numbers"]["age_years"]
+    assert document["numbers"]["age_years"]["n"] == HIDDEN
+
+
+def test_no_small_count_follows_from_two_totals() -> None:
+    people = [Person(50 if number < 12 else None, "male" if number < 10 else None) for number in range(20)]
+    rows = [row(number, person=person) for number, person in enumerate(people)]
+    document: Any = document_of(rows, figures_of(rows), (), hide_below=5)
+    assert document["numbers"]["age_years"]["n"] == 12
+    assert document["shares"]["male"]["of"] == HIDDEN
+
+
+def test_patients_with_two_occurrences_are_not_counted_by_a_difference() -> None:
+    rows = [row(number) for number in range(8)]
+    rows[1] = replace(rows[1], patient_id=rows[0].patient_id)
+    document: Any = document_of(rows, figures_of(rows), (), hide_below=5)
+    assert (document["occurrences"], document["patients"]) == (8, HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("drugs", "counts"),
+    [
+        # Two small ones whose sum is known to be two.
+        (["a"] * 20 + ["b", "c"], {"a": HIDDEN, "b": HIDDEN, "c": HIDDEN}),
+        (["a", "b", "c", "d", "e", "f"], {"others": HIDDEN}),
+        (["a"] * 10 + ["b"] * 8, {"a": 10, "b": 8}),
+    ],
+)
+def test_no_small_word_follows_from_the_others(drugs: list[str], counts: dict[str, object]) -> None:
+    rows = [replace(row(number), culprits=(drug,)) for number, drug in enumerate(drugs)]
+    document: Any = document_of(rows, figures_of(rows), (), hide_below=5)
+    assert document["counts"]["culprit"]["counts"] == counts
+
+
+def test_a_guess_at_a_hidden_figure_is_not_answered() -> None:
+    people = [Person(50, "male")] * 2 + [Person(50, "female")] * 17
+    rows = [row(number, person=person) for number, person in enumerate(people)]
+    guesses = [
+        Published("male", "count", "2/19", ""),
+        Published("age_years", "max", "50", ""),
+        Published("age_years", "every", "< 51", ""),
+        Published("age_years", "mean", "50.0", ""),
+    ]
+    document: Any = document_of(rows, figures_of(rows), compare(guesses, rows), hide_below=5)
+    assert [each["agrees"] for each in document["compared"]] == [None, None, None, True]
+    assert [each["computed"] for each in document["compared"][:3]] == [HIDDEN] * 3
+    assert document["findings"] == 0
