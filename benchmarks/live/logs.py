@@ -101,7 +101,7 @@ class Topics:
     """Make and remove topics, and wait until the broker has done so."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def names(self) -> set[str]:
         """Return the topics that are there."""
