@@ -6,7 +6,7 @@ on which it was made: the same log and selection give the same dossier.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -63,7 +63,10 @@ class Selection:
 
     def takes(self, at: str) -> bool:
         """Tell whether an instant lies in the period."""
-        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+        # Without the Z a whole second stands before its fractions.
+        instant = at.removesuffix("Z")
+        is_since = self.since is None or self.since.removesuffix("Z") <= instant
+        return is_since and (self.until is None or instant < self.until.removesuffix("Z"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,10 @@ def dossier_of(
     """Return the dossier of a selection, in the order of the log."""
     found = survey(plan.log)
     mode = settle(plan.clock, found)
-    reader = _Reader(plan, selection)
+    reader = _Reader(plan, selection, keeps_all=found.merges > 0)
     key = None if selection.patient_id is None else selection.patient_id.encode()
-    alone = key is not None and reads_alone(plan, found)
+    # Of a merged patient, the other records are part of what was known.
+    alone = key is not None and not found.merges and reads_alone(plan, found)
     for line in TimedLog(read_log(plan.log), mode):
         if not alone or line.record.key in {None, key}:
             reader.take(line)
@@ -140,6 +144,7 @@ def dossier_of(
 class _Reader:
     plan: ReplayPlan
     selection: Selection
+    keeps_all: bool
     folds: dict[int, ShardFold] = field(default_factory=dict)
     facts: dict[tuple[str, FactKey], Fact] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
@@ -149,25 +154,50 @@ class _Reader:
         if line.shard not in self.folds:
             self.folds[line.shard] = self.plan.new_fold(line.shard)
         fold = self.folds[line.shard]
-        self.entries += self._heard(line)
+        self._keep(self._heard(line))
         run = fold.process((line.record,))
         fold.commit(run)
         for output in run.outputs:
             if output.stream in _SAID:
-                self.entries.append(self._said(line, output.stream, json.loads(output.value)))
+                self._keep((self._said(line, output.stream, json.loads(output.value)),))
+
+    def _keep(self, entries: Iterable[Entry]) -> None:
+        """Keep what may be chosen; until the log has been read, all merged records may be."""
+        wanted = self.selection.patient_id
+        for each in entries:
+            is_of_all = wanted is None or each.patient_id in {None, wanted}
+            if self.keeps_all or (is_of_all and self.selection.takes(each.at)):
+                self.entries.append(each)
 
     def chosen(self) -> Iterator[Entry]:
         """Yield the entries of the selection; of one alert, all that was known of its patient, and what it said."""
         selection = self.selection
-        told = {
-            each.patient_id for each in self.entries if each.deed is Deed.SAID and selection.takes(each.at)
-        }
         # Of a period, who was told nothing in it is left out.
-        asked = told if selection.patient_id is None else {selection.patient_id}
+        asked = (
+            {each.patient_id for each in self.entries if each.deed is Deed.SAID and selection.takes(each.at)}
+            if selection.patient_id is None
+            else self._merged_with(selection.patient_id)
+        )
         for each in self.entries:
-            is_asked = each.patient_id is None or each.patient_id in asked
+            is_asked = self._is_for_all(each) if each.patient_id is None else each.patient_id in asked
             if is_asked and selection.takes(each.at) and self._is_of_alert(each):
                 yield each
+
+    def _merged_with(self, patient_id: str) -> set[str | None]:
+        """Return a patient with every record that was ever merged into it, or it into."""
+        pairs = [
+            (each.patient_id, (each.output or {})["other"])
+            for each in self.entries
+            if each.deed is Deed.MERGED
+        ]
+        found: set[str | None] = {patient_id}
+        while more := {one for pair in pairs if found & set(pair) for one in pair} - found:
+            found |= more
+        return found
+
+    def _is_for_all(self, entry: Entry) -> bool:
+        """Tell whether what names no patient belongs here; whose an unreadable record was, nobody knows."""
+        return entry.deed is not Deed.REFUSED or self.selection.patient_id is None
 
     def _is_of_alert(self, entry: Entry) -> bool:
         wanted = self.selection.alert_id
@@ -193,7 +223,8 @@ class _Reader:
                     line, format_instant(event.received_at), Deed.NOTED, event.patient_id, output=output
                 )
             case Absorbed() | Absorbs() | Separated():
-                output = {"identity": type(event).__name__.lower()}
+                other = event.survivor if isinstance(event, Absorbed) else event.prior
+                output = {"identity": type(event).__name__.lower(), "other": other}
                 yield _entry(
                     line, format_instant(event.received_at), Deed.MERGED, event.patient_id, output=output
                 )

@@ -19,6 +19,11 @@ _DONE: Final = {
     Deed.MERGED: "patient records",
     Deed.IN_FORCE: "rulebook in force",
 }
+_IDENTITY: Final = {
+    "absorbed": "merged into",
+    "absorbs": "takes over",
+    "separated": "gives back what came from",
+}
 _NOTICE: Final = (
     "For qualified readers. It holds pseudonyms and clinical facts: keep it as you keep a patient's record. What was "
     "said is what the software said of this log; it is not validated for care."
@@ -56,13 +61,17 @@ def _parts(dossier: Dossier) -> Iterator[str]:
     )
     for entry in dossier.entries:
         if entry.patient_id is None:
-            yield paragraph(
-                f"{entry.at}: rulebook {(entry.output or {}).get('rulebook')} in force from here on", "aside"
-            )
+            yield paragraph(f"{entry.at}: {_of_all(entry)}", "aside")
     for patient in dossier.patients:
         entries = [each for each in dossier.entries if each.patient_id == patient]
         yield heading(patient)
         yield from _of_patient(entries)
+
+
+def _of_all(entry: Entry) -> str:
+    if entry.deed is Deed.IN_FORCE:
+        return f"rulebook {(entry.output or {})['rulebook']} in force from here on"
+    return f"a record that {_DONE[entry.deed]}, {_told(entry)}; {_from(entry)}"
 
 
 def _of_patient(entries: Sequence[Entry]) -> Iterator[str]:
@@ -113,7 +122,7 @@ def _told(entry: Entry) -> str:
         case Deed.REFUSED:
             return f"{output['code']}: {output['value_bytes']} bytes, {output['value_digest']}"
         case _:
-            return str(output.get("identity", ""))
+            return f"{_IDENTITY[output['identity']]} {output['other']}"
 
 
 def _fact(fact: FactView, before: FactView | None) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from pv_stream.audit.clock import ClockMode
-from pv_stream.audit.dossier import Dossier, Selection, dossier_of
+from pv_stream.audit.dossier import Deed, Dossier, Selection, dossier_of
 from pv_stream.audit.dossier_page import page_of
 from pv_stream.audit.explain import alerts_of_log, find_alert
 from pv_stream.audit.log import open_log
@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     _write(out, dossier)
     counted = f"{plural(len(dossier.patients), 'patient')}, {plural(len(dossier.entries), 'line')}"
     stderr().print(f"{counted}: {escape(str(out / PAGE))}", soft_wrap=True)
-    if not dossier.entries:
+    if all(entry.deed is Deed.IN_FORCE for entry in dossier.entries):
         stderr().print("Nothing in this log is of that selection.")
         raise typer.Exit(1)
 

@@ -11,7 +11,10 @@ from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.dossier import Deed, Dossier, Selection, alerts_said, dossier_of
 from pv_stream.audit.dossier_page import page_of
 from pv_stream.audit.replay import replay
+from pv_stream.codec.events import encode_event
 from pv_stream.domain.ids import PatientId
+from tests.builders import at, dose, eosinophils, with_patient
+from tests.merging import PatientEvent, merge
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, values, write_lines
 
 OTHER: Final = PatientId("patient-other")
@@ -115,3 +118,34 @@ def test_a_period_begins_with_its_first_instant_and_ends_before_its_last(
     since: str | None, until: str | None, *, takes: bool
 ) -> None:
     assert Selection(since=since, until=until).takes("b") is takes
+
+
+def test_a_record_that_nobody_can_read_is_no_rulebook_and_no_patients(tmp_path: Path) -> None:
+    lines = [*imatinib_lines(), b"{ not json"]
+    of_period = dossier(tmp_path, Selection(since="2000-01-01T00:00:00Z"), lines)
+    (refused,) = (each for each in of_period.entries if each.deed is Deed.REFUSED)
+    assert refused.patient_id is None
+    assert "rulebook None" not in page_of(of_period)
+    assert "malformed_json" in page_of(of_period)
+    of_patient = dossier(tmp_path, Selection(patient_id=PATIENT), lines)
+    assert Deed.REFUSED not in {each.deed for each in of_patient.entries}
+
+
+def test_of_a_merged_patient_the_other_record_is_told_too(tmp_path: Path) -> None:
+    a, b = "patient-a", "patient-b"
+    feed: list[PatientEvent] = [
+        *(with_patient(sent, a) for sent in (dose("imatinib", at(0)), eosinophils(1690, at(15)))),
+        *merge(a, b, at(16)),
+    ]
+    lines = [encode_event(sent) for sent in feed] + imatinib_lines(OTHER)
+    made = dossier(tmp_path, Selection(patient_id=b), lines)
+    assert made.patients == (a, b)
+    assert "takes over patient-a" in page_of(made)
+    assert "eosinophils" in page_of(made)
+
+
+def test_a_fraction_of_a_second_lies_after_its_second() -> None:
+    period = Selection(since="2026-03-01T00:00:00Z", until="2026-03-02T00:00:00Z")
+    assert period.takes("2026-03-01T00:00:00.5Z")
+    assert not period.takes("2026-03-02T00:00:00.5Z")
+    assert not period.takes("2026-02-28T23:59:59.9Z")

@@ -68,3 +68,12 @@ def test_a_folder_with_other_files_is_left_alone(log: Path, tmp_path: Path) -> N
 
     assert said.returncode == 2
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_of_an_unknown_patient_there_is_nothing_though_a_record_cannot_be_read(tmp_path: Path) -> None:
+    log = write_lines(tmp_path / "log.jsonl", [b"{ not json"])
+
+    said = pv_stream("report", str(log), "--patient", "nobody", "--out", "report", cwd=tmp_path)
+
+    assert said.returncode == 1
+    assert "Nothing in this log" in said.stderr
