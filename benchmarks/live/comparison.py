@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
 SEED: Final = 20261121
 QUICK_EVENTS: Final = 20_000
 FINDING_EXIT: Final = 1
+STOPPED_EXIT: Final = 143  # as a shell says it of SIGTERM
 
 
 @dataclass(slots=True)
@@ -80,7 +82,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def local_broker(directory: Path) -> Iterator[str]:
-    """Run a broker for the comparison alone."""
+    """Run a broker for a measurement alone; being told to stop ends it too, and every host."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED_EXIT))
     broker = LocalBroker(directory / "broker", port=free_port(), controller_port=free_port(), heap_mb=1_024)
     try:
         yield broker.up().bootstrap_servers
