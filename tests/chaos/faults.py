@@ -7,7 +7,7 @@ so a seed repeats the schedule and not each interleaving.
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,6 +15,7 @@ from random import Random
 from typing import Final
 
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError
 
 from tests.chaos.fleet import Fleet, Worker
 from tests.chaos.node import Node
@@ -276,9 +277,7 @@ def _lose_offsets(world: World) -> None:
     foreign.flush(10)
     time.sleep(_FOREIGN_SECONDS)
     world.fleet.drain()
-    world.watch.forget()
-    with closing(KafkaAdminClient(bootstrap_servers=world.node.servers)) as admin:
-        admin.delete_groups([world.watch.group])
+    _delete_group(world)
     world.fleet.scale(world.workers)
     deadline = time.monotonic() + _OWNER_SECONDS_MAX
     while not all(worker.has_begun for worker in world.fleet.alive) and time.monotonic() < deadline:
@@ -287,6 +286,21 @@ def _lose_offsets(world: World) -> None:
     time.sleep(_OPENING_SECONDS)
     foreign.abort_transaction()
     foreign.close()
+
+
+def _delete_group(world: World) -> None:
+    """Delete the group, which Kafka refuses until the session of its last static member is over."""
+    deadline = time.monotonic() + _OWNER_SECONDS_MAX
+    with closing(KafkaAdminClient(bootstrap_servers=world.node.servers)) as admin:
+        while True:
+            with suppress(KafkaError):
+                admin.delete_groups([world.watch.group])
+            world.watch.forget()
+            offsets = world.watch.committed()
+            if offsets is not None and not any(offsets.values()):
+                return
+            assert time.monotonic() < deadline, "the group cannot be deleted"
+            time.sleep(0.3)
 
 
 # Broker -----------------------------------------------------------------------------------------------------------
