@@ -11,7 +11,14 @@ from rich.table import Table
 
 from pv_stream.audit.clock import ClockMode, settle
 from pv_stream.audit.evaluation.hospital import HospitalAssumptions, Truth, made_up_hospital
-from pv_stream.audit.evaluation.report import FOUND_HEADINGS, SYNTHETIC, document_of, found_row, page_of
+from pv_stream.audit.evaluation.report import (
+    FOUND_HEADINGS,
+    SYNTHETIC,
+    document_of,
+    found_row,
+    not_in_log_text,
+    page_of,
+)
 from pv_stream.audit.evaluation.run import Evaluation, evaluate, read_truth
 from pv_stream.audit.log import Log, LogForm, LogRecord, open_log, read_log, survey
 from pv_stream.audit.replay import ReplayPlan
@@ -110,6 +117,8 @@ def _show(document: dict[str, Any], html: Path | None) -> None:
         f"{plural(document['patients'], 'patient')}, {document['cases']:,} with DRESS, "
         f"{document['patient_days']:,} patient-days, {plural(document['events'], 'event')}\n"
     )
+    if document["cases_not_in_log"]:
+        stderr().print(not_in_log_text(document["cases_not_in_log"]), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in FOUND_HEADINGS:
         table.add_column(heading, header_style="dim")

@@ -128,7 +128,7 @@ def read_published(lines: Sequence[str], name: str) -> list[Published]:
         rows = csv.DictReader(lines)
         missing = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
         if missing:
-            msg = f"{name} line 1: the columns {', '.join(missing)} are missing"
+            msg = f"{name} line 1: the columns {', '.join(missing)} are missing, separated by commas"
             raise DataError(msg)
         return list(_figures(rows, name))
     except csv.Error:
@@ -139,7 +139,7 @@ def read_published(lines: Sequence[str], name: str) -> list[Published]:
 def read_published_file(path: Path) -> list[Published]:
     """Read published figures from a CSV file in UTF-8."""
     try:
-        return read_published(path.read_text(encoding="utf-8").splitlines(), str(path))
+        return read_published(path.read_text(encoding="utf-8-sig").splitlines(), str(path))
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise DataError(msg) from None

@@ -7,6 +7,7 @@ and sex are in no log of ours; they come from a table beside it.
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -28,6 +29,7 @@ from pv_stream.shard.fold import OutputStream, RawRecord
 _STANDING: Final = frozenset({"candidate", "open", "closed"})
 _REFUTED: Final = "refuted"
 _COLUMNS: Final = ("patient_id", "age_years", "sex")
+_AGE: Final = re.compile(r"\d{1,3}", re.ASCII)
 _AGE_MAX: Final = 130
 
 
@@ -201,13 +203,21 @@ def read_people(path: Path) -> dict[str, Person]:
     Raises DataError naming the line that cannot be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
-                msg = f"{path} line 1: the columns {', '.join(missing)} are missing"
+                msg = f"{path} line 1: the columns {', '.join(missing)} are missing, separated by commas"
                 raise DataError(msg)
-            return {row["patient_id"]: _person(path, rows.line_num, row) for row in rows}
+            people: dict[str, Person] = {}
+            for row in rows:
+                patient_id = row["patient_id"]
+                if not patient_id or patient_id in people:
+                    what = f"{patient_id} stands twice" if patient_id else "no patient_id"
+                    msg = f"{path} line {rows.line_num}: {what}"
+                    raise DataError(msg)
+                people[patient_id] = _person(path, rows.line_num, row)
+            return people
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise DataError(msg) from None
@@ -218,7 +228,7 @@ def read_people(path: Path) -> dict[str, Person]:
 
 def _person(path: Path, line: int, row: Mapping[str, str]) -> Person:
     age, sex = (row[name] or "" for name in ("age_years", "sex"))
-    if age and not (age.isdecimal() and age.isascii() and int(age) <= _AGE_MAX):
+    if age and not (_AGE.fullmatch(age) and int(age) <= _AGE_MAX):
         msg = f"{path} line {line}: age_years must be whole years up to {_AGE_MAX}, or empty"
         raise DataError(msg)
     if sex not in {"", "female", "male", "other"}:

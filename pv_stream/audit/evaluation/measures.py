@@ -1,7 +1,7 @@
 """What alerts found and what they cost: sensitivity, PPV, alerts per 1,000 patient-days, and how soon they came.
 
-A patient counts once. A case is found when an alert stands at or after its first sign. Of an alert, what counts is when
-it first reached the tier that is looked at.
+A patient counts once. A case is found when an alert first reaches the tier that is looked at, at or after its first
+sign.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

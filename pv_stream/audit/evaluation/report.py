@@ -35,6 +35,7 @@ def document_of(evaluation: Evaluation, *, synthetic: Mapping[str, Any] | None) 
         "sources": dict(SOURCES) if synthetic is not None else {},
         "patients": evaluation.patients,
         "cases": evaluation.cases,
+        "cases_not_in_log": evaluation.not_in_log,
         "patient_days": evaluation.patient_days,
         "events": evaluation.events,
         "found": [_found(found) for found in evaluation.found],
@@ -96,6 +97,8 @@ def _parts(evaluation: Evaluation, document: Mapping[str, Any]) -> Iterator[str]
         f"patient-days, {evaluation.events:,} events. Intervals are at 95 %: Wilson's of shares, exact of counts, by "
         "order of medians."
     )
+    if evaluation.not_in_log:
+        yield paragraph(not_in_log_text(evaluation.not_in_log), "notice")
     yield heading("What was found, and what it cost")
     yield table(
         FOUND_HEADINGS, (found_row(each) for each in document["found"]), range(1, len(FOUND_HEADINGS))
@@ -129,6 +132,11 @@ def _parts(evaluation: Evaluation, document: Mapping[str, Any]) -> Iterator[str]
                 for name, value in document["assumptions"].items()
             ),
         )
+
+
+def not_in_log_text(count: int) -> str:
+    """Say that cases are missing from the log."""
+    return f"Cases of which the log holds nothing: {count:,}. They count as missed. Are these its pseudonyms?"
 
 
 _EXPECTED: Final = "ppv_at_published_share_of_cases"

@@ -20,7 +20,7 @@ _PERCENT_ABOVE: Final = Decimal(10)
 _ALT_ABOVE: Final = Decimal(300)
 _HUNDRED: Final = Decimal(100)
 
-#: What each rule asks for, all of it at some time in the stay.
+#: What each rule asks for, all of it at some time in the log.
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "naive": ("count",),
     "published": ("percent", "alt"),

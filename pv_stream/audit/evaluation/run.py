@@ -28,10 +28,14 @@ _STANDING: Final = frozenset({"raised", "revised"})
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Hold what every tier and every rule beside found on one log."""
+    """Hold what every tier and every rule beside found on one log.
+
+    `not_in_log` are cases of which the log holds nothing: they count as missed.
+    """
 
     patients: int
     cases: int
+    not_in_log: int
     patient_days: int
     events: int
     found: tuple[Found, ...]
@@ -95,6 +99,7 @@ def evaluate(
     return Evaluation(
         patients=len(everybody),
         cases=sum(one.is_case for one in everybody),
+        not_in_log=sum(one.is_case and one.patient_id not in watched.stays for one in everybody),
         patient_days=days,
         events=watched.events,
         found=(*ours, *others),
@@ -130,13 +135,22 @@ def read_truth(path: Path) -> list[Truth]:
     Raises DataError naming the line that cannot be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
-                msg = f"{path} line 1: the columns {', '.join(missing)} are missing"
+                msg = f"{path} line 1: the columns {', '.join(missing)} are missing, separated by commas"
                 raise DataError(msg)
-            return [_truth(path, rows.line_num, row) for row in rows]
+            truth: dict[str, Truth] = {}
+            for row in rows:
+                patient_id = row["patient_id"]
+                if not patient_id or patient_id in truth:
+                    # A patient counts once, by the first sign.
+                    what = f"{patient_id} stands twice" if patient_id else "no patient_id"
+                    msg = f"{path} line {rows.line_num}: {what}"
+                    raise DataError(msg)
+                truth[patient_id] = _truth(path, rows.line_num, row)
+            return list(truth.values())
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise DataError(msg) from None

@@ -231,6 +231,12 @@ def test_the_truth_is_read(tmp_path: Path) -> None:
         (b"patient_id,culprit\n", "line 1: the columns first_sign are missing"),
         (b"patient_id,culprit,first_sign\na,imatinib,2026-01-05\n", "line 2: first_sign looks like"),
         (b"patient_id,culprit,first_sign\na,imatinib\n", "line 2: first_sign looks like"),
+        (b"patient_id;culprit;first_sign\n", "separated by commas"),
+        (b"patient_id,culprit,first_sign\n,imatinib,2026-01-05T00:00:00Z\n", "line 2: no patient_id"),
+        (
+            b"patient_id,culprit,first_sign\n" + 2 * b"a,,2026-01-05T00:00:00Z\n",
+            "line 3: a stands twice",
+        ),
         (b"\xff\xfe", "not a CSV file in UTF-8"),
     ],
 )
@@ -239,6 +245,20 @@ def test_a_truth_that_cannot_be_read_names_the_line(tmp_path: Path, content: byt
     file.write_bytes(content)
     with pytest.raises(DataError, match=why):
         read_truth(file)
+
+
+def test_a_truth_may_begin_with_the_mark_that_spreadsheets_write(tmp_path: Path) -> None:
+    file = tmp_path / "truth.csv"
+    file.write_bytes(b"\xef\xbb\xbfpatient_id,culprit,first_sign\r\na,,2026-01-05T00:00:00Z\r\n")
+    assert read_truth(file) == [Truth(PatientId("a"), None, START)]
+
+
+def test_a_case_of_which_the_log_holds_nothing_is_told(evaluation: Evaluation) -> None:
+    assert evaluation.not_in_log == 0
+    told = replace(evaluation, not_in_log=1)
+    document = document_of(told, synthetic=None)
+    assert document["cases_not_in_log"] == 1
+    assert "Cases of which the log holds nothing: 1" in page_of(told, document)
 
 
 def test_a_truth_that_is_not_there(tmp_path: Path) -> None:
