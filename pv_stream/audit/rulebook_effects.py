@@ -13,6 +13,8 @@ from typing import Any, Final
 from pv_stream.audit.clock import TimedLog, settle
 from pv_stream.audit.log import Log, LogRecord, read_log, survey
 from pv_stream.audit.replay import ReplayPlan, fold_log
+from pv_stream.codec.events import decode_event
+from pv_stream.domain.events import Absorbed
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream
 
@@ -172,11 +174,11 @@ def _reasons(
     differing: set[tuple[str, str]],
     on_progress: Callable[[int], None],
 ) -> dict[tuple[str, str], list[str]]:
-    """Return the changes that alone make each differing patient differ, on the records of these patients only."""
+    """Return the changes that alone make each differing patient differ, on the records of these and merged patients."""
     reasons: dict[tuple[str, str], list[str]] = {key: [] for key in differing}
     if not differing:
         return reasons
-    wanted = {patient.encode() for patient, _ in differing}
+    wanted = _with_merged(plan.log, {patient.encode() for patient, _ in differing})
     records = [line for line in read_log(plan.log) if line.record.key is None or line.record.key in wanted]
     old, new = rulebooks
     before = _summary(TimedLog(records, plan.clock), plan, old)
@@ -187,6 +189,21 @@ def _reasons(
             if _told(before, key) != _told(after, key):
                 reasons[key].append(unit)
     return reasons
+
+
+def _with_merged(log: Log, patients: set[bytes]) -> set[bytes]:
+    """Return patients with every record that was merged with one of theirs: what one is told may rest on the other."""
+    pairs: set[frozenset[bytes]] = set()
+    for line in read_log(log):
+        if b"identity." not in (line.record.value or b""):
+            continue
+        event = decode_event(line.record.value)
+        if isinstance(event, Absorbed):
+            pairs.add(frozenset((event.patient_id.encode(), event.survivor.encode())))
+    found = set(patients)
+    while more := {one for pair in pairs if found & pair for one in pair} - found:
+        found |= more
+    return found
 
 
 def changed_units(old: Rulebook, new: Rulebook) -> list[str]:

@@ -17,9 +17,11 @@ from pv_stream.audit.rulebook_effects import (
 )
 from pv_stream.audit.rulebook_effects_page import page_of
 from pv_stream.audit.scenario_rulebooks import variant_of
+from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import Analyte
 from pv_stream.rules.rulebook import Rulebook
-from tests.builders import RULEBOOK
+from tests.builders import RULEBOOK, at, dose, eosinophils, with_patient
+from tests.merging import PatientEvent, merge
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
 
 
@@ -126,3 +128,15 @@ def test_the_page_names_changes_and_patients_and_stands_alone(tmp_path: Path) ->
     assert "&lt;new&gt;" in html
     assert "<script" not in html
     assert "http" not in html
+
+
+def test_a_change_is_named_though_what_it_rests_on_came_from_a_merged_record(tmp_path: Path) -> None:
+    feed: list[PatientEvent] = [
+        *(with_patient(sent, "patient-a") for sent in (dose("imatinib", at(0)), dose("imatinib", at(7)))),
+        *merge("patient-a", "patient-b", at(14)),
+        with_patient(eosinophils(1200, at(15)), "patient-b"),
+    ]
+    log = write_lines(tmp_path / "log.jsonl", [encode_event(sent) for sent in feed])
+    new = variant_of(RULEBOOK, "new", {"drugs.imatinib.threshold_per_ul": "1000"})
+    (difference,) = effects_of(plan_of(log), RULEBOOK, new).differences
+    assert (difference.patient_id, difference.because) == ("patient-b", ("drugs.imatinib",))
