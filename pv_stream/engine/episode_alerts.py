@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pv_stream.domain.assessment import Assessment, Closing, EpisodeAssessment, Tier
 from pv_stream.domain.codes import Judgement
 from pv_stream.domain.ids import AlertId, EpisodeId, RecurrenceId, derive_id
-from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
+from pv_stream.domain.outputs import AlertKind, AlertStatus, Cause, Output
 from pv_stream.domain.published import (
     LIVE,
     STANDING,
@@ -41,6 +41,8 @@ def tell_episodes(
         if index in matched.absorbed:
             episodes[index] = _supersede(old, matched.absorbed[index], occasion, outputs)
         elif index not in matched.known and old.state is not EpisodeState.SUPERSEDED:
+            if _stands_although_not_found(old, occasion):
+                continue
             # No evidence, or no watched drug in whose window it lies: what was told was not so.
             taken = occasion.inherited.get(old.episode_id, ())
             episodes[index] = _withdraw(old, old.last, EpisodeState.WITHDRAWN, occasion, outputs, taken)
@@ -94,6 +96,15 @@ def _absorbed_tiers(
 
 def _stands(told: PublishedEpisode) -> bool:
     return told.alert is not None and told.alert.status in LIVE
+
+
+def _stands_although_not_found(old: PublishedEpisode, occasion: Occasion) -> bool:
+    """Tell whether an alert goes on as it was told, though what is known by now would not raise it.
+
+    So it does after a record that replaces nothing, such as an item newly documented as absent: it closes in its time.
+    """
+    is_news = occasion.cause in {Cause.EVENT, Cause.CLOCK} and not occasion.replaced
+    return is_news and _is_alerted(old)
 
 
 def _inherited(
