@@ -1,12 +1,17 @@
 """Counting safety reports: a case once, with its last version, by who suspected what, period by period."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pv_stream.audit.disproportionality import Fourfold
 from pv_stream.audit.log import open_log, read_log
 from pv_stream.audit.signals import Every, Look, first_disproportionate, look
+from pv_stream.codec.events import decode_event, encode_event
+from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Held, Report
 from tests.unit.audit.logs import imatinib_lines, write_lines
 
 
@@ -61,6 +66,19 @@ def test_a_case_is_dress_when_one_of_its_reactions_is_and_counts_once(tmp_path: 
         report(1, "phenytoin", dress=True, fact_key="e2b_1b"),
     )
     assert seen.drugs == {"phenytoin": Fourfold(1, 0, 0, 0)}
+
+
+def test_a_report_counts_though_its_time_is_not_believed(tmp_path: Path) -> None:
+    said = decode_event(json.dumps(report(1, "phenytoin", dress=True)).encode())
+    assert isinstance(said, FactArrived)
+    reaction = said.version.statement.content
+    assert isinstance(reaction, Report)
+    held = Held(HoldCode.UNREADABLE_TIME, f"sha256:{0:064x}", said=reaction)
+    statement = replace(said.version.statement, content=held)
+    event = replace(said, version=replace(said.version, statement=statement))
+    (seen,) = looks(tmp_path, json.loads(encode_event(event)), report(2, "imatinib"))
+    assert (seen.cases, seen.dress) == (2, 1)
+    assert seen.drugs["phenytoin"] == Fourfold(1, 0, 0, 1)
 
 
 def test_what_was_only_taken_along_is_not_suspected_and_interacting_is(tmp_path: Path) -> None:
