@@ -31,6 +31,9 @@ SCHEME = "kafkaruns"
 #: How long the broker may hold a fetch that finds nothing. aiokafka has one fetch in flight per broker, and a
 #: partition that was just emptied waits for it: Faust's 1.5 s would be a latency that somebody sees.
 FETCH_WAIT_MS = 100
+#: How soon a leader of the group sees that it has shared out no partitions, because a broker that had just come back
+#: did not know the topic yet: then it shares them out anew. The client's own 5 minutes would be 5 without alerts.
+METADATA_AGE_MS = 5_000
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 #: How long one fetch call may wait for records: a partition that becomes fetchable meanwhile waits as long.
 POLL_SECONDS = 0.1
@@ -108,6 +111,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=METADATA_AGE_MS,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
