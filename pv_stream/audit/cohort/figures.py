@@ -73,7 +73,7 @@ QUESTIONS: Final = (
         lambda row: None if row.treatment is None else row.treatment.days_to_clinical_resolution is not None,
     ),
     Question("is_recurrence", "itself a recurrence", lambda row: row.recurrence is not None),
-    Question("recurred", "followed by a recurrence", lambda row: row.recurred),
+    Question("recurred", "followed by a recurrence in this log", lambda row: row.recurred),
 )
 WORDS: Final = (
     Words("culprit", "suspect drug ranked first", lambda row: row.culprits or ("none",)),
