@@ -72,8 +72,8 @@ def _rate(rate: Rate) -> dict[str, Any]:
     return {
         "count": rate.count,
         "of": rate.of,
-        "share": None if share is None else rounded(share, 2),
-        "interval": _ends(rate.interval, 2),
+        "share": None if share is None else rounded(share, 4),
+        "interval": _ends(rate.interval, 4),
     }
 
 
@@ -159,7 +159,8 @@ def _share(rate: Mapping[str, Any] | None, *, with_interval: bool = False) -> st
     if rate is None or rate["share"] is None:
         return "-"
     counted = f"{rate['count']} of {rate['of']}"
-    return f"{counted} ({' to '.join(rate['interval'])})" if with_interval else counted
+    ends = (f"{float(end):.3f}" for end in rate["interval"])
+    return f"{counted} ({' to '.join(ends)})" if with_interval else counted
 
 
 def _or_dash(value: object) -> object:
