@@ -326,9 +326,7 @@ def test_partitions_that_were_not_seen_after_a_restart_of_the_broker_are_looked_
     """A leader that saw none gave every worker none, and the client's own interval is five minutes without alerts."""
     options: dict[str, Any] = {}
     monkeypatch.setattr(batch_transport, "RunConsumer", options.update)
-    settings = Settings(state_dir=tmp_path)
-    app = build_app(settings, fold_factory=lambda *_: pytest.fail("no shard"), on_failure=pytest.fail)
     thread = object.__new__(batch_transport.RunConsumerThread)
-    thread.app = app
+    thread.app = app = built(tmp_path)
     batch_transport.RunConsumerThread._create_worker_consumer(thread, cast("Any", app.transport))
     assert options["metadata_max_age_ms"] <= 5_000
