@@ -45,7 +45,8 @@ COMMANDS: Final = {
     ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
     "report": Command(
-        "pv_stream.cli.report", "Write what was known, said and corrected: of a patient, an alert or a period."
+        "pv_stream.cli.report",
+        "Write what was known, said and corrected: of a patient, an alert or a period.",
     ),
     "diff": Command(
         "pv_stream.cli.diff", "Compare two rulebooks on one log: alerts gained and lost, and why."
