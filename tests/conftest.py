@@ -56,6 +56,15 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.sample_data)
         if item.get_closest_marker("sample_data") and not os.environ.get(SAMPLE_DATA):
             item.add_marker(pytest.mark.skip(reason=_NO_SAMPLES))
+        if _shares_with_its_module(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    """Tell whether a test needs what its module makes once: one process runs these, so that it is made once."""
+    known = getattr(item, "_fixtureinfo", None)
+    definitions = () if known is None else known.name2fixturedefs.values()
+    return any(each.scope == "module" for defined in definitions for each in defined)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,7 +2,7 @@
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.stream.topics import Topic
-from tests.integration.cluster import Cluster, Worker, eventually
+from tests.integration.cluster import DEADLINE_SECONDS, Cluster, Worker, eventually
 from tests.integration.test_exactly_once import assert_equals_offline_fold, events
 
 
@@ -21,13 +21,16 @@ def test_a_named_worker_that_is_back_in_time_has_its_shards_again_and_disturbs_n
         {"PV_STREAM_WORKER_ID": name, "PV_STREAM_SESSION_TIMEOUT_SECONDS": "30"}
         for name in ("ward-a", "ward-b")
     ]
-    first, second = (cluster.start_worker(name) for name in names)
+    first = cluster.start_worker(names[0])
+    eventually(lambda: assignments(first), what="the first owns every shard")
+    second = cluster.start_worker(names[1])
     eventually(
         lambda: all(
             "shards [" in (assignments(each) or [""])[-1] and len(assignments(each)[-1].split(",")) == 2
             for each in (first, second)
         ),
         what="each has two shards",
+        seconds=2 * DEADLINE_SECONDS,  # the first hears of the second by a heartbeat, of which there are few
     )
     before = assignments(second)
     cluster.publish(events(400))

@@ -12,10 +12,10 @@ from tests.stories import tell_story
 
 T = TypeVar("T")
 
-#: A story is many small choices, and a machine may be busy: neither is a finding. Half as many stories as the profile
-#: has examples, since each is some dozen events.
+#: A story is many small choices, and a machine may be busy: neither is a finding. A third as many stories as the
+#: profile has examples, since each is some dozen events.
 unhurried: Final = settings(
-    max_examples=settings().max_examples // 2,
+    max_examples=settings().max_examples // 3,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

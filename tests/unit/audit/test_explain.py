@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
 ALERTS = {"al_0aa1": "a", "al_0aa2": "b", "al_b": "c"}
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return write_lines(tmp_path / "log", imatinib_lines())
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lines(tmp_path_factory.mktemp("explain") / "log", imatinib_lines())
 
 
 def test_an_alert_is_found_by_its_id_or_a_beginning_that_no_other_shares() -> None:
@@ -35,14 +36,17 @@ def test_a_beginning_of_none_or_of_several_is_refused(wanted: str, message: str)
         find_alert(wanted, ALERTS)
 
 
+@functools.cache
+def _explained(log: Path, kind: str = "suspected_dress") -> Explanation:
+    return next(each for each in _explanations(log) if each.alert["kind"] == kind)
+
+
 def _imatinib_alert(log: Path, kind: str = "suspected_dress") -> str:
-    plan = plan_of(log)
-    explanations = [explain(plan, alert_id, patient) for alert_id, patient in alerts_of_log(plan).items()]
-    return next(str(e.alert["alert_id"]) for e in explanations if e.alert["kind"] == kind)
+    return str(_explained(log, kind).alert["alert_id"])
 
 
 def test_every_criterion_is_explained_with_value_as_sent_value_used_and_source(log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
 
     items = {item.item: item for item in explanation.items}
     assert list(items) == [item.name for item in TABLE]
@@ -55,7 +59,7 @@ def test_every_criterion_is_explained_with_value_as_sent_value_used_and_source(l
 
 
 def test_what_is_unknown_says_what_would_settle_it_and_what_is_known_does_not(log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
 
     settled = {item.item: item.settles for item in explanation.items}
     assert settled["eosinophils"] is None
@@ -65,7 +69,7 @@ def test_what_is_unknown_says_what_would_settle_it_and_what_is_known_does_not(lo
 
 
 def test_the_criteria_beside_the_score_are_explained_with_their_facts(log: Path) -> None:
-    criteria = explain(plan_of(log), _imatinib_alert(log), PATIENT).criteria
+    criteria = _explained(log).criteria
 
     assert criteria is not None
     assert [(c.criterion, c.truth) for c in criteria.jscar if c.truth != "unknown"] == [
@@ -78,7 +82,7 @@ def test_the_criteria_beside_the_score_are_explained_with_their_facts(log: Path)
 
 
 def test_causality_shows_all_ten_questions_the_unanswered_too(log: Path) -> None:
-    criteria = explain(plan_of(log), _imatinib_alert(log), PATIENT).criteria
+    criteria = _explained(log).criteria
 
     assert criteria is not None
     (causality,) = criteria.causality
@@ -91,30 +95,29 @@ def test_causality_shows_all_ten_questions_the_unanswered_too(log: Path) -> None
 
 
 def test_the_treatments_of_the_episode_are_told_and_a_reaction_without_one_has_none(log: Path) -> None:
-    plan = plan_of(log)
-    explanation = explain(plan, _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
     assert explanation.treated is not None
     drugs = [given["drug"] for given in explanation.treated["treatments"]]
     assert drugs == ["reslizumab"]
     assert explanation.treated["clinical_resolution_at"] is None
-    first = explain(plan, _imatinib_alert(log), PATIENT, revision=1)
+    first = explain(plan_of(log), _imatinib_alert(log), PATIENT, revision=1)
     assert first.treated is None
 
 
 def test_an_alert_without_a_score_has_no_criteria(log: Path) -> None:
-    assert explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT).criteria is None
+    assert _explained(log, "culprit_restart").criteria is None
 
 
 def test_the_recurrence_comes_with_the_alert(log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
 
     assert [found["primary"] for found in explanation.recurrences] == ["rechallenge"]
     assert explanation.alert["recurrence"]["interval_days"] == 89
 
 
 def test_a_restart_shows_the_earlier_episode_as_it_stood_then(log: Path) -> None:
-    restart = explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT)
-    reaction = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    restart = _explained(log, "culprit_restart")
+    reaction = _explained(log)
 
     assert restart.earlier is not None
     assert reaction.earlier is not None
@@ -164,24 +167,24 @@ def test_a_held_value_and_a_restart_are_explained_without_a_score(tmp_path: Path
 
     assert review.items == ()
     assert [view.used for view in review.evidence] == ["held: missing unit"]
-    assert explain(plan_of(log), _imatinib_alert(log, "culprit_restart"), PATIENT).items == ()
+    assert _explained(log, "culprit_restart").items == ()
 
 
 @pytest.mark.parametrize("kind", ["suspected_dress", "culprit_restart"])
 def test_next_steps_are_told_for_each_kind(kind: str, log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log, kind), PATIENT)
+    explanation = _explained(log, kind)
 
     assert len(next_steps(explanation.alert)) >= 2
 
 
 def test_the_first_step_is_the_drug_that_is_still_given(log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
 
     assert "imatinib can be stopped" in next_steps(explanation.alert)[0]
 
 
 def test_an_alert_off_the_worklist_asks_nothing(log: Path) -> None:
-    explanation = explain(plan_of(log), _imatinib_alert(log), PATIENT)
+    explanation = _explained(log)
 
     (step,) = next_steps({**explanation.alert, "status": "closed"})
 
@@ -248,6 +251,7 @@ def test_a_value_that_a_person_discarded_says_who_and_why(tmp_path: Path) -> Non
     assert value.review == "discarded by actor_1 (cannot be verified)"
 
 
+@functools.cache
 def _explanations(log: Path) -> list[Explanation]:
     plan = plan_of(log)
     return [explain(plan, alert_id, patient) for alert_id, patient in alerts_of_log(plan).items()]

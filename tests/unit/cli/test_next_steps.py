@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from pv_stream.cli import archive as archive_command
 from pv_stream.cli.main import app
 from pv_stream.stream import topics
 from pv_stream.stream.topics import Action, Difference
@@ -36,12 +35,11 @@ def test_only_an_archive_of_events_is_to_be_replayed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        archive_command, "_archive", lambda *_: SimpleNamespace(records=1, topic=topic, partitions=4)
-    )
+    archived = SimpleNamespace(records=1, topic=topic, partitions=4)
+    monkeypatch.setattr("pv_stream.stream.archive.archive", lambda *_, **__: archived)
     monkeypatch.chdir(tmp_path)
 
     result = CliRunner().invoke(app, ["archive", "--from", topic, "--out", "my log.jsonl"])
 
     assert result.exit_code == 0
-    assert ("Next: pv-stream replay 'my log.jsonl' --out 'my log-replay'" in result.stderr) == is_told
+    assert ("replay 'my log.jsonl' --out 'my log-replay'" in result.stderr) == is_told
