@@ -19,6 +19,7 @@ import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -129,12 +130,19 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         if not positioned or not self.consumer.flow_active:
             await asyncio.sleep(IDLE_SECONDS)
             return {}
-        fetched = await self._fetch_records(
-            consumer,
-            {TopicPartition(tp.topic, tp.partition) for tp in positioned},
-            timeout=min(wait_seconds, POLL_SECONDS),
-            max_records=consumer._max_poll_records,  # noqa: SLF001 - as Faust's own transport does
-        )
+        try:
+            fetched = await self._fetch_records(
+                consumer,
+                {TopicPartition(tp.topic, tp.partition) for tp in positioned},
+                timeout=min(wait_seconds, POLL_SECONDS),
+                max_records=consumer._max_poll_records,  # noqa: SLF001 - as Faust's own transport does
+            )
+        except NoOffsetForPartitionError:
+            if consumer._coordinator.generation == generation:  # noqa: SLF001 - as above
+                raise
+            # The group was shared out anew while the fetch waited, and has committed nothing yet. Every partition is
+            # sought to its checkpoint before it is read again.
+            return {}
         # No await from here on: generation and positions are those of the fetch.
         return self._runs(consumer, positioned, fetched)
 

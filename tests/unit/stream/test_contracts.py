@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiokafka
@@ -19,6 +20,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -330,3 +332,26 @@ def test_partitions_that_were_not_seen_after_a_restart_of_the_broker_are_looked_
     thread.app = app = built(tmp_path)
     batch_transport.RunConsumerThread._create_worker_consumer(thread, cast("Any", app.transport))
     assert options["metadata_max_age_ms"] <= 5_000
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_fetch_that_waited_while_the_group_was_shared_out_anew_brings_nothing(generation: int) -> None:
+    """Nothing was committed yet, so aiokafka knows no position; in the same generation that is a fault."""
+    group = SimpleNamespace(generation=1)
+    thread = object.__new__(batch_transport.RunConsumerThread)
+
+    async def fetch(*_: Any, **__: Any) -> None:
+        group.generation = generation
+        raise NoOffsetForPartitionError
+
+    faked: Any = thread
+    faked._expected = {TP("events", 0): (1, 7)}
+    faked.consumer = SimpleNamespace(flow_active=True)
+    faked._ensure_consumer = lambda: SimpleNamespace(_coordinator=group, _max_poll_records=10)
+    faked._fetch_records = fetch
+    asked = faked._fetch_runs(frozenset({TP("events", 0)}), 1.0)
+    if generation == 1:
+        with pytest.raises(NoOffsetForPartitionError):
+            asyncio.run(asked)
+    else:
+        assert asyncio.run(asked) == {}
