@@ -5,7 +5,7 @@ PYTHON ?= python3
 # Random tests repeat with this seed, so that a check of one change is not undone by chance; SEED=$$RANDOM searches on.
 SEED ?= 20261121
 # Tests run side by side, those with Kafka after one another on one broker; `make test PARALLEL=` for one process.
-PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+PARALLEL ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.stamp-core

@@ -9,11 +9,15 @@ import random
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 SAMPLE_DATA = "PV_STREAM_SAMPLE_DATA"
+#: Tests that start or ask a broker, as the beginning of their path.
+_NEEDS_A_BROKER = ("tests/integration/", "tests/chaos/test_chaos")
 _NO_SAMPLES = f"{SAMPLE_DATA} is not set"
 
 # No deadline: a slow machine is not a finding. Every run draws anew, and prints how to repeat what it found.
@@ -56,15 +60,22 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.sample_data)
         if item.get_closest_marker("sample_data") and not os.environ.get(SAMPLE_DATA):
             item.add_marker(pytest.mark.skip(reason=_NO_SAMPLES))
-        if _shares_with_its_module(item) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
-def _shares_with_its_module(item: pytest.Item) -> bool:
-    """Tell whether a test needs what its module makes once: one process runs these, so that it is made once."""
-    known = getattr(item, "_fixtureinfo", None)
-    definitions = () if known is None else known.name2fixturedefs.values()
-    return any(each.scope == "module" for defined in definitions for each in defined)
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Give a file to one process, so that its module makes what it shares once; all that needs a broker to one of them.
+
+    xdist's own groups do nothing with this pytest: it gives them a name that pytest 9 does not read.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "kafka" if file.startswith(_NEEDS_A_BROKER) else file
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook without xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

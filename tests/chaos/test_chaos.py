@@ -12,7 +12,6 @@ from tests.integration.conftest import UNCLOSED_BY_KAFKA_PYTHON
 
 pytestmark = [
     pytest.mark.kafka,
-    pytest.mark.xdist_group("kafka"),
     pytest.mark.filterwarnings(UNCLOSED_BY_KAFKA_PYTHON),
 ]
 

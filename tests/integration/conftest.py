@@ -33,7 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.kafka)
-            item.add_marker(pytest.mark.xdist_group("kafka"))
             item.add_marker(pytest.mark.filterwarnings(UNCLOSED_BY_KAFKA_PYTHON))
 
 
