@@ -243,6 +243,8 @@ def test_the_delivery_of_a_batch_is_its_first_position_and_failures_are_raised()
         failed.failure(RuntimeError("lost"))
         with pytest.raises(RuntimeError, match="lost"):
             await failed.future
+        # What nobody looks at is logged with its trace when it is collected, in the middle of another test.
+        assert isinstance(failed._drain_waiter.exception(), RuntimeError)
 
     asyncio.run(scenario())
 
