@@ -5,7 +5,6 @@ superseded, or moved to another patient record. Which occurrences are one patien
 and sex are in no log of ours; they come from a table beside it.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,13 +15,13 @@ from typing import Any, Final
 
 from pv_stream.audit.clock import ClockMode, TimedLog, settle
 from pv_stream.audit.log import Log, LogForm, LogRecord, read_log, survey
+from pv_stream.audit.patient_table import read_patient_table
 from pv_stream.audit.published_cohort import Cohort, records_of_occurrence
 from pv_stream.audit.replay import Folds, ReplayPlan, fold_log
 from pv_stream.domain.codes import Route
 from pv_stream.domain.facts import Exposure, Fact
 from pv_stream.domain.ids import FactKey, PatientId, shard_of
 from pv_stream.domain.times import Instant, parse_instant
-from pv_stream.errors import DataError
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream, RawRecord
 
@@ -202,36 +201,15 @@ def read_people(path: Path) -> dict[str, Person]:
 
     Raises DataError naming the line that cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                msg = f"{path} line 1: the columns {', '.join(missing)} are missing, separated by commas"
-                raise DataError(msg)
-            people: dict[str, Person] = {}
-            for row in rows:
-                patient_id = row["patient_id"]
-                if not patient_id or patient_id in people:
-                    what = f"{patient_id} stands twice" if patient_id else "no patient_id"
-                    msg = f"{path} line {rows.line_num}: {what}"
-                    raise DataError(msg)
-                people[patient_id] = _person(path, rows.line_num, row)
-            return people
-    except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise DataError(msg) from None
-    except (UnicodeDecodeError, csv.Error):
-        msg = f"{path}: not a CSV file in UTF-8"
-        raise DataError(msg) from None
+    return read_patient_table(path, _COLUMNS, _person)
 
 
-def _person(path: Path, line: int, row: Mapping[str, str]) -> Person:
+def _person(row: Mapping[str, str]) -> Person:
     age, sex = (row[name] or "" for name in ("age_years", "sex"))
     if age and not (_AGE.fullmatch(age) and int(age) <= _AGE_MAX):
-        msg = f"{path} line {line}: age_years must be whole years up to {_AGE_MAX}, or empty"
-        raise DataError(msg)
+        msg = f"age_years must be whole years up to {_AGE_MAX}, or empty"
+        raise ValueError(msg)
     if sex not in {"", "female", "male", "other"}:
-        msg = f"{path} line {line}: sex must be female, male, other or empty"
-        raise DataError(msg)
+        msg = "sex must be female, male, other or empty"
+        raise ValueError(msg)
     return Person(int(age) if age else None, sex or None)

@@ -1,8 +1,7 @@
 """Run a log through the engine and the simple rules at once, and measure both against the truth."""
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,13 +11,13 @@ from pv_stream.audit.evaluation.hospital import Truth
 from pv_stream.audit.evaluation.measures import Found, Incidence, measure
 from pv_stream.audit.evaluation.rules_beside import NEEDS, TITLES, RulesBeside
 from pv_stream.audit.log import LogRecord
+from pv_stream.audit.patient_table import read_patient_table
 from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.outputs import AlertKind
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, parse_instant
-from pv_stream.errors import DataError
 from pv_stream.shard.fold import OutputStream
 
 _TIERS: Final = ("info", "warning", "critical")
@@ -132,37 +131,15 @@ def _found(
 def read_truth(path: Path) -> list[Truth]:
     """Read who is a case from a CSV file with the columns patient_id, culprit and first_sign (ISO 8601 in UTC).
 
-    Raises DataError naming the line that cannot be read.
+    A patient counts once, by the first sign. Raises DataError naming the line that cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                msg = f"{path} line 1: the columns {', '.join(missing)} are missing, separated by commas"
-                raise DataError(msg)
-            truth: dict[str, Truth] = {}
-            for row in rows:
-                patient_id = row["patient_id"]
-                if not patient_id or patient_id in truth:
-                    # A patient counts once, by the first sign.
-                    what = f"{patient_id} stands twice" if patient_id else "no patient_id"
-                    msg = f"{path} line {rows.line_num}: {what}"
-                    raise DataError(msg)
-                truth[patient_id] = _truth(path, rows.line_num, row)
-            return list(truth.values())
-    except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise DataError(msg) from None
-    except (UnicodeDecodeError, csv.Error):
-        msg = f"{path}: not a CSV file in UTF-8"
-        raise DataError(msg) from None
+    return list(read_patient_table(path, _COLUMNS, _truth).values())
 
 
-def _truth(path: Path, line: int, row: dict[str, str]) -> Truth:
+def _truth(row: Mapping[str, str]) -> Truth:
     try:
         first_sign = parse_instant(row["first_sign"] or "")
     except ValueError:
-        msg = f"{path} line {line}: first_sign looks like 2026-03-02T08:00:00Z"
-        raise DataError(msg) from None
+        msg = "first_sign looks like 2026-03-02T08:00:00Z"
+        raise ValueError(msg) from None
     return Truth(PatientId(row["patient_id"]), row["culprit"] or None, first_sign)
