@@ -79,6 +79,23 @@ def open_and_watch(cluster: Cluster, port: int) -> tuple[Worker, set[int]]:
     return worker, answered
 
 
+def assert_counts_what_the_topics_hold(metrics: str, cluster: Cluster) -> None:
+    """Compare the metrics of the one worker with what stands in the topics."""
+    alerts = len(cluster.read(Topic.ALERTS))
+    assert alerts > 0
+    assert total(metrics, "pv_stream_alerts_total") == alerts
+    assert total(metrics, "pv_stream_outputs_total", stream="alerts") == alerts
+    assert total(metrics, "pv_stream_dead_letters_total", code="malformed_json") == 1
+    # By the clock that the worker wrote the reaction is long over; the held value still waits.
+    assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 1
+    assert total(metrics, "pv_stream_open_holds") == 1
+    assert total(metrics, "pv_stream_shard_patients") == 1
+    assert total(metrics, "pv_stream_shards_open") == SHARDS
+    assert total(metrics, "pv_stream_shard_rulebook_info") == SHARDS
+    assert total(metrics, "pv_stream_restore_seconds_count") == SHARDS
+    assert total(metrics, "pv_stream_ready") == 1
+
+
 def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
     """Live while it opens, ready when it is done, counted, logged by name; the doctor finds what was broken."""
     write_log(cluster)
@@ -96,19 +113,7 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
     eventually(counted, what="every record and the clock are processed")
     cluster.wait_until_processed()
     metrics = get(port, "/metrics")[1]
-    alerts = len(cluster.read(Topic.ALERTS))
-    assert alerts > 0
-    assert total(metrics, "pv_stream_alerts_total") == alerts
-    assert total(metrics, "pv_stream_outputs_total", stream="alerts") == alerts
-    assert total(metrics, "pv_stream_dead_letters_total", code="malformed_json") == 1
-    # By the clock that the worker wrote the reaction is long over; the held value still waits.
-    assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 1
-    assert total(metrics, "pv_stream_open_holds") == 1
-    assert total(metrics, "pv_stream_shard_patients") == 1
-    assert total(metrics, "pv_stream_shards_open") == SHARDS
-    assert total(metrics, "pv_stream_shard_rulebook_info") == SHARDS
-    assert total(metrics, "pv_stream_restore_seconds_count") == SHARDS
-    assert total(metrics, "pv_stream_ready") == 1
+    assert_counts_what_the_topics_hold(metrics, cluster)
     eventually(
         lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
     )
