@@ -16,7 +16,7 @@ from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
-from tests.builders import sha256
+from tests.builders import sha256, with_patient
 from tests.shards import fold, new_shard
 
 PatientEvent = FactArrived | AlertActed | IdentityEvent
@@ -111,3 +111,28 @@ def root_of(topic: Topic, patient: str, patients: Sequence[str]) -> str:
         patient = into
     message = f"{patient} stands in a circle of merges"
     raise AssertionError(message)
+
+
+def of(patient: str, *events: FactArrived) -> list[PatientEvent]:
+    """Return events as those of a patient record."""
+    return [with_patient(sent, patient) for sent in events]
+
+
+def settled(*events: PatientEvent, shards: int = 1) -> Topic:
+    """Return a topic after these events, each sent when nothing waits any more."""
+    topic = Topic(shards)
+    for sent in events:
+        topic.send(sent)
+        topic.settle()
+    return topic
+
+
+def alerts(topic: Topic, patient: str, kind: str = "suspected_dress") -> list[dict[str, Any]]:
+    """Return the revisions of the alerts of one kind that were told of a patient record."""
+    of_kind = [told for told in topic.told if told.get("kind") == kind and told["patient_id"] == patient]
+    return [told for told in of_kind if "status" in told]
+
+
+def codes(topic: Topic) -> list[tuple[str, str]]:
+    """Return why records were refused, each with the patient record."""
+    return [(told["code"], told["patient_id"]) for told in topic.told if "code" in told]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pv_stream.domain.assessment import Assessment, RestartAssessment
 from pv_stream.domain.ids import AlertId, EpisodeId, derive_new_id
 from pv_stream.domain.outputs import AlertKind, AlertStatus, Output
-from pv_stream.domain.published import LIVE, STANDING, AlertLine, PublishedRestart
+from pv_stream.domain.published import LIVE, AlertLine, PublishedRestart
 from pv_stream.engine import telling
 from pv_stream.engine.match import Matched, match_restarts
 from pv_stream.engine.telling import Occasion
@@ -95,7 +95,7 @@ def _withdraw_restart(old: PublishedRestart, occasion: Occasion, outputs: list[O
 
 def hand_over(old: PublishedRestart, occasion: Occasion, outputs: list[Output]) -> PublishedRestart:
     """Tell that a restart is warned of under the patient record that this one was merged into."""
-    if old.alert.status not in STANDING:
+    if old.alert.status not in LIVE:
         return old
     line = old.alert.revised(AlertStatus.TRANSFERRED, old.alert.tier)
     outputs.append(telling.restart_alert(occasion, line, old.last, old.of_episode, reasons.HANDED_OVER))
@@ -114,13 +114,13 @@ def take_over(
     """
     restarts = list(told)
     for restart in inherited:
-        if restart.alert.status not in STANDING:
+        if restart.alert.status not in LIVE:
             continue
         index = next((i for i, known in enumerate(restarts) if _is_same(known, restart)), len(restarts))
         if index == len(restarts):
             restarts.append(_not_told_yet(restart, restarts, occasion))
         own = restarts[index]
-        status = _status_after(own.alert, restart.alert)
+        status = AlertStatus.REVISED if own.alert.status in LIVE else AlertStatus.RAISED
         line = own.alert.revised(status, max(own.alert.tier, restart.alert.tier), (restart.alert,))
         outputs.append(telling.restart_alert(occasion, line, own.last, own.of_episode, reasons.TAKEN_OVER))
         restarts[index] = replace(own, alert=line)
@@ -138,12 +138,3 @@ def _not_told_yet(
     used = frozenset(each.alert.alert_id for each in known)
     alert_id = AlertId(derive_new_id("al", (*subject, restart.course[0]), used))
     return replace(restart, alert=AlertLine(alert_id, 0, AlertStatus.WITHDRAWN, restart.alert.tier))
-
-
-def _status_after(own: AlertLine, inherited: AlertLine) -> AlertStatus:
-    """Return the status of a warning that takes over another: open when either was."""
-    if own.status in LIVE:
-        return AlertStatus.REVISED
-    if inherited.status not in LIVE:
-        return AlertStatus.CLOSED
-    return AlertStatus.REVISED if own.status is AlertStatus.CLOSED else AlertStatus.RAISED

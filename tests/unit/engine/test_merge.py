@@ -8,7 +8,7 @@ import pytest
 from pv_stream.codec.state import encode_state
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
-from pv_stream.domain.events import AlertActed, FactArrived, Separated, Transferred
+from pv_stream.domain.events import AlertActed, Separated, Transferred
 from pv_stream.domain.ids import ActionId, AlertId, PatientId, derive_id, shard_of
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
@@ -29,26 +29,13 @@ from tests.builders import (
     retracted,
     stop,
     temperature,
-    with_patient,
 )
-from tests.merging import PatientEvent, Topic, absorbed, merge, separated
+from tests.merging import PatientEvent, Topic, absorbed, alerts, codes, merge, of, separated, settled
 from tests.shards import fold, new_shard, raw
 
 A, B, C = "patient-a", "patient-b", "patient-c"
 REACTION = (dose("imatinib", at(0)), dose("imatinib", at(7)), eosinophils(1690, at(15)))
 WHEN = at(16)
-
-
-def of(patient: str, *events: FactArrived) -> list[PatientEvent]:
-    return [with_patient(sent, patient) for sent in events]
-
-
-def settled(*events: PatientEvent, shards: int = 1) -> Topic:
-    topic = Topic(shards)
-    for sent in events:
-        topic.send(sent)
-        topic.settle()
-    return topic
 
 
 def crossing(*events: PatientEvent) -> Topic:
@@ -57,15 +44,6 @@ def crossing(*events: PatientEvent) -> Topic:
     topic.send(*events)
     topic.settle()
     return topic
-
-
-def alerts(topic: Topic, patient: str, kind: str = "suspected_dress") -> list[dict[str, Any]]:
-    of_kind = [told for told in topic.told if told.get("kind") == kind and told["patient_id"] == patient]
-    return [told for told in of_kind if "status" in told]
-
-
-def codes(topic: Topic) -> list[tuple[str, str]]:
-    return [(told["code"], told["patient_id"]) for told in topic.told if "code" in told]
 
 
 def test_until_the_survivor_has_confirmed_the_alert_of_the_prior_stays_open() -> None:
