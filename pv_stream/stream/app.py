@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from pv_stream.errors import EnvironmentBroken
@@ -51,6 +52,11 @@ class WorkerApp(faust.App):
     def checkpoint_positions(self) -> Mapping[TP, int]:
         """Return the partition and position to fetch from, for each open shard."""
         return {TP(self.source_topic, shard): position for shard, position in self.owner.positions.items()}
+
+    def group_error(self) -> KafkaError | None:
+        """Return what keeps this worker out of its group, or None."""
+        consumer = cast("batch_transport.Consumer | None", self._consumer)
+        return None if consumer is None else consumer.group_error()
 
 
 class ConsumerSource:

@@ -19,7 +19,7 @@ import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import NoOffsetForPartitionError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -201,6 +201,12 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         # Only looked at: the two values are of one fetch, or of two that followed each other.
         return None if state.lso is None else (state.lso, state.timestamp / 1_000)
 
+    def group_error(self) -> KafkaError | None:
+        """Return an error of the group that waits to be raised; only a fetch would, and without shards none is made."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
+        error: KafkaError | None = getattr(coordinator, "_pending_exception", None)
+        return error
+
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""
         return len(await self.call_thread(self._partitions, topic))
@@ -306,6 +312,10 @@ class Consumer(driver.Consumer):
     def last_seen_end(self, tp: TP) -> tuple[int, float] | None:
         """Return the end of a partition's stable records as the last fetch saw it, and when that was; None before."""
         return self._thread.last_seen_end(tp)
+
+    def group_error(self) -> KafkaError | None:
+        """Return an error of the group that waits to be raised, or None."""
+        return self._thread.group_error()
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""

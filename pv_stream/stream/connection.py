@@ -93,6 +93,16 @@ def connection_failed(bootstrap_servers: str, reason: str = "") -> ConnectionFai
     )
 
 
+def group_failed(bootstrap_servers: str, group: str, reason: str) -> ConnectionFailed | EnvironmentBroken:
+    """Return the one line for a group that does not take us, or whose coordinator says what nobody foresaw."""
+    if is_refusal(reason):
+        return connection_failed(bootstrap_servers, f"{reason}, group {group}")
+    return EnvironmentBroken(
+        f"the group {group} does not take this worker ({reason}): it ends and starts again; if that repeats, look at "
+        "the broker's own log"
+    )
+
+
 def is_refusal(error: str) -> bool:
     """Tell whether the name of a client's error says that a right is missing."""
     return "AuthorizationFailed" in error

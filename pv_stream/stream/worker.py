@@ -16,6 +16,7 @@ from typing import Any
 
 from pv_stream.errors import ActivationRefused, EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
+from pv_stream.stream import membership
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
 from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.connection import connection_failed, is_refusal, require_broker
@@ -85,6 +86,7 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         "report": asyncio.create_task(_report(app)),
         "watch": asyncio.create_task(watch.keep_looking()),
         "beat": asyncio.create_task(beat.keep_beating()),
+        "group": asyncio.create_task(membership.keep_looking(app, settings)),
     }
     await _first_event(tasks, failed)
     health.stopping = True
@@ -110,7 +112,7 @@ def _failure(
 ) -> BaseException | None:
     if failed.done():
         return failed.result()
-    for name in ("start", "crash", "report", "watch"):
+    for name in ("group", "start", "crash", "report", "watch"):
         task = tasks[name]
         if task.done() and (error := task.exception()) is not None:
             name_of_error = type(error).__name__

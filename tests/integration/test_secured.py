@@ -141,6 +141,19 @@ def test_a_command_with_a_wrong_password_ends_with_one_line(secured: SecuredBrok
     assert "guess" not in line
 
 
+def test_a_worker_that_may_not_join_its_group_ends_at_once_with_one_line(secured: SecuredBroker) -> None:
+    """Everything else it may: the topics, the transactions. Without a line it would stand until the watchdog."""
+    began = time.monotonic()
+    done = call("run", **secured.environment(Role.WORKER, PV_STREAM_GROUP_ID="strangers"))
+    assert time.monotonic() - began < 4 * REFUSED_SECONDS_MAX
+    assert done.returncode == ConnectionFailed.exit_code
+    said = [line for line in done.stderr.splitlines() if " starts: " not in line]
+    assert len(said) == 1, done.stderr
+    assert "refuses this to the user" in said[0]
+    assert "group strangers" in said[0]
+    assert "topics acls" in said[0]
+
+
 def test_each_role_does_its_work(secured: SecuredBroker, tmp_path: Path) -> None:
     """From a file to an alert, the worklist and the archive, each with the rights of its own role only."""
 
