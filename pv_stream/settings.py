@@ -6,14 +6,15 @@ The TOML file is ./pv-stream.toml, or the one that PV_STREAM_CONFIG names. Nothi
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -22,6 +23,8 @@ from pv_stream.errors import UsageError
 PREFIX = "PV_STREAM_"
 CONFIG_VARIABLE = "PV_STREAM_CONFIG"
 CONFIG_DEFAULT = Path("pv-stream.toml")
+
+_Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -134,6 +137,10 @@ class Settings(BaseSettings):
         pattern=r"^(https?://\S+)?$",
         description="base URL of the FHIR server that sends, for resources that state none: one for each hospital",
     )
+    fhir_identifier_systems: dict[_Name, _Name] = Field(
+        {},
+        description="which assigning authority of HL7v2 (PID-3) a system of Patient.identifier is; joins the records",
+    )
     e2b_document_bytes_max: int = Field(
         256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
     )
@@ -185,6 +192,9 @@ def load_settings(**flags: Any) -> Settings:
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
         )
         message = f"wrong settings ({PREFIX}*, {_config_file()} or a flag): {wrong}"
+        raise UsageError(message) from None
+    except SettingsError as error:  # it names the setting, never its value
+        message = f"wrong settings: {error}: a variable holds a table as JSON"
         raise UsageError(message) from None
     except ValueError as error:
         # tomllib's errors quote no content, only a position.

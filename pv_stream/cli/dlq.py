@@ -355,18 +355,17 @@ def _intake(
         received_stamp,
         utc_offset_minutes,
     )
-    from pv_stream.ingest.drugs import DrugList  # noqa: PLC0415
-    from pv_stream.ingest.intake import Intake  # noqa: PLC0415
+    from pv_stream.ingest.intake import intake_of  # noqa: PLC0415
     from pv_stream.ingest.pseudonyms import choose_key  # noqa: PLC0415
     from pv_stream.rulebooks import load_default  # noqa: PLC0415
 
-    now, rulebook = present(), load_default()
+    now = present()
     received, offset = received_stamp(received_at, now), utc_offset_minutes(utc_offset)
     key = choose_key(settings, may_make=not is_live or is_loopback(settings.bootstrap_servers))
     if is_live:
         check_key_for_kafka(key, settings)
-    return Intake(
-        key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset, settings.fhir_server.rstrip("/")
+    return intake_of(
+        settings, key.pseudonyms, load_default(), now, received_at=received, utc_offset_minutes=offset
     )
 
 

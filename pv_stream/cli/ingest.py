@@ -21,9 +21,8 @@ from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActiva
 from pv_stream.domain.ids import shard_of
 from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant
 from pv_stream.errors import DataError, UsageError
-from pv_stream.ingest.drugs import DrugList
 from pv_stream.ingest.feed import Feed, check_readable
-from pv_stream.ingest.intake import Intake
+from pv_stream.ingest.intake import Intake, intake_of
 from pv_stream.ingest.outcomes import IgnoreReason, RejectCode
 from pv_stream.ingest.pseudonyms import KeyChoice, choose_key
 from pv_stream.ingest.rejects import RejectStore
@@ -53,6 +52,7 @@ _HINTS: Final = {
     RejectCode.MALFORMED_XML: "not well-formed: a batch that was cut off is to be sent again",
     RejectCode.DOCTYPE_REFUSED: "a document type is never loaded: send the report without one",
     RejectCode.INCOMPLETE_REPORT: "what E2B makes mandatory is missing: the reject store's index names the element",
+    RejectCode.CONFLICTING_IDENTIFIERS: "a Patient with two numbers under one authority: let its sender correct it",
     RejectCode.INTERNAL_ERROR: "a fault of pv-stream: please report it",
 }
 
@@ -110,9 +110,8 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     key = choose_key(settings, may_make=not destination.is_kafka or is_loopback(settings.bootstrap_servers))
     if destination.is_kafka:
         check_key_for_kafka(key, settings)
-    rulebook = load_default()
-    intake = Intake(
-        key.pseudonyms, rulebook, DrugList(rulebook), now, received, offset, settings.fhir_server.rstrip("/")
+    intake = intake_of(
+        settings, key.pseudonyms, load_default(), now, received_at=received, utc_offset_minutes=offset
     )
     store = RejectStore(rejects or settings.state_dir / REJECTS_NAME)
     acknowledgements = Acknowledgements(ack, paths)

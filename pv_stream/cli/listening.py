@@ -56,8 +56,7 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
         present,
         utc_offset_minutes,
     )
-    from pv_stream.ingest.drugs import DrugList  # noqa: PLC0415
-    from pv_stream.ingest.intake import Intake  # noqa: PLC0415
+    from pv_stream.ingest.intake import intake_of  # noqa: PLC0415
     from pv_stream.ingest.listeners.desk import Desk  # noqa: PLC0415
     from pv_stream.ingest.pseudonyms import choose_key  # noqa: PLC0415
     from pv_stream.ingest.rejects import RejectStore  # noqa: PLC0415
@@ -70,15 +69,7 @@ def open_desk(settings: "Settings", rejects: Path | None, utc_offset: str | None
     store.make_folder()
     if key.made_at is not None:
         say(f"made a pseudonym key: {key.made_at}. Keep it: all messages of one log need this key")
-    rulebook = load_default()
-    intake = Intake(
-        key.pseudonyms,
-        rulebook,
-        DrugList(rulebook),
-        present(),
-        utc_offset_minutes=offset,
-        fhir_server=settings.fhir_server.rstrip("/"),
-    )
+    intake = intake_of(settings, key.pseudonyms, load_default(), present(), utc_offset_minutes=offset)
     return Desk(intake, store, settings.record_bytes_max, present)
 
 

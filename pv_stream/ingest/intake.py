@@ -5,7 +5,9 @@ run began, and serves only to refuse a message that claims to have been sent in 
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from pv_stream.domain.codes import Status
 from pv_stream.domain.events import FactArrived
@@ -17,6 +19,9 @@ from pv_stream.ingest.outcomes import RejectCode
 from pv_stream.ingest.pseudonyms import Pseudonyms
 from pv_stream.ingest.times import Moment
 from pv_stream.rules.rulebook import Rulebook
+from pv_stream.settings import Settings
+
+_OID: Final = "urn:oid:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Intake:
 
     `received_at` is the operator's own stamp (`--received-at`) and overrides the sender's; `utc_offset_minutes` is
     the facility's offset where a message states none; `fhir_server` is the base URL of the FHIR resources that state
-    none, so that Patient/1 of two hospitals are two patients; `now` bounds what a sender may claim.
+    none, so that Patient/1 of two hospitals are two patients; `fhir_identifier_systems` says which assigning authority
+    of HL7v2 a system of FHIR identifiers is; `now` bounds what a sender may claim.
     """
 
     pseudonyms: Pseudonyms
@@ -35,6 +41,11 @@ class Intake:
     received_at: Instant | None = None
     utc_offset_minutes: int | None = None
     fhir_server: str = ""
+    fhir_identifier_systems: Mapping[str, str] = field(default_factory=dict)
+
+    def authority_of(self, system: str) -> str:
+        """Return the assigning authority that a system of FHIR identifiers is, else its OID, else the system itself."""
+        return self.fhir_identifier_systems.get(system, system.removeprefix(_OID))
 
     def received(self, stated: Instant | None) -> Instant | RejectCode:
         """Return when a message counts as received, or why it has no time to be placed at."""
@@ -46,6 +57,28 @@ class Intake:
     def is_future(self, received_at: Instant) -> bool:
         """Tell whether a time of receiving would drive the clock of a whole shard forward (law 3)."""
         return received_at > self.now + self.rulebook.parameters.future_hours.value * MICROSECONDS_PER_HOUR
+
+
+def intake_of(  # noqa: PLR0913 - what is set, and what each run chooses
+    settings: Settings,
+    pseudonyms: Pseudonyms,
+    rulebook: Rulebook,
+    now: Instant,
+    *,
+    received_at: Instant | None = None,
+    utc_offset_minutes: int | None = None,
+) -> Intake:
+    """Return the intake of a run with what the settings say of its senders."""
+    return Intake(
+        pseudonyms,
+        rulebook,
+        DrugList(rulebook),
+        now,
+        received_at,
+        utc_offset_minutes,
+        settings.fhir_server.rstrip("/"),
+        settings.fhir_identifier_systems,
+    )
 
 
 @dataclass(frozen=True, slots=True)

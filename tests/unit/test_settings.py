@@ -83,3 +83,14 @@ def test_a_config_that_is_named_must_exist(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PV_STREAM_CONFIG", "nowhere.toml")
     with pytest.raises(UsageError, match="nowhere"):
         load_settings()
+
+
+def test_a_table_in_a_variable_is_json_and_what_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PV_STREAM_FHIR_IDENTIFIER_SYSTEMS", '{"https://a.example.org/mrn": "NORTH"}')
+    assert load_settings().fhir_identifier_systems == {"https://a.example.org/mrn": "NORTH"}
+    monkeypatch.setenv("PV_STREAM_FHIR_IDENTIFIER_SYSTEMS", CANARY)
+    with pytest.raises(
+        UsageError, match=r"fhir_identifier_systems.* a variable holds a table as JSON"
+    ) as caught:
+        load_settings()
+    assert CANARY not in str(caught.value)

@@ -19,7 +19,6 @@ from pv_stream.ingest.times import Moment, fhir_moment, span, stamp
 from pv_stream.rules.plausibility import why_held
 
 FORMAT: Final = "fhir_r4"
-_OID: Final = "urn:oid:"
 _VERSION_MAX: Final = 2**63 - 1
 _CONDITIONAL: Final = re.compile(r"Patient\?identifier=([^|&]{0,200})\|([^|&]{1,200})")
 
@@ -64,8 +63,9 @@ def context_of(
 def patient_of(entry: Entry, document: Document, intake: Intake) -> PatientId | None:
     """Return the pseudonym of the subject: of (server, reference), or of an identifier that stands alone.
 
-    An identifier under an OID is the same patient as HL7v2's under that universal id (PID-3, CX-4). A contained
-    resource that names nobody is about whom its container is about.
+    An identifier under an OID is the same patient as HL7v2's under that universal id (PID-3, CX-4), and one under a
+    system of the setting `fhir_identifier_systems` that of the authority there. A contained resource that names nobody
+    is about whom its container is about.
     """
     name = "patient" if entry.type == "AllergyIntolerance" else "subject"
     subject = child(entry.resource, name)
@@ -81,11 +81,11 @@ def patient_named(reference: object, entry: Entry, document: Document, intake: I
         return patient_at(place, intake) if place.type in {"Patient", ""} else None
     text = text_of(child(reference, "reference"))
     if conditional := _CONDITIONAL.fullmatch(text):
-        return intake.pseudonyms.patient(conditional[1].removeprefix(_OID), conditional[2])
+        return intake.pseudonyms.patient(intake.authority_of(conditional[1]), conditional[2])
     identifier = child(reference, "identifier")
     value = text_of(child(identifier, "value"))
     if value and not text:
-        return intake.pseudonyms.patient(text_of(child(identifier, "system")).removeprefix(_OID), value)
+        return intake.pseudonyms.patient(intake.authority_of(text_of(child(identifier, "system"))), value)
     return None
 
 

@@ -10,7 +10,7 @@ from pv_stream.ingest.fhir.context import ResourceContext, context_of, patient_o
 from pv_stream.ingest.fhir.findings import read_report_conclusion
 from pv_stream.ingest.fhir.medications import KINDS, read_medication
 from pv_stream.ingest.fhir.observations import read_observation, reports_by_result
-from pv_stream.ingest.fhir.people import Merge, read_links
+from pv_stream.ingest.fhir.people import Merge, Numbers, numbers_by_patient, read_person
 from pv_stream.ingest.fhir.reports import read_adverse_event, read_allergy, read_condition
 from pv_stream.ingest.fhir.resources import Document, Entry, Place, Resource, children, read_document, text_of
 from pv_stream.ingest.intake import Intake, digest_of
@@ -47,7 +47,13 @@ def read_fhir(content: bytes, intake: Intake, resource_bytes_max: int | None = N
         return rejected(document)
     if not document.bundle and document.entries[0].type not in fhir_resource_types():
         return rejected(RejectCode.UNSUPPORTED_TYPE)
-    reading = _Reading(document, intake, digest_of(content), reports_by_result(document))
+    reading = _Reading(
+        document,
+        intake,
+        digest_of(content),
+        reports_by_result(document),
+        numbers_by_patient(document, intake),
+    )
     for entry in document.entries:
         reading.read(entry)
     return reading.finish()
@@ -61,6 +67,7 @@ class _Reading:
     intake: Intake
     digest: str
     reports: dict[Place, Entry]
+    numbers: Mapping[Place, Numbers]
     outcome: Outcome = field(default_factory=Outcome)
     results: list[Result] = field(default_factory=list)
     merges: set[Merge] = field(default_factory=set)
@@ -92,7 +99,8 @@ class _Reading:
         if entry.type == _REPORT:
             return any(True for _ in children(entry.resource, "conclusionCode"))
         if entry.type == _PATIENT:
-            return not entry.is_deletion and any(True for _ in children(entry.resource, "link"))
+            says_who = entry.place in self.numbers or any(True for _ in children(entry.resource, "link"))
+            return says_who and not entry.is_deletion
         return entry.type in _FACTS
 
     def _read_facts(self, entry: Entry) -> None:
@@ -110,7 +118,7 @@ class _Reading:
         elif isinstance(context, RejectCode):
             self.outcome.rejects.append(Reject(context, entry.path))
         elif is_person:
-            read_links(entry, context, self.merges, self.outcome)
+            read_person(entry, context, self.numbers.get(entry.place), self.merges, self.outcome)
         elif entry.type == _OBSERVATION:
             self.results += read_observation(entry, patient, context, self.outcome)
         elif entry.type == _REPORT:

@@ -119,6 +119,7 @@ _ISSUE_OF: Final[Mapping[RejectCode, str]] = {
     RejectCode.UNSUPPORTED_VERSION: "not-supported",
     RejectCode.MISSING_PATIENT: "required",
     RejectCode.MISSING_PRIOR: "required",
+    RejectCode.CONFLICTING_IDENTIFIERS: "conflict",
     RejectCode.NO_RECEIVED_AT: "required",
     RejectCode.RECEIVED_IN_FUTURE: "value",
     RejectCode.INTERNAL_ERROR: "exception",
