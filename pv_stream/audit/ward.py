@@ -1,8 +1,8 @@
 """A synthetic ward: made-up patients with the background noise in which a drug reaction has to be seen.
 
-Nobody here exists. Every number below is an assumption made for demonstration and load, not epidemiology, and no rate
-of alerts measured on it says anything about a hospital. The same seed gives the same bytes on every machine: only
-`Random.random()` is used, whose sequence Python keeps stable, and no clock.
+Nobody here exists. Every number below is an assumption made for demonstration and load, not epidemiology, but for what
+`SOURCES` names; no rate of alerts measured on it says anything about a hospital. The same seed gives the same bytes on
+every machine: only `Random.random()` is used, whose sequence Python keeps stable, and no clock.
 """
 
 import hashlib
@@ -47,10 +47,18 @@ from pv_stream.domain.times import (
     exactly,
 )
 
+#: The numbers that come from a publication, by name, and what about them is assumed nevertheless.
+SOURCES: Final[Mapping[str, str]] = {
+    "share_antibiotic_eosinophilia": (
+        "a quarter of the outpatients on intravenous antibiotics (pubmed 25981739); that inpatients are like them is "
+        "an assumption"
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class WardAssumptions:
-    """Hold every number that the ward is made from. ASSUMPTION, all of them: none comes from a publication."""
+    """Hold every number that the ward is made from: assumptions, all but those that `SOURCES` names."""
 
     patients: int = 100
     days: int = 30

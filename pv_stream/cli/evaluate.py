@@ -12,10 +12,13 @@ from rich.table import Table
 from pv_stream.audit.clock import ClockMode, settle
 from pv_stream.audit.evaluation.hospital import HospitalAssumptions, Truth, made_up_hospital
 from pv_stream.audit.evaluation.report import (
+    ALERTS,
     FOUND_HEADINGS,
     SYNTHETIC,
+    beforehand_text,
     document_of,
     found_row,
+    merged_text,
     not_in_log_text,
     page_of,
 )
@@ -117,17 +120,19 @@ def _show(document: dict[str, Any], html: Path | None) -> None:
         f"{plural(document['patients'], 'patient')}, {document['cases']:,} with DRESS, "
         f"{document['patient_days']:,} patient-days, {plural(document['events'], 'event')}\n"
     )
+    if document["records_merged"]:
+        console.print(f"{merged_text(document['records_merged'])}\n")
     if document["cases_not_in_log"]:
         stderr().print(not_in_log_text(document["cases_not_in_log"]), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in FOUND_HEADINGS:
         table.add_column(heading, header_style="dim")
     for found in document["found"]:
-        table.add_row(*found_row(found))
+        table.add_row(*found_row(found, in_two_lines=True))
     console.print(table)
-    console.print(
-        "\n[dim]Alerts are those of suspected DRESS. In brackets: 95 % intervals, and the range of hours.[/]"
-    )
+    if beforehand := beforehand_text(document):
+        console.print(f"\n{escape(beforehand)}")
+    console.print(f"\n[dim]{ALERTS} Below each: its 95 % interval, and the range of the hours.[/]")
     if html is not None:
         stderr().print(f"Written: {escape(str(html))}")
     elif document["synthetic"]:

@@ -1,8 +1,8 @@
 """A made-up hospital whose truth is known: who has DRESS, from which drug, and since when.
 
-Nobody here exists. Every share, value and delay is an assumption but for what `SOURCES` names; reactions are far more
-frequent than anywhere, so that intervals are narrow. What is measured here says how the rules behave on such a log, and
-nothing about patients. The same seed gives the same log on every machine.
+Nobody here exists. Every share, value and delay is an assumption but for what `ward.SOURCES` names; reactions are far
+more frequent than anywhere, so that intervals are narrow. What is measured here says how the rules behave on such a
+log, and nothing about patients. The same seed gives the same log on every machine.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +15,6 @@ from pv_stream.domain.codes import FindingCode, Presence, Route
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Instant
 
-SOURCES: Final[Mapping[str, str]] = {
-    "share_antibiotic_eosinophilia": (
-        "a quarter of the outpatients on intravenous antibiotics (pubmed 25981739); that inpatients are like them is "
-        "an assumption"
-    ),
-}
 _IMATINIB: Final = "imatinib"
 _CULPRITS: Final = ("carbamazepine", "allopurinol", "phenytoin", "sulfasalazine", "vancomycin", _IMATINIB)
 _LATENCY_DAYS: Final = (14, 20)
@@ -28,7 +22,7 @@ _LATENCY_DAYS: Final = (14, 20)
 
 @dataclass(frozen=True, slots=True)
 class HospitalAssumptions(WardAssumptions):
-    """Hold every number that the hospital is made from; `SOURCES` names those that are none of our own."""
+    """Hold every number that the hospital is made from; `ward.SOURCES` names those that are none of our own."""
 
     patients: int = 1000
     days: int = 35

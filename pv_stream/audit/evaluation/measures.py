@@ -1,7 +1,6 @@
 """What alerts found and what they cost: sensitivity, PPV, alerts per 1,000 patient-days, and how soon they came.
 
-A patient counts once. A case is found when an alert first reaches the tier that is looked at, at or after its first
-sign.
+A patient counts once. A case is found when an alert stands at the tier that is looked at, at its first sign or later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,8 +42,33 @@ class Incidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Stood:
+    """Hold from when until when an alert stood; `until` is None where it still does at the end of the log.
+
+    `of_drugs` are the ingredients that the alert of a restart warns of, in lower case, and None for any other alert.
+    """
+
+    since: Instant
+    until: Instant | None = None
+    of_drugs: frozenset[str] | None = None
+
+    def tells_of(self, culprit: str | None) -> bool:
+        """Tell whether the alert is about a reaction to a culprit: a restart is about its own drug only."""
+        return self.of_drugs is None or not self.of_drugs.isdisjoint((culprit or "").casefold().split("/"))
+
+    def found_at(self, first_sign: Instant) -> Instant | None:
+        """Return when the alert found a reaction, None when it had ended before the first sign."""
+        if self.since >= first_sign:
+            return self.since
+        return first_sign if self.until is None or self.until > first_sign else None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Hold what one rule, or one tier and above, found on a log."""
+    """Hold what one rule, or one tier and above, found on a log.
+
+    `beforehand` is how many of the cases found had an alert already when their first sign came: after no hours.
+    """
 
     name: str
     title: str
@@ -52,6 +76,7 @@ class Found:
     specificity: Rate
     ppv: Rate
     alerts: Incidence
+    beforehand: int
     hours: Summary | None
     delays: tuple[Decimal, ...]
     by_culprit: Mapping[str, Rate]
@@ -73,28 +98,30 @@ class Found:
 def measure(
     name: str,
     title: str,
-    alerted: Mapping[PatientId, Sequence[Instant]],
+    alerted: Mapping[PatientId, Sequence[Stood]],
     truth: Iterable[Truth],
     *,
     alerts: Incidence,
 ) -> Found:
-    """Measure one rule; `alerted` holds for each patient when its alerts came."""
-    cases = missed = false = others = 0
+    """Measure one rule; `alerted` holds for each patient when its alerts stood."""
+    cases = missed = false = others = beforehand = 0
     delays: list[Decimal] = []
     by_culprit: dict[str, list[bool]] = {}
     for patient in truth:
-        times = alerted.get(patient.patient_id, ())
+        stood = alerted.get(patient.patient_id, ())
         if patient.first_sign is None:
             others += 1
-            false += bool(times)
+            false += bool(stood)
             continue
         cases += 1
-        after = [at for at in times if at >= patient.first_sign]
-        missed += not after
-        by_culprit.setdefault(patient.culprit or "unknown", []).append(bool(after))
-        if after:
-            hours = Decimal(min(after) - patient.first_sign) / MICROSECONDS_PER_HOUR
+        telling = [each for each in stood if each.tells_of(patient.culprit)]
+        times = [at for each in telling if (at := each.found_at(patient.first_sign)) is not None]
+        missed += not times
+        by_culprit.setdefault(patient.culprit or "unknown", []).append(bool(times))
+        if times:
+            hours = Decimal(min(times) - patient.first_sign) / MICROSECONDS_PER_HOUR
             delays.append(hours.quantize(_TENTH))
+            beforehand += _stood_before(telling, patient.first_sign)
     found = cases - missed
     return Found(
         name=name,
@@ -103,7 +130,12 @@ def measure(
         specificity=Rate(others - false, others),
         ppv=Rate(found, found + false),
         alerts=alerts,
+        beforehand=beforehand,
         hours=summarise(delays),
         delays=tuple(sorted(delays)),
         by_culprit={drug: Rate(sum(told), len(told)) for drug, told in sorted(by_culprit.items())},
     )
+
+
+def _stood_before(stood: Iterable[Stood], first_sign: Instant) -> bool:
+    return any(each.since < first_sign and each.found_at(first_sign) is not None for each in stood)

@@ -6,11 +6,11 @@ from html import escape
 from typing import Any, Final
 
 from pv_stream.audit.cohort.comparison import rounded
-from pv_stream.audit.evaluation.hospital import SOURCES
 from pv_stream.audit.evaluation.measures import PUBLISHED_CASES, Found
 from pv_stream.audit.evaluation.run import Evaluation
 from pv_stream.audit.page import heading, page, paragraph, table
 from pv_stream.audit.statistics import Rate, Span
+from pv_stream.audit.ward import SOURCES
 
 SYNTHETIC: Final = (
     "SYNTHETIC: a made-up hospital in which reactions are far more frequent than anywhere. What is measured here says "
@@ -34,6 +34,7 @@ def document_of(evaluation: Evaluation, *, synthetic: Mapping[str, Any] | None) 
         "assumptions": synthetic,
         "sources": dict(SOURCES) if synthetic is not None else {},
         "patients": evaluation.patients,
+        "records_merged": evaluation.merged,
         "cases": evaluation.cases,
         "cases_not_in_log": evaluation.not_in_log,
         "patient_days": evaluation.patient_days,
@@ -54,6 +55,7 @@ def _found(found: Found) -> dict[str, Any]:
         "alerts": found.alerts.count,
         "alerts_per_1000_patient_days": f"{found.alerts.per_thousand:.2f}",
         "alerts_interval": _ends(found.alerts.interval, 2),
+        "found_beforehand": found.beforehand,
         "hours_to_alert": None
         if hours is None
         else {
@@ -97,12 +99,17 @@ def _parts(evaluation: Evaluation, document: Mapping[str, Any]) -> Iterator[str]
         f"patient-days, {evaluation.events:,} events. Intervals are at 95 %: Wilson's of shares, exact of counts, by "
         "order of medians."
     )
+    if evaluation.merged:
+        yield paragraph(merged_text(evaluation.merged))
     if evaluation.not_in_log:
         yield paragraph(not_in_log_text(evaluation.not_in_log), "notice")
     yield heading("What was found, and what it cost")
     yield table(
         FOUND_HEADINGS, (found_row(each) for each in document["found"]), range(1, len(FOUND_HEADINGS))
     )
+    yield paragraph(ALERTS)
+    if beforehand := beforehand_text(document):
+        yield paragraph(beforehand)
     yield _cost(evaluation.found)
     yield heading("How soon")
     yield paragraph("Share of the cases that were found, by the days since their first sign.")
@@ -139,28 +146,54 @@ def not_in_log_text(count: int) -> str:
     return f"Cases of which the log holds nothing: {count:,}. They count as missed. Are these its pseudonyms?"
 
 
+def merged_text(count: int) -> str:
+    """Say how many patient records count with another."""
+    return f"Patient records that were merged into another and count with it: {count:,}."
+
+
+def beforehand_text(document: Mapping[str, Any]) -> str | None:
+    """Say which rules had found cases before these had their first sign, None where none had."""
+    found = [
+        f"{each['title']}: {each['found_beforehand']} of {each['sensitivity']['count']}"
+        for each in document["found"]
+        if each["found_beforehand"]
+    ]
+    if not found:
+        return None
+    return f"An alert stood already when the first sign came, which counts as 0 hours. {'. '.join(found)}."
+
+
+#: What is counted as an alert.
+ALERTS: Final = "Alerts are suspicions of DRESS and restarts of a culprit."
 _EXPECTED: Final = "ppv_at_published_share_of_cases"
-FOUND_HEADINGS: Final = ("rule", "sensitivity", "PPV", "alerts per 1,000 days", "hours to the alert")
+FOUND_HEADINGS: Final = ("rule", "sensitivity", "PPV", "alerts per 1,000 days", "median hours to the alert")
 
 
-def found_row(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what one rule found as cells: of a table on a page as at a terminal."""
+def found_row(found: Mapping[str, Any], *, in_two_lines: bool = False) -> tuple[str, ...]:
+    """Return what one rule found as cells: of a table on a page, or in two lines each at a terminal."""
     hours, alerts = found["hours_to_alert"], found["alerts_interval"]
+
+    def cell(value: str, ends: Sequence[object] | None) -> str:
+        if ends is None:
+            return value
+        span = " to ".join(map(str, ends))
+        return f"{value}\n{span}" if in_two_lines else f"{value} ({span})"
+
     return (
         found["title"],
-        _share(found["sensitivity"], with_interval=True),
-        _share(found["ppv"], with_interval=True),
-        f"{found['alerts_per_1000_patient_days']} ({'-' if alerts is None else ' to '.join(alerts)})",
-        "-" if hours is None else f"{hours['median']} (from {hours['low']} to {hours['high']})",
+        cell(_share(found["sensitivity"]), _shown_ends(found["sensitivity"])),
+        cell(_share(found["ppv"]), _shown_ends(found["ppv"])),
+        cell(found["alerts_per_1000_patient_days"], alerts),
+        "-" if hours is None else cell(hours["median"], (hours["low"], hours["high"])),
     )
 
 
-def _share(rate: Mapping[str, Any] | None, *, with_interval: bool = False) -> str:
-    if rate is None or rate["share"] is None:
-        return "-"
-    counted = f"{rate['count']} of {rate['of']}"
-    ends = (f"{float(end):.3f}" for end in rate["interval"])
-    return f"{counted} ({' to '.join(ends)})" if with_interval else counted
+def _share(rate: Mapping[str, Any] | None) -> str:
+    return "-" if rate is None or rate["share"] is None else f"{rate['count']} of {rate['of']}"
+
+
+def _shown_ends(rate: Mapping[str, Any]) -> list[str] | None:
+    return None if rate["interval"] is None else [f"{float(end):.3f}" for end in rate["interval"]]
 
 
 def _or_dash(value: object) -> object:

@@ -1,14 +1,15 @@
 """Simple rules on the same log, for comparison: a bare threshold, and two rules of a published benchmark.
 
 The benchmark looked for DRESS in the records of 199,924 patients (Allergy Asthma Respir Dis 2018;6:149). These rules
-know no versions: what was sent wrong fires as it would where they run.
+know no versions: what was sent wrong fires as it would where they run, and who was flagged stays flagged.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from pv_stream.audit.evaluation.measures import Stood
 from pv_stream.domain.codes import Analyte, FindingCode, Presence
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Finding, Measurement
@@ -35,7 +36,7 @@ TITLES: Final[Mapping[str, str]] = {
 
 @dataclass(slots=True)
 class RulesBeside:
-    """Remember of each patient when each condition was first met; `fired` says when each rule was."""
+    """Remember of each patient when each condition was first met; `stood` says since when each rule was."""
 
     _met: dict[PatientId, dict[str, Instant]] = field(default_factory=dict)
     _tubes: dict[tuple[PatientId, str], dict[Analyte, Decimal]] = field(default_factory=dict)
@@ -46,11 +47,18 @@ class RulesBeside:
         for condition in self._conditions(event):
             met.setdefault(condition, event.received_at)
 
-    def fired(self, rule: str) -> dict[PatientId, Instant]:
-        """Return when a rule fired first, for each patient for whom it did."""
+    def stood(
+        self, rule: str, person_of: Callable[[PatientId], PatientId] = lambda patient: patient
+    ) -> dict[PatientId, list[Stood]]:
+        """Return since when a rule flagged each person whom it did; merged patient records are read as one."""
+        persons: dict[PatientId, dict[str, Instant]] = {}
+        for patient, met in self._met.items():
+            known = persons.setdefault(person_of(patient), {})
+            for condition, at in met.items():
+                known[condition] = min(at, known.get(condition, at))
         return {
-            patient: max(met[need] for need in NEEDS[rule])
-            for patient, met in self._met.items()
+            person: [Stood(max(met[need] for need in NEEDS[rule]))]
+            for person, met in persons.items()
             if all(need in met for need in NEEDS[rule])
         }
 

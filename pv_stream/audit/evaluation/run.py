@@ -1,38 +1,38 @@
 """Run a log through the engine and the simple rules at once, and measure both against the truth."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pv_stream.audit.clock import ClockMode, TimedLog
 from pv_stream.audit.evaluation.hospital import Truth
-from pv_stream.audit.evaluation.measures import Found, Incidence, measure
+from pv_stream.audit.evaluation.measures import Found, Incidence, Stood, measure
 from pv_stream.audit.evaluation.rules_beside import NEEDS, TITLES, RulesBeside
+from pv_stream.audit.evaluation.standing import TIERS, AlertsTold
 from pv_stream.audit.log import LogRecord
 from pv_stream.audit.patient_table import read_patient_table
-from pv_stream.audit.replay import ReplayPlan, fold_log
+from pv_stream.audit.replay import Folds, ReplayPlan, fold_log
 from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.ids import PatientId
-from pv_stream.domain.outputs import AlertKind
+from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, parse_instant
 from pv_stream.shard.fold import OutputStream
 
-_TIERS: Final = ("info", "warning", "critical")
 _COLUMNS: Final = ("patient_id", "culprit", "first_sign")
-_STANDING: Final = frozenset({"raised", "revised"})
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Hold what every tier and every rule beside found on one log.
 
-    `not_in_log` are cases of which the log holds nothing: they count as missed.
+    `merged` is how many patient records count with another, into which they were merged. `not_in_log` are cases of
+    which the log holds nothing: they count as missed.
     """
 
     patients: int
+    merged: int
     cases: int
     not_in_log: int
     patient_days: int
@@ -61,9 +61,33 @@ class _Watched:
             self.on_progress(line.bytes_read)
             yield line
 
-    def patient_days(self) -> int:
-        """Return the days of all stays: from the first to the last record of each patient, begun days whole."""
-        return sum((last - first) // MICROSECONDS_PER_DAY + 1 for first, last in self.stays.values())
+    def stays_of(self, person_of: "_Persons") -> dict[PatientId, tuple[Instant, Instant]]:
+        """Return the first and the last record of each person."""
+        stays: dict[PatientId, tuple[Instant, Instant]] = {}
+        for patient, (first, last) in self.stays.items():
+            person = person_of(patient)
+            before = stays.get(person, (first, last))
+            stays[person] = min(first, before[0]), max(last, before[1])
+        return stays
+
+
+@dataclass(frozen=True, slots=True)
+class _Persons:
+    """Say which person a patient record belongs to when the log ends: the record that it was merged into, at last."""
+
+    folds: Folds
+    shard_count: int
+
+    def __call__(self, patient: PatientId) -> PatientId:
+        passed = {patient}
+        while (into := self._into(patient)) is not None and into not in passed:
+            passed.add(into)
+            patient = into
+        return patient
+
+    def _into(self, patient: PatientId) -> PatientId | None:
+        fold = self.folds.get(shard_of(patient, self.shard_count))
+        return None if fold is None else fold.state_of(patient).lineage.into
 
 
 def evaluate(
@@ -74,64 +98,55 @@ def evaluate(
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Return what was found on a log whose truth is known; a patient that the truth does not name is no case."""
-    watched = _Watched(TimedLog(records, mode), on_progress)
-    reached: dict[str, dict[str, tuple[PatientId, Instant]]] = {tier: {} for tier in _TIERS}
-    for _, output in fold_log(watched, plan):
+    watched, told, folds = _Watched(TimedLog(records, mode), on_progress), AlertsTold(), Folds()
+    for _, output in fold_log(watched, plan, folds):
         if output.stream is OutputStream.ALERTS:
-            _note(json.loads(output.value), reached)
-    named = {one.patient_id: one for one in truth or ()}
-    everybody = [named.get(patient, Truth(patient)) for patient in sorted({*watched.stays, *named})]
-    days = watched.patient_days()
-    ours = [
-        _found(
-            tier,
-            f"pv_stream, {tier}{'' if tier == _TIERS[-1] else ' and above'}",
-            alerts.values(),
-            everybody,
-            days,
-        )
-        for tier, alerts in reached.items()
-    ]
-    others = [
-        _found(rule, TITLES[rule], watched.beside.fired(rule).items(), everybody, days) for rule in NEEDS
-    ]
+            told.take(json.loads(output.value))
+    person_of = _Persons(folds, plan.log.shard_count)
+    named, stays = _by_person(truth or (), person_of), watched.stays_of(person_of)
+    everybody = [named.get(person, Truth(person)) for person in sorted({*stays, *named})]
+    days = sum((last - first) // MICROSECONDS_PER_DAY + 1 for first, last in stays.values())
+
+    def found(
+        name: str, title: str, alerted: Mapping[PatientId, Sequence[Stood]], count: int | None = None
+    ) -> Found:
+        alerts = Incidence(len(alerted) if count is None else count, days)
+        return measure(name, title, alerted, everybody, alerts=alerts)
+
+    ours = [found(tier, _title(tier), *told.at(tier, person_of)) for tier in TIERS]
+    others = [found(rule, TITLES[rule], watched.beside.stood(rule, person_of)) for rule in NEEDS]
     return Evaluation(
         patients=len(everybody),
+        merged=len(watched.stays) - len(stays),
         cases=sum(one.is_case for one in everybody),
-        not_in_log=sum(one.is_case and one.patient_id not in watched.stays for one in everybody),
+        not_in_log=sum(one.is_case and one.patient_id not in stays for one in everybody),
         patient_days=days,
         events=watched.events,
         found=(*ours, *others),
     )
 
 
-def _note(alert: dict[str, str], reached: dict[str, dict[str, tuple[PatientId, Instant]]]) -> None:
-    if alert["kind"] != AlertKind.SUSPECTED_DRESS or alert["status"] not in _STANDING:
-        return
-    for tier in _TIERS[: _TIERS.index(alert["tier"]) + 1]:
-        told = PatientId(alert["patient_id"]), parse_instant(alert["as_of"])
-        reached[tier].setdefault(alert["alert_id"], told)
+def _title(tier: str) -> str:
+    return f"pv_stream, {tier}{'' if tier == TIERS[-1] else ' and above'}"
 
 
-def _found(
-    name: str,
-    title: str,
-    alerts: Iterable[tuple[PatientId, Instant]],
-    everybody: Iterable[Truth],
-    days: int,
-) -> Found:
-    alerted: dict[PatientId, list[Instant]] = {}
-    count = 0
-    for patient, at in alerts:
-        alerted.setdefault(patient, []).append(at)
-        count += 1
-    return measure(name, title, alerted, everybody, alerts=Incidence(count, days))
+def _by_person(truth: Iterable[Truth], person_of: _Persons) -> dict[PatientId, Truth]:
+    """Return the truth of each person: of merged records the case with the earliest sign."""
+    named: dict[PatientId, Truth] = {}
+    for one in sorted(truth, key=_by_first_sign):
+        person = person_of(one.patient_id)
+        named.setdefault(person, replace(one, patient_id=person))
+    return named
+
+
+def _by_first_sign(one: Truth) -> tuple[bool, int, str]:
+    return one.first_sign is None, one.first_sign or 0, one.culprit or ""
 
 
 def read_truth(path: Path) -> list[Truth]:
     """Read who is a case from a CSV file with the columns patient_id, culprit and first_sign (ISO 8601 in UTC).
 
-    A patient counts once, by the first sign. Raises DataError naming the line that cannot be read.
+    A patient stands once, with the first sign. Raises DataError naming the line that cannot be read.
     """
     return list(read_patient_table(path, _COLUMNS, _truth).values())
 

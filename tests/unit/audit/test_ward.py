@@ -2,10 +2,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 
 import pytest
 
-from pv_stream.audit.ward import WardAssumptions, synthetic_ward
+from pv_stream.audit.ward import SOURCES, WardAssumptions, synthetic_ward
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Exposure, Held, Measurement, Retracted
@@ -34,6 +35,11 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process() -> None:
     }
 
     assert len(told) == 1
+
+
+def test_every_number_that_is_published_is_one_of_the_ward() -> None:
+    assert SOURCES.keys() <= {each.name for each in fields(WardAssumptions)}
+    assert WardAssumptions().share_antibiotic_eosinophilia == 0.25  # "a quarter", as its source says
 
 
 def test_the_first_bytes_of_a_seed_never_change() -> None:

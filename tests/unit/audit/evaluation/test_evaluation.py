@@ -10,24 +10,29 @@ import pytest
 
 from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.evaluation.hospital import HospitalAssumptions, Truth, made_up_hospital
-from pv_stream.audit.evaluation.measures import Found, Incidence, measure
+from pv_stream.audit.evaluation.measures import Found, Incidence, Stood, measure
 from pv_stream.audit.evaluation.report import document_of, page_of
 from pv_stream.audit.evaluation.rules_beside import RulesBeside
 from pv_stream.audit.evaluation.run import Evaluation, evaluate, read_truth
+from pv_stream.audit.evaluation.standing import AlertsTold
 from pv_stream.audit.log import Log, LogForm, LogRecord
 from pv_stream.audit.replay import ReplayPlan
-from pv_stream.codec.events import decode_event
+from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import Analyte, FindingCode, Presence
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Content, Finding, Measurement
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
+from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant, format_instant
 from pv_stream.errors import DataError
 from pv_stream.shard.fold import RawRecord
 from tests.builders import RULEBOOK, at
+from tests.merging import PatientEvent, Topic, merge
 from tests.unit.audit.logs import imatinib_lines
 
 START: Final = at(4, 0)
+PRIOR: Final = PatientId("prior")
+SURVIVOR: Final = PatientId("survivor")
+MERGED: Final = {PRIOR: SURVIVOR}
 SMALL: Final = HospitalAssumptions(patients=60)
 HOUR: Final = MICROSECONDS_PER_HOUR
 
@@ -42,10 +47,16 @@ def truth_of(*cases: int, patients: int = 10) -> list[Truth]:
     ]
 
 
-def measured(alerts: dict[int, Sequence[int]], truth: list[Truth]) -> Found:
-    """Measure alerts that came so many hours after `START`."""
+def stood(since: int, until: int | None = None, *of_drugs: str) -> Stood:
+    """Return an alert that stood from one hour to another after `START`."""
+    ended = None if until is None else Instant(START + until * HOUR)
+    return Stood(Instant(START + since * HOUR), ended, frozenset(of_drugs) or None)
+
+
+def measured(alerts: dict[int, Sequence[int | Stood]], truth: list[Truth]) -> Found:
+    """Measure alerts that came so many hours after `START`, and stand unless another is given."""
     alerted = {
-        PatientId(f"p{number}"): [Instant(START + hours * HOUR) for hours in times]
+        PatientId(f"p{number}"): [stood(each) if isinstance(each, int) else each for each in times]
         for number, times in alerts.items()
     }
     return measure("rule", "a rule", alerted, truth, alerts=Incidence(sum(map(len, alerts.values())), 100))
@@ -63,11 +74,37 @@ def test_found_missed_and_false_alerts() -> None:
     assert found.delays == (Decimal("5.0"), Decimal("7.0"))
 
 
-def test_an_alert_before_the_first_sign_finds_nothing_and_a_later_one_does() -> None:
-    assert measured({0: [-1]}, truth_of(0)).sensitivity.count == 0
-    assert measured({0: [-1]}, truth_of(0)).ppv.of == 0
-    found = measured({0: [-1, 0, 9]}, truth_of(0))
-    assert found.delays == (Decimal("0.0"),)
+@pytest.mark.parametrize(
+    ("alerts", "hours", "beforehand"),
+    [
+        ((stood(-9),), "0.0", 1),
+        ((stood(-9, 1),), "0.0", 1),
+        ((stood(-9, 0),), None, 0),
+        ((stood(-9, -8),), None, 0),
+        ((stood(-9, -8), stood(3)), "3.0", 0),
+        ((stood(0),), "0.0", 0),
+        ((stood(0, 0),), "0.0", 0),
+        ((stood(-9), stood(3)), "0.0", 1),
+        ((stood(-9, None, "imatinib"),), "0.0", 1),
+        ((stood(-9, None, "imatinib", "aspirin"),), "0.0", 1),
+        ((stood(-9, None, "phenytoin"),), None, 0),
+        ((stood(5, None, "phenytoin"),), None, 0),
+        ((stood(-9, None, "phenytoin"), stood(5)), "5.0", 0),
+    ],
+)
+def test_what_stands_when_the_first_sign_comes_finds_the_case(
+    alerts: tuple[Stood, ...], hours: str | None, beforehand: int
+) -> None:
+    found = measured({0: alerts}, truth_of(0))
+    assert found.delays == (() if hours is None else (Decimal(hours),))
+    assert (found.beforehand, found.sensitivity.count) == (beforehand, int(hours is not None))
+    assert found.ppv.of == found.sensitivity.count  # an alert that ended too soon was no false one
+
+
+def test_a_restart_finds_no_case_without_a_culprit() -> None:
+    truth = [Truth(PatientId("p0"), None, START)]
+    assert measured({0: [stood(1, None, "imatinib")]}, truth).sensitivity.count == 0
+    assert measured({0: [stood(1)]}, truth).sensitivity.count == 1
 
 
 def test_cases_are_counted_by_culprit() -> None:
@@ -107,7 +144,7 @@ def _fired(*contents: Content) -> set[str]:
     rules = RulesBeside()
     for content in contents:
         rules.take(_with(template, content))
-    return {rule for rule in ("naive", "published", "published_with_skin_notes") if rules.fired(rule)}
+    return {rule for rule in ("naive", "published", "published_with_skin_notes") if rules.stood(rule)}
 
 
 def _with(event: FactArrived, content: Content) -> FactArrived:
@@ -142,6 +179,68 @@ RASH: Final = Finding(FindingCode.RASH, Presence.PRESENT)
 )
 def test_each_rule_at_its_bounds(contents: tuple[Content, ...], rules: set[str]) -> None:
     assert _fired(*contents) == rules
+
+
+def test_the_rules_beside_read_merged_records_as_one() -> None:
+    template = next(event for event in map(decode_event, imatinib_lines()) if isinstance(event, FactArrived))
+    rules = RulesBeside()
+    for patient, content in ((PRIOR, PERCENT), (SURVIVOR, ALT), (PatientId("other"), ALT)):
+        rules.take(replace(_with(template, content), patient_id=patient))
+    assert rules.stood("published") == {}
+    assert list(rules.stood("published", lambda patient: MERGED.get(patient, patient))) == [SURVIVOR]
+
+
+# Alerts as they are told ------------------------------------------------------------------------------------------
+
+
+def told(alert_id: str, hour: int, tier: str, status: str = "raised", **more: object) -> dict[str, object]:
+    """Return a revision of an alert, told so many hours after `START`."""
+    as_of = format_instant(Instant(START + hour * HOUR))
+    alert = {"alert_id": alert_id, "kind": "suspected_dress", "patient_id": "survivor", "as_of": as_of}
+    return {**alert, "tier": tier, "status": status, "restart": None, "continues": [], **more}
+
+
+def stretches(tier: str, *revisions: dict[str, object]) -> tuple[dict[PatientId, list[Stood]], int]:
+    """Return when the alerts of these revisions stood, and how many they are."""
+    alerts = AlertsTold()
+    for revision in revisions:
+        alerts.take(revision)
+    return alerts.at(tier, lambda patient: MERGED.get(patient, patient))
+
+
+def test_an_alert_stands_at_a_tier_until_it_falls_or_ends() -> None:
+    life = (
+        told("al_1", 0, "info"),
+        told("al_1", 1, "critical", "revised"),
+        told("al_1", 2, "info", "revised"),
+        told("al_1", 3, "warning", "revised"),
+        told("al_1", 4, "warning", "closed"),
+    )
+    assert stretches("info", *life) == ({SURVIVOR: [stood(0, 4)]}, 1)
+    assert stretches("warning", *life) == ({SURVIVOR: [stood(1, 2), stood(3, 4)]}, 1)
+    assert stretches("critical", *life) == ({SURVIVOR: [stood(1, 2)]}, 1)
+    assert stretches("critical", *life[:1]) == ({}, 0)
+    assert stretches("info", told("al_1", 0, "info", kind="follow_up_due")) == ({}, 0)
+
+
+def test_a_restart_is_about_the_drugs_of_its_product() -> None:
+    restart = told("al_1", 0, "warning", kind="culprit_restart", restart={"drug": "sulfadiazine/Imatinib"})
+    assert stretches("info", restart)[0] == {SURVIVOR: [stood(0, None, "sulfadiazine", "imatinib")]}
+
+
+def test_an_alert_that_goes_on_under_the_survivor_is_one_alert() -> None:
+    prior = (
+        told("al_prior", 0, "info", patient_id="prior"),
+        told("al_prior", 3, "info", "transferred", patient_id="prior"),
+    )
+    goes_on = told("al_goes_on", 2, "warning", continues=["al_prior"])
+    of_its_own = told("al_own", 1, "info"), told("al_own", 2, "info", "revised", continues=["al_prior"])
+    assert stretches("info", goes_on, *prior) == (
+        {SURVIVOR: [stood(2), stood(0, 3)]},
+        1,
+    )
+    assert stretches("warning", *prior, goes_on)[1] == 1
+    assert stretches("info", *prior, *of_its_own)[1] == 2
 
 
 # The hospital -----------------------------------------------------------------------------------------------------
@@ -194,6 +293,61 @@ def test_tiers_and_rules_are_measured_on_one_log(evaluation: Evaluation) -> None
     assert found["warning"].sensitivity.count >= 1
     assert evaluation.patients == 60
     assert evaluation.patient_days > 60
+
+
+def _merged_log(shard_count: int, *, recorded: bool) -> tuple[ReplayPlan, list[LogRecord]]:
+    """Return the log of a patient of two records, merged after the restart of the drug and before the reaction."""
+    story = [event for event in map(decode_event, imatinib_lines(PRIOR)) if isinstance(event, FactArrived)]
+    start = replace(story[0], patient_id=SURVIVOR)
+    events: list[PatientEvent] = [start, *story]
+    merged_at = next(n for n, event in enumerate(events) if event.received_at > at(60))
+    events[merged_at:merged_at] = merge(PRIOR, SURVIVOR, at(60))
+    if not recorded:
+        lines = [RawRecord(n, each.patient_id.encode(), encode_event(each)) for n, each in enumerate(events)]
+        log = Log(Path(), LogForm.EVENTS, shard_count, makes_transfers=True)
+        return ReplayPlan(log, RULEBOOK), [LogRecord(0, line, 0) for line in lines]
+    topic = Topic(shard_count)
+    for each in events:
+        topic.send(each)
+        topic.settle()
+    log = Log(Path(), LogForm.ARCHIVE, shard_count, makes_transfers=False)
+    records = [LogRecord(shard, line, 0) for shard, lines in enumerate(topic.logs) for line in lines]
+    return ReplayPlan(log, RULEBOOK), records
+
+
+@pytest.fixture(scope="module")
+def never_merged() -> Evaluation:
+    lines = [RawRecord(n, PRIOR.encode(), line) for n, line in enumerate(imatinib_lines(PRIOR))]
+    plan = ReplayPlan(Log(Path(), LogForm.EVENTS, 1, makes_transfers=True), RULEBOOK)
+    truth = [Truth(PRIOR, "imatinib", at(103, 10))]
+    return evaluate([LogRecord(0, line, 0) for line in lines], plan, truth, ClockMode.DAILY)
+
+
+def test_a_warning_of_a_restart_before_the_first_sign_finds_the_case(never_merged: Evaluation) -> None:
+    _, warning, critical = never_merged.found[:3]
+    assert (warning.sensitivity.count, warning.beforehand, warning.delays) == (1, 1, (Decimal("0.0"),))
+    assert (critical.sensitivity.count, critical.beforehand, critical.delays) == (1, 0, (Decimal("1.5"),))
+
+
+@pytest.mark.parametrize(
+    ("shard_count", "recorded", "named"),
+    [(1, False, (PRIOR,)), (1, False, (SURVIVOR, PRIOR)), (3, True, (SURVIVOR,))],
+)
+def test_a_merged_patient_counts_once_and_as_one_that_never_was_two(
+    *, never_merged: Evaluation, shard_count: int, recorded: bool, named: Sequence[PatientId]
+) -> None:
+    plan, records = _merged_log(shard_count, recorded=recorded)
+    truth = [Truth(each, "imatinib", at(103 + sooner, 10)) for sooner, each in enumerate(reversed(named))]
+    evaluation = evaluate(records, plan, truth, ClockMode.DAILY)
+    assert (evaluation.patients, evaluation.merged) == (1, 1)
+    assert (evaluation.cases, evaluation.not_in_log) == (1, 0)
+    assert evaluation.patient_days == never_merged.patient_days
+    assert evaluation.found == never_merged.found
+    document = document_of(evaluation, synthetic=None)
+    assert document["records_merged"] == 1
+    html = page_of(evaluation, document)
+    assert "merged into another and count with it: 1." in html
+    assert "pv_stream, warning and above: 1 of 1" in html
 
 
 def test_the_page_stands_alone_and_says_that_it_is_synthetic(evaluation: Evaluation) -> None:
