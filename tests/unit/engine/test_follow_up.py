@@ -82,3 +82,21 @@ def test_data_that_return_after_the_closing_ask_again() -> None:
     statuses = [(status, closing) for _, status, closing, _ in _follow_ups(*log)]
     assert statuses[:2] == [("raised", None), ("closed", "lost_to_observation")]
     assert statuses[2:] == [("revised", None)]
+
+
+def test_a_reaction_that_turns_out_to_have_begun_later_is_asked_about_later() -> None:
+    """What was on day 20 is taken back: the fifteenth day counts from the signs of day 30."""
+    later = (eosinophils(1700, at(30)), temperature("39", at(30)))
+    taken_back = [retracted(sent, received_at=at(37)) for sent in REACTION]
+    log = (DRUG, *REACTION, *later, clock(36), *taken_back, clock(45, 23))
+    statuses = [(status, closing) for _, status, closing, _ in _follow_ups(*log)]
+    assert statuses == [("raised", None), ("withdrawn", None)]
+    assert _follow_ups(*log, clock(46, 0))[-1] == ("2026-02-16T00:00:00Z", "raised", None, "live")
+
+
+def test_a_follow_up_of_an_alert_that_is_only_info_by_now_is_taken_back_not_answered() -> None:
+    lower = [retracted(REACTION[1], received_at=at(37)), present(FindingCode.REACTION_RESOLVED, at(38))]
+    statuses = [
+        (status, closing) for _, status, closing, _ in _follow_ups(DRUG, *REACTION, clock(36), *lower)
+    ]
+    assert statuses == [("raised", None), ("withdrawn", None)]

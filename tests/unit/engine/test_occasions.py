@@ -26,7 +26,7 @@ from tests.builders import (
     temperature,
     with_status,
 )
-from tests.shards import told
+from tests.shards import clock, told
 
 DRUG = statement("imatinib", at(0))
 COUNT = eosinophils(1690, at(20))
@@ -202,6 +202,45 @@ def test_a_skin_reaction_is_remembered_once_and_again_only_when_it_changed() -> 
 
 def test_a_retraction_before_its_original_keeps_the_original_out() -> None:
     assert _alerts(DRUG, retracted(COUNT, received_at=at(20)), resent(COUNT, received_at=at(21))) == []
+
+
+def test_a_case_whose_count_was_taken_back_shows_the_skin_alone() -> None:
+    skin = present(FindingCode.RASH, at(20))
+    cases = [
+        value for value in told([DRUG, skin, COUNT, retracted(COUNT, received_at=at(21))]) if "state" in value
+    ]
+    assert [(case["state"], case["eosinophils_per_ul"], case["tier"]) for case in cases] == [
+        ("candidate", None, None),
+        ("open", 1690, "warning"),
+        ("candidate", None, None),
+    ]
+
+
+def test_a_closed_alert_that_is_taken_back_is_withdrawn_and_no_longer_closed() -> None:
+    resolved = present(FindingCode.REACTION_RESOLVED, at(22))
+    values = told([DRUG, COUNT, resolved, clock(40), retracted(COUNT, received_at=at(41))])
+    ended = [(value["closing"], value.get("status", value.get("state"))) for value in values[-4:]]
+    assert ended == [("resolved", "closed"), ("resolved", "closed"), (None, "withdrawn"), (None, "withdrawn")]
+
+
+def test_a_recurrence_that_was_withdrawn_is_withdrawn_once_and_observed_again_when_its_basis_returns() -> (
+    None
+):
+    rash = present(FindingCode.RASH, at(20), surface=60)
+    first = (DRUG, rash, COUNT, FEVER, present(FindingCode.REACTION_RESOLVED, at(25)))
+    second = (eosinophils(1700, at(60)), temperature("39", at(60)))
+    gone = [retracted(sent, received_at=at(61)) for sent in (rash, COUNT, FEVER)]
+    other = eosinophils(1750, at(62))
+    again = [
+        replace(sent, version=replace(sent.version, order=VersionOrder(2, Status.FINAL)))
+        for sent in first[1:4]
+    ]
+    values = told([*first, *second, *gone, other, *(resent(sent, received_at=at(63)) for sent in again)])
+    told_of = [(value["status"], value["revision"]) for value in values if "recurrence_id" in value]
+    assert [status for status, _ in told_of].count("withdrawn") == 1
+    assert told_of[0] == ("observed", 1)
+    assert [revision for _, revision in told_of] == list(range(1, len(told_of) + 1))
+    assert "observed" in [status for status, _ in told_of[1:]]
 
 
 # Timeliness -----------------------------------------------------------------------------------------------------

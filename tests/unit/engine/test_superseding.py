@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.codes import ActionKind, FindingCode
 from pv_stream.domain.outputs import AlertStatus
 from pv_stream.domain.published import EpisodeState
+from tests.acting import acted
 from tests.builders import (
     PATIENT,
     absent,
@@ -18,6 +19,7 @@ from tests.builders import (
     temperature,
 )
 from tests.ledger import Ledger
+from tests.rulebooks import LOWER, activation, by_digest
 from tests.shards import fold, new_shard, raw, told
 
 COUNT = eosinophils(1690, at(40))
@@ -89,7 +91,25 @@ def test_what_is_remembered_of_a_superseded_alert_is_its_end() -> None:
     more = (eosinophils(1600, at(41)), eosinophils(1500, at(42)), eosinophils(1550, at(43)))
     fold(raw([*FIRST, *RELAPSE, *more, *BETWEEN]), shard)
     ended = [e for e in shard.state_of(PATIENT).published.episodes if e.state is EpisodeState.SUPERSEDED]
-    assert [(e.closing, e.alert and e.alert.status) for e in ended] == [(None, AlertStatus.SUPERSEDED)]
+    assert [(e.closing, e.sealed, e.alert and e.alert.status) for e in ended] == [
+        (None, False, AlertStatus.SUPERSEDED)
+    ]
+
+
+def test_a_sealed_episode_that_a_retraction_joins_with_a_later_one_is_sealed_no_more() -> None:
+    resolved = present(FindingCode.REACTION_RESOLVED, at(22))
+    first = (statement("imatinib", at(0)), eosinophils(1700, at(20)), temperature("39", at(20)), resolved)
+    (*_, alert) = _last_alerts(told(first)).values()
+    refuted = acted(alert, ActionKind.REFUTE, at=at(23))
+    later = [eosinophils(1600 + day, at(day)) for day in (31, 32, 33)]
+    shard = new_shard(carried=by_digest())
+    fold(raw([*first, refuted, activation(LOWER)]), shard)
+    assert [episode.sealed for episode in shard.state_of(PATIENT).published.episodes] == [True]
+    fold(raw([*later, retracted(resolved, received_at=at(34))], first=10), shard)
+    assert [(e.state, e.sealed) for e in shard.state_of(PATIENT).published.episodes] == [
+        (EpisodeState.SUPERSEDED, False),
+        (EpisodeState.OPEN, False),
+    ]
 
 
 def test_a_correction_that_joins_two_episodes_leaves_the_survivor_on_its_own_tier() -> None:

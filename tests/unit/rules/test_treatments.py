@@ -162,13 +162,13 @@ def test_an_order_covers_until_it_is_stopped_ended_or_replaced_on_a_later_day() 
 
 
 def test_an_order_that_is_changed_goes_on_at_its_new_dose() -> None:
-    first, second = (
+    first, second, third = (
         given("prednisone", day, mg, per_day="1", kind=ExposureKind.ORDER)
-        for day, mg in ((1, "40"), (5, "20"))
+        for day, mg in ((1, "40"), (5, "20"), (9, "10"))
     )
-    events = (first, stop("prednisone", at(5)), second)
+    events = (first, stop("prednisone", at(5)), second, third)
     assert len(treatments(*events).courses) == 1
-    assert [taken(day, *events)[0] for day in (4, 5, 6)] == [40, 20, 20]
+    assert [taken(day, *events)[0] for day in (4, 5, 6, 10)] == [40, 20, 20, 10]
 
 
 def test_doses_that_are_known_stand_for_themselves_whatever_an_order_leaves_open() -> None:
