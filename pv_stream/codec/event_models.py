@@ -25,6 +25,7 @@ from pv_stream.domain.codes import (
     Route,
     TransferKind,
 )
+from pv_stream.domain.facts import INGREDIENTS_MAX
 from pv_stream.domain.times import UTC_OFFSET_MINUTES_MAX, UTC_OFFSET_MINUTES_MIN
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
@@ -99,7 +100,7 @@ class ExposureModel(_Model):
     """One order, dispense, statement or administration of a drug."""
 
     kind: Annotated[ExposureKind, Field(strict=False)]
-    ingredients: list[Ingredient] = Field(max_length=8)
+    ingredients: list[Ingredient] = Field(max_length=INGREDIENTS_MAX)
     route: Annotated[Route, Field(strict=False)] = Route.UNKNOWN
     end: IntervalModel | None = None
     is_stop: bool = False

@@ -75,6 +75,10 @@ class Dose:
     per_day: Decimal | None = None
 
 
+#: A product names at most so many ingredients: more than all lists of drugs have, so that none is ever left out.
+INGREDIENTS_MAX: Final = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """Hold one order, dispense, statement or administration of a drug.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.domain.codes import Route
-from pv_stream.domain.facts import AsSent
+from pv_stream.domain.facts import INGREDIENTS_MAX, AsSent
 from pv_stream.ingest.tables import ListedDrug, drug_table, ndc_table, route_table
 from pv_stream.rules.rulebook import Rulebook
 
@@ -37,7 +37,6 @@ _SLASHES: Final = re.compile(r" ?/ ?")
 _TOKEN: Final = re.compile(r"[a-z0-9/()._-]{1,40}", re.ASCII)
 #: How the names of a combination are put together: RxNorm and INN, FDA's labels.
 _TOGETHER: Final = re.compile(r"/| and ")
-_PARTS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +144,8 @@ class DrugList:
     def _by_name(self, folded: str) -> ListedDrug | None:
         """Return the drug of an exact name, or of a combination each of whose names is listed, in any order."""
         found = self._listed(folded)
-        parts = _TOGETHER.split(folded, _PARTS_MAX)
-        if found is not None or not 1 < len(parts) <= _PARTS_MAX:
+        parts = _TOGETHER.split(folded, INGREDIENTS_MAX)
+        if found is not None or not 1 < len(parts) <= INGREDIENTS_MAX:
             return found
         drugs = [self._listed(part) for part in parts]
         if None in drugs:

@@ -4,55 +4,83 @@ A Medication that another file holds says nothing here: only what the reference 
 exact name, and the drug is otherwise unknown.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
 from pv_stream.ingest.drugs import Coding
-from pv_stream.ingest.fhir.resources import Document, Entry, Resource, child, children, codings, text_of
+from pv_stream.ingest.fhir.resources import (
+    CODINGS_MAX,
+    Document,
+    Entry,
+    Resource,
+    child,
+    children,
+    codings,
+    text_of,
+)
 
 #: A product is shared by many orders, and may be a circle: reading it stays bounded. No real one has so many parts.
 _MEDICATIONS_MAX: Final = 20
-_PARTS_MAX: Final = 50
+_PARTS_MAX: Final = 200
 #: And so many names altogether: thousands of orders may share one product.
 _NAMES_MAX: Final = 200
 
 
-def drug_codings(resource: Resource, entry: Entry, document: Document) -> Iterator[Coding]:
-    """Yield how the drug of a resource is named: by the concept itself, else by the Medication and its parts."""
+@dataclass(slots=True)
+class DrugNames:
+    """Hold how a drug is named; `is_whole` is False when it has more parts or names than are read."""
+
+    codings: list[Coding] = field(default_factory=list)
+    is_whole: bool = True
+
+    def add_concept(self, concept: object) -> None:
+        """Add the codings of a CodeableConcept, and its text."""
+        stated = child(concept, "coding")
+        self.is_whole = self.is_whole and not (isinstance(stated, list) and len(stated) > CODINGS_MAX)
+        for system, code, display in codings(concept):
+            self._add(Coding(system, code, display))
+        if text := text_of(child(concept, "text")):
+            self._add(Coding("", "", text))
+
+    def add_referenced(self, reference: object, entry: Entry, document: Document, seen: set[int]) -> None:
+        """Add how a Medication or Substance is named, and its ingredients but those said not to be active."""
+        target = document.find(reference, entry)
+        if target is None:
+            if display := text_of(child(reference, "display")):
+                self._add(Coding("", "", display))
+            return
+        if id(target) in seen or not self.is_whole:
+            return
+        if len(seen) == _MEDICATIONS_MAX:
+            self.is_whole = False
+            return
+        seen.add(id(target))
+        found = document.find_entry(reference, entry)
+        holder = entry if found is None else found
+        self.add_concept(target.get("code"))
+        for number, ingredient in enumerate(islice(children(target, "ingredient"), _PARTS_MAX + 1)):
+            if number == _PARTS_MAX:
+                self.is_whole = False
+            if ingredient.get("isActive") is False or not self.is_whole:
+                continue
+            self.add_concept(ingredient.get("itemCodeableConcept"))
+            if isinstance(ingredient.get("itemReference"), dict):
+                self.add_referenced(ingredient["itemReference"], holder, document, seen)
+
+    def _add(self, coding: Coding) -> None:
+        if len(self.codings) < _NAMES_MAX:
+            self.codings.append(coding)
+        else:
+            self.is_whole = False
+
+
+def drug_names(resource: Resource, entry: Entry, document: Document) -> DrugNames:
+    """Return how the drug of a resource is named: by the concept itself, else by the Medication and its parts."""
+    names = DrugNames()
     concept = resource.get("medicationCodeableConcept")
     if isinstance(concept, dict):
-        yield from concept_codings(concept)
+        names.add_concept(concept)
     else:
-        yield from islice(
-            _referenced(resource.get("medicationReference"), entry, document, set()), _NAMES_MAX
-        )
-
-
-def concept_codings(concept: object) -> Iterator[Coding]:
-    """Yield the codings of a CodeableConcept, and its text."""
-    for system, code, display in codings(concept):
-        yield Coding(system, code, display)
-    if text := text_of(child(concept, "text")):
-        yield Coding("", "", text)
-
-
-def _referenced(reference: object, entry: Entry, document: Document, seen: set[int]) -> Iterator[Coding]:
-    """Yield how a Medication or Substance is named, and its ingredients but those said not to be active."""
-    target = document.find(reference, entry)
-    if target is None:
-        if display := text_of(child(reference, "display")):
-            yield Coding("", "", display)
-        return
-    if id(target) in seen or len(seen) == _MEDICATIONS_MAX:
-        return
-    seen.add(id(target))
-    found = document.find_entry(reference, entry)
-    holder = entry if found is None else found
-    yield from concept_codings(target.get("code"))
-    for ingredient in islice(children(target, "ingredient"), _PARTS_MAX):
-        if ingredient.get("isActive") is False:
-            continue
-        yield from concept_codings(ingredient.get("itemCodeableConcept"))
-        if isinstance(ingredient.get("itemReference"), dict):
-            yield from _referenced(ingredient["itemReference"], holder, document, seen)
+        names.add_referenced(resource.get("medicationReference"), entry, document, set())
+    return names

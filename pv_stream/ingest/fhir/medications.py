@@ -18,10 +18,10 @@ from pv_stream.domain.times import Instant, Interval
 from pv_stream.ingest.drugs import Drug, route_of
 from pv_stream.ingest.fhir.context import ResourceContext, first_known, tell, version_of
 from pv_stream.ingest.fhir.doses import dose_of
-from pv_stream.ingest.fhir.drugs import drug_codings
+from pv_stream.ingest.fhir.drugs import drug_names
 from pv_stream.ingest.fhir.resources import Entry, Resource, child, children, codings, text_of
 from pv_stream.ingest.intake import Envelope
-from pv_stream.ingest.outcomes import IgnoreReason, Outcome
+from pv_stream.ingest.outcomes import IgnoreReason, Outcome, Reject, RejectCode
 from pv_stream.ingest.times import Moment, fhir_moment, stamp
 
 
@@ -96,8 +96,6 @@ KINDS: Final = {
 }
 #: MedicationRequest.intent: R4 has several kinds of order; a proposal, a plan and an option are none.
 _ORDERS: Final = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
-#: The canonical form takes so many ingredients of one product.
-_INGREDIENTS_MAX: Final = 8
 _RANK: Final = {Stage.GOING_ON: Status.PRELIMINARY, Stage.ENDED: Status.FINAL, Stage.NEVER: Status.RETRACTED}
 
 
@@ -113,8 +111,10 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
     if is_request and text_of(resource.get("intent")) not in _ORDERS:
         outcome.ignored[IgnoreReason.INTENT_NOT_ORDER] += 1
         return
-    named = list(drug_codings(resource, entry, context.document))
-    drug = context.intake.drugs.recognise(named)
+    named = drug_names(resource, entry, context.document)
+    drug = context.intake.drugs.recognise(named.codings)
+    if not named.is_whole:
+        outcome.rejects.append(Reject(RejectCode.TOO_COMPLEX, entry.path))
     moment, end = _times(resource, entry.type, context.intake.utc_offset_minutes)
     time = "" if isinstance(moment, HoldCode) else f"{moment.interval.earliest}/{moment.interval.latest}"
     status = Status.PRELIMINARY if stage is None else _RANK[stage]
@@ -126,7 +126,7 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
         content = Retracted()
     else:
         content = _exposure(kind.exposure, drug, entry, moment, end, stage, context)
-    said = (f"{each.system}|{each.code}|{each.name}" for each in named)
+    said = (f"{each.system}|{each.code}|{each.name}" for each in named.codings)
     tell(content, moment, version, entry.path, said, context, outcome)
 
 
@@ -149,7 +149,7 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
         return HoldCode.UNREADABLE_TIME
     return Exposure(
         kind=kind,
-        ingredients=drug.ingredients[:_INGREDIENTS_MAX],
+        ingredients=drug.ingredients,
         route=route_of(_routes(entry.resource), drug.route),
         end=interval,
         as_sent=drug.as_sent,

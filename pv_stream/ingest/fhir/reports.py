@@ -19,7 +19,7 @@ from pv_stream.domain.codes import (
 from pv_stream.domain.facts import Finding, Report, ReportedDrug, Retracted, in_order
 from pv_stream.domain.ids import PatientId
 from pv_stream.ingest.fhir.context import ResourceContext, first_known, tell, version_of, when
-from pv_stream.ingest.fhir.drugs import concept_codings, drug_codings
+from pv_stream.ingest.fhir.drugs import DrugNames, drug_names
 from pv_stream.ingest.fhir.findings import (
     code_of,
     coded,
@@ -243,7 +243,13 @@ def _drugs(
     """Return the drugs by ingredient, each in the role that blames it most; count those on no list."""
     roles: dict[str, DrugRole] = {}
     for entry, what, role in blamed:
-        drug = context.intake.drugs.recognise(_codings_of(entry, what, context))
+        named = _names_of(entry, what, context)
+        drug = context.intake.drugs.recognise(named.codings)
+        if (
+            not named.is_whole
+            and (reject := Reject(RejectCode.TOO_COMPLEX, entry.path)) not in outcome.rejects[-1:]
+        ):
+            outcome.rejects.append(reject)
         if not drug.ingredients:
             outcome.ignored[IgnoreReason.DRUG_NOT_LISTED] += 1
         for name in drug.ingredients:
@@ -254,18 +260,20 @@ def _drugs(
     return in_order(ReportedDrug(name, roles[name]) for name in suspects_first[:_DRUGS_MAX])
 
 
-def _codings_of(entry: Entry, what: object, context: ResourceContext) -> Any:
+def _names_of(entry: Entry, what: object, context: ResourceContext) -> DrugNames:
     """Return how a drug is named, by a concept or by a reference to a Medication or to what was given of it."""
     if not text_of(child(what, "reference")):
         display = text_of(child(what, "display"))
-        return concept_codings({"text": display} if display else what)
+        names = DrugNames()
+        names.add_concept({"text": display} if display else what)
+        return names
     place = context.document.place_of(what, entry)
     target = context.document.find(what, entry)
     kind = text_of(child(target, "resourceType")) or ("" if place is None else place.type)
     if kind in _INSTANCES and target is not None:
         found = context.document.find_entry(what, entry)
-        return drug_codings(target, entry if found is None else found, context.document)
-    return drug_codings({"medicationReference": what}, entry, context.document)
+        return drug_names(target, entry if found is None else found, context.document)
+    return drug_names({"medicationReference": what}, entry, context.document)
 
 
 # Parts of an AllergyIntolerance ------------------------------------------------------------------------------------

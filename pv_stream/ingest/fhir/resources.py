@@ -24,7 +24,7 @@ _RELATIVE: Final = re.compile(r"([A-Z][A-Za-z]{2,60})/([A-Za-z0-9.-]{1,64})(?:/_
 _URN: Final = re.compile(r"urn:(?:uuid|oid):[A-Za-z0-9.-]{1,80}")
 _DIGITS_MAX: Final = 40
 #: Concepts are shared by many resources: reading them stays linear.
-_CODINGS_MAX: Final = 100
+CODINGS_MAX: Final = 100
 #: Bundles inside bundles: a batch response holds one for each search. Deeper ones are refused.
 _BUNDLES_DEEP_MAX: Final = 3
 _BUNDLE: Final = "Bundle"
@@ -279,7 +279,7 @@ def text_of(value: object) -> str:
 
 def codings(concept: object) -> Iterator[tuple[str, str, str]]:
     """Yield (system, code, display) of a CodeableConcept; nobody names one in more systems than are read."""
-    for coding in islice(children(concept, "coding"), _CODINGS_MAX):
+    for coding in islice(children(concept, "coding"), CODINGS_MAX):
         yield text_of(coding.get("system")), text_of(coding.get("code")), text_of(coding.get("display"))
 
 

@@ -48,7 +48,6 @@ DOSAGES_MAX: Final = 32
 MEASUREMENTS_MAX: Final = 32
 #: What the canonical form takes.
 _REPORTED_DRUGS_MAX: Final = 64
-_INGREDIENTS_MAX: Final = 8
 
 _PLACES: Final = {"dosage": DOSAGES_MAX, "measurement": MEASUREMENTS_MAX, "reaction": REACTIONS_MAX}
 _REACTION: Final = "E.i reaction"
@@ -300,7 +299,7 @@ def _end(dosage: Dosage, start: Moment, product: Product, report: SafetyReport) 
 def _exposure(dosage: Dosage, drug: Drug, end: Interval | None) -> Exposure:
     return Exposure(
         kind=ExposureKind.STATEMENT,
-        ingredients=drug.ingredients[:_INGREDIENTS_MAX],
+        ingredients=drug.ingredients,
         route=report_route_of(dosage.route_code, drug.route),
         end=end,
         as_sent=drug.as_sent,

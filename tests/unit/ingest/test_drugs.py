@@ -62,7 +62,7 @@ def test_a_listed_drug_is_recognised(drugs: DrugList, coding: Coding, ingredient
             "", "", "imatinib/ibuprofen"
         ),  # ibuprofen is not listed, so this is no combination that we know
         Coding("", "", "carbamazepine and others"),
-        Coding("", "", "/".join(["imatinib"] * 9)),
+        Coding("", "", "/".join(["imatinib"] * 65)),
         Coding("L", "282388"),  # the number of imatinib in a system that is not RxNorm
         Coding(NDC, "282388"),
         Coding(RXNORM, "197361"),  # amlodipine 5 MG Oral Tablet

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route
-from pv_stream.domain.facts import Dose, Exposure, Held
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import INGREDIENTS_MAX, Dose, Exposure, Held
 from pv_stream.domain.times import parse_instant
-from pv_stream.ingest.fhir.drugs import drug_codings
+from pv_stream.ingest.fhir.drugs import drug_names
 from pv_stream.ingest.fhir.reader import read_fhir
 from pv_stream.ingest.fhir.resources import Document, read_document
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import Fate, IgnoreReason
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, RejectCode
+from pv_stream.ingest.tables import drug_table, ndc_table
 from tests.unit.ingest.fhir.fhir_messages import RXNORM, concept
 from tests.unit.ingest.messages import as_json, bundle, exposure, hold, is_retraction, medication, only
 
@@ -304,4 +307,51 @@ def test_a_product_that_many_orders_may_share_is_read_up_to_a_bound() -> None:
     document = read_document(bundle(product, order))
     assert isinstance(document, Document)
     entry = document.entries[1]
-    assert len(list(drug_codings(entry.resource, entry, document))) == 200
+    named = drug_names(entry.resource, entry, document)
+    assert (len(named.codings), named.is_whole) == (200, False)
+
+
+def _of(*ingredients: Any, **changes: Any) -> bytes:
+    product = {"resourceType": "Medication", "id": "m", "ingredient": list(ingredients)} | changes
+    order = medication(medicationCodeableConcept=None, medicationReference={"reference": "Medication/m"})
+    return bundle(product, order)
+
+
+def test_a_product_of_many_listed_ingredients_is_kept_whole(intake: Intake) -> None:
+    named = ("imatinib", "abacavir", "allopurinol", "carbamazepine", "dapsone", "lamotrigine", "minocycline",
+             "phenytoin", "sulfasalazine", "vancomycin")  # fmt: skip
+    outcome = read_fhir(_of(*({"itemCodeableConcept": {"text": name}} for name in named)), intake)
+    assert exposure(outcome).ingredients == tuple(sorted(named))
+    written = decode_event(encode_event(only(outcome)))
+    assert isinstance(written, FactArrived)
+    assert written.version.statement.content == exposure(outcome)
+
+
+IMATINIB = {"itemCodeableConcept": {"coding": [{"system": RXNORM, "code": "282388"}]}}
+OTHER = {"itemCodeableConcept": {"text": "something else"}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _of(IMATINIB, *[OTHER] * 200),
+        _of(IMATINIB, *[{"isActive": False}] * 200),
+        _of(IMATINIB, OTHER | {"itemCodeableConcept": {"coding": [{"code": "1"}] * 101}}),
+    ],
+)
+def test_of_a_product_with_more_parts_than_are_read_the_rest_is_refused_and_never_dropped(
+    intake: Intake, content: bytes
+) -> None:
+    outcome = read_fhir(content, intake)
+    assert exposure(outcome).ingredients == ("imatinib",)
+    assert [(each.code, each.path) for each in outcome.rejects] == [
+        (RejectCode.TOO_COMPLEX, "Bundle.entry[1]")
+    ]
+
+
+def test_no_product_can_name_more_ingredients_than_an_event_holds(intake: Intake) -> None:
+    tables = (drug_table().by_name, *drug_table().by_code.values(), ndc_table())
+    listed = {name for table in tables for drug in table.values() for name in drug.ingredients}
+    listed |= {drug.name for drug in intake.rulebook.drugs}
+    listed |= {treatment.name for treatment in intake.rulebook.treatments}
+    assert len(listed) <= INGREDIENTS_MAX

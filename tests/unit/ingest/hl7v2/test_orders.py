@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route
-from pv_stream.domain.facts import AsSent
+from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import AsSent, Exposure
 from pv_stream.domain.times import parse_instant
 from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
@@ -164,3 +166,15 @@ def test_orders_of_different_drugs_do_not_share_a_key_even_when_unknown(intake: 
     other = only(read_hl7v2(_order(ORC, "RXE||0001-0002^x^NDC", TQ1), intake)).version
     assert one.key != other.key
     assert replace(one, key=other.key).statement != other.statement
+
+
+def test_a_compound_of_many_listed_drugs_is_kept_whole(intake: Intake) -> None:
+    named = ("abacavir", "allopurinol", "carbamazepine", "dapsone", "imatinib", "lamotrigine", "minocycline",
+             "phenytoin", "vancomycin")  # fmt: skip
+    parts = [f"RXC|A|^{name}^L|1||mg" for name in named]
+    written = decode_event(
+        encode_event(only(read_hl7v2(_order(ORC, "RXE||^compound^L|1||mg", *parts, TQ1), intake)))
+    )
+    assert isinstance(written, FactArrived)
+    assert isinstance(written.version.statement.content, Exposure)
+    assert written.version.statement.content.ingredients == named
