@@ -204,8 +204,9 @@ def _shares(document: Mapping[str, Any]) -> Table:
     for heading in ("yes", "of", "unknown", "share", "95 %"):
         table.add_column(heading, header_style="dim", justify="right", no_wrap=True)
     for figure in document["shares"].values():
+        among = figure["among"]
         table.add_row(
-            figure["title"],
+            f"{figure['title']}\n[dim]of {'all' if among == 'all' else f'those {among}'}[/]",
             *(_or_dash(figure[name]) for name in ("count", "of", "unknown", "share", "interval")),
         )
     return table

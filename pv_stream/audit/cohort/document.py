@@ -107,7 +107,7 @@ def _number(figure: NumberFigure, cells: _Cells) -> dict[str, Any]:
 
 
 def _question(figure: QuestionFigure, cells: _Cells) -> dict[str, Any]:
-    rate, title = figure.rate, {"title": figure.question.title}
+    rate, title = figure.rate, {"title": figure.question.title, "among": figure.question.among}
     parts = (rate.count, rate.of - rate.count, figure.unknown)
     if any(map(cells.is_small, parts)) or cells.total(rate.of) == HIDDEN:
         return {**title, "count": HIDDEN, "of": HIDDEN, "unknown": HIDDEN, "share": None, "interval": None}

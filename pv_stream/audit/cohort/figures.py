@@ -26,10 +26,11 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Name a question that an occurrence answers with yes or no, or leaves open."""
+    """Name a question that an occurrence answers with yes or no, or leaves open; `among` says which ones answer."""
 
     name: str
     title: str
+    among: str
     of: Callable[[Occurrence], bool | None]
 
 
@@ -61,19 +62,31 @@ NUMBERS: Final = (
     ),
 )
 QUESTIONS: Final = (
-    Question("male", "male", lambda row: None if row.person.sex is None else row.person.sex == "male"),
+    Question(
+        "male",
+        "male",
+        "whose sex is known",
+        lambda row: None if row.person.sex is None else row.person.sex == "male",
+    ),
     Question(
         "prior_steroid",
         "systemic steroid before the treatment",
+        "that were treated",
         lambda row: None if row.treatment is None else row.treatment.prior_steroid,
     ),
     Question(
         "clinically_resolved",
         "clinical resolution recorded under the treatment",
+        "that were treated",
         lambda row: None if row.treatment is None else row.treatment.days_to_clinical_resolution is not None,
     ),
-    Question("is_recurrence", "itself a recurrence", lambda row: row.recurrence is not None),
-    Question("recurred", "followed by a recurrence in this log", lambda row: row.recurred),
+    Question("is_recurrence", "itself a recurrence", "all", lambda row: row.recurrence is not None),
+    Question(
+        "recurred",
+        "followed by a recurrence in this log",
+        "that resolved in this log, or recurred",
+        lambda row: row.recurred,
+    ),
 )
 WORDS: Final = (
     Words("culprit", "suspect drug ranked first", lambda row: row.culprits or ("none",)),

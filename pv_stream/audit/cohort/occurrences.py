@@ -7,7 +7,7 @@ and sex are in no log of ours; they come from a table beside it.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from pv_stream.shard.fold import OutputStream, RawRecord
 
 _STANDING: Final = frozenset({"candidate", "open", "closed"})
 _REFUTED: Final = "refuted"
+_RESOLVED: Final = "resolved"
 _COLUMNS: Final = ("patient_id", "age_years", "sex")
 _AGE: Final = re.compile(r"\d{1,3}", re.ASCII)
 _AGE_MAX: Final = 130
@@ -59,8 +60,9 @@ class Treatment:
 class Occurrence:
     """Hold one row of the outcome table; `label` names it in a report, `regiscar` is the current score.
 
-    `recurrence` is its class when it is a recurrence itself; `recurred` says that a later one recurs to it, None where
-    the log is of one occurrence alone.
+    `recurrence` is its class when it is a recurrence itself. `recurred` says that a later one recurs to it; without
+    one it is known only of an occurrence that the log saw resolve, and None of one that was lost to observation or is
+    still open.
     """
 
     label: str
@@ -144,7 +146,7 @@ def _occurrences(
                 category=view["regiscar"]["category"]["current"],
                 treatment=None if course is None else _treatment(course, facts),
                 recurrence=None if view["recurrence"] is None else view["recurrence"]["primary"],
-                recurred=view["episode_id"] in earlier,
+                recurred=_recurred(view, earlier),
             ),
         )
 
@@ -152,6 +154,13 @@ def _occurrences(
 def _is_occurrence(view: Mapping[str, Any]) -> bool:
     is_told = view["tier"] is not None or view["established"]
     return is_told and view["state"] in _STANDING and view["closing"] != _REFUTED
+
+
+def _recurred(view: Mapping[str, Any], earlier: Collection[str]) -> bool | None:
+    """Tell whether a recurrence followed; that none did is known only after a reaction that was seen to resolve."""
+    if view["episode_id"] in earlier:
+        return True
+    return False if view["closing"] == _RESOLVED else None
 
 
 def _short(episode_id: str) -> str:

@@ -1,5 +1,6 @@
 """The outcome table: the published rows through the engine, comparisons, small cells, and logs of anybody."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +20,7 @@ from pv_stream.audit.cohort.comparison import (
     rounded,
 )
 from pv_stream.audit.cohort.document import HIDDEN, document_of
-from pv_stream.audit.cohort.figures import figures_of
+from pv_stream.audit.cohort.figures import QUESTION_OF, figures_of, question_figure
 from pv_stream.audit.cohort.occurrences import (
     Occurrence,
     Person,
@@ -118,6 +119,57 @@ def test_a_log_gives_its_episodes_in_order_with_what_the_table_beside_it_says(tm
     assert later
     assert later[0].recurrence == "rechallenge"
     assert later[0].label.startswith("ep_")
+
+
+@pytest.mark.parametrize(
+    ("until", "seen_again", "recurred"),
+    [
+        # The first reaction recurs whatever follows; the second is open, lost to observation, or resolved.
+        ("2026-04-29", None, [True, None]),
+        ("2026-04-29", "2026-09-01", [True, None]),
+        ("2026-04-29", "resolved", [True, False]),
+    ],
+)
+def test_that_nothing_recurred_is_known_only_of_what_was_seen_to_resolve(
+    tmp_path: Path, until: str, seen_again: str | None, recurred: list[bool | None]
+) -> None:
+    lines = [line for line in imatinib_lines() if json.loads(line)["received_at"] < until]
+    if seen_again == "resolved":
+        lines += [_again(_finding(lines), "2026-05-20"), _again(lines[0], "2026-07-10")]
+    elif seen_again is not None:
+        lines.append(_again(lines[0], seen_again))
+    rows = occurrences_of(plan_of(write_lines(tmp_path / "log.jsonl", lines)), {})
+    assert [one.recurred for one in rows] == recurred
+    rate = question_figure(QUESTION_OF["recurred"], rows).rate
+    assert (rate.count, rate.of) == (1, 1 if recurred[1] is None else 2)
+
+
+def _finding(lines: Sequence[bytes]) -> bytes:
+    finding = next(event for event in map(json.loads, lines) if "finding" in event)
+    finding["finding"] |= {"code": "reaction_resolved", "presence": "present"}
+    return json.dumps(finding).encode()
+
+
+def _again(line: bytes, day: str) -> bytes:
+    """Return an event once more as another fact of a later day, of a drug that causes nothing."""
+    event = json.loads(line)
+    instant = f"{day}T08:00:00Z"
+    event |= {
+        "received_at": instant,
+        "effective": {"earliest": instant, "latest": instant},
+        "fact_key": f"given:{day}",
+    }
+    if "exposure" in event:
+        event["exposure"]["ingredients"] = ["paracetamol"]
+    return json.dumps(event).encode()
+
+
+def test_a_share_names_its_denominator() -> None:
+    rows = [row(1, recurred=None), row(2), row(3, recurred=True)]
+    document: Any = document_of(rows, figures_of(rows), ())
+    share = document["shares"]["recurred"]
+    assert (share["count"], share["of"], share["unknown"]) == (1, 2, 1)
+    assert share["among"] == "that resolved in this log, or recurred"
 
 
 def test_a_treatment_that_nobody_had_leaves_no_occurrence(tmp_path: Path) -> None:
