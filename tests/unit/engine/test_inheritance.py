@@ -89,6 +89,17 @@ def test_a_restart_that_the_survivor_had_taken_back_is_warned_of_again_by_the_pr
     assert told[-1]["continues"] == [alerts(topic, A, "culprit_restart")[0]["alert_id"]]
 
 
+def test_a_warning_of_another_course_goes_on_beside_the_survivor_s_own() -> None:
+    own, other = order("imatinib", at(40)), order("imatinib", at(60))
+    topic = settled(
+        *of(B, *STOPPED, own, stop("imatinib", at(41))), *of(A, *STOPPED, other), *merge(A, B, at(62))
+    )
+    last = {alert["restart"]["started_at"]: alert for alert in alerts(topic, B, "culprit_restart")}
+    continued = {started: alert["continues"] for started, alert in last.items()}
+    (warned, *_) = alerts(topic, A, "culprit_restart")
+    assert continued == {"2026-02-10T08:00:00Z": [], "2026-03-02T08:00:00Z": [warned["alert_id"]]}
+
+
 def test_a_warning_that_both_gave_goes_on_at_the_higher_tier() -> None:
     again = order("imatinib", at(60))
     slight = (*REACTION, temperature("39", at(15)), stop("imatinib", at(16)))

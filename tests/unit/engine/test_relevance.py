@@ -129,6 +129,7 @@ def test_what_shows_nothing_leaves_no_trace(events: list[FactArrived]) -> None:
         pytest.param([leukocytes(14000, DAY), percent(5, DAY)], Relevance.COUNT, id="product, the other way"),
         pytest.param([percent(5, DAY), leukocytes(13999, DAY)], Relevance(0), id="lower product"),
         pytest.param([leukocytes(13999, DAY), percent(5, DAY)], Relevance(0), id="lower product, other way"),
+        pytest.param([percent("9.9", DAY), leukocytes(6999, DAY)], Relevance(0), id="too few leukocytes"),
         pytest.param([temperature("38.0", DAY)], Relevance(0), id="fever, which scores nothing"),
         pytest.param([alt(100, DAY)], Relevance.LIVER, id="ALT"),
         pytest.param([creatinine("2.0", at(10)), creatinine("2.5", DAY)], Relevance.KIDNEY, id="rise"),

@@ -81,3 +81,18 @@ def test_a_reaction_in_the_new_course_is_not_told_as_a_restart() -> None:
     (alert,) = _restarts(*REACTION, resolved, restart, _late(eosinophils(2000, at(50)), 61))
     assert alert["status"] == "raised"
     assert _restarts(*REACTION, resolved, eosinophils(2000, at(50)), restart) == []
+
+
+def test_a_warning_stands_when_the_first_record_of_a_course_that_went_on_is_taken_back() -> None:
+    """The reaction in the course has an alert of its own; the warning keeps what was learned of its course."""
+    resolved = present(FindingCode.REACTION_RESOLVED, at(25))
+    again = dose("imatinib", at(40))
+    alerts = _restarts(
+        *REACTION,
+        resolved,
+        again,
+        eosinophils(2000, at(50)),
+        _late(dose("imatinib", at(42)), 51),
+        retracted(again, received_at=at(52)),
+    )
+    assert [alert["status"] for alert in alerts] == ["raised"]

@@ -279,6 +279,7 @@ def test_a_value_to_review_is_the_evidence_of_its_alert() -> None:
     (review,) = _of_kind("data_review", GIVEN[0], waits)
     assert [cited.partition("@")[0] for cited in review["evidence"]] == [waits.version.key]
     assert review["review"] == {"fact": waits.version.key, "code": "missing_unit"}
+    assert review["alert_id"] == derive_id("al", PATIENT, "data_review", waits.version.key)
 
 
 def test_an_accepted_action_is_a_record_of_its_own() -> None:
