@@ -52,7 +52,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
     "corrects": _REPORT_OPTIONS | {"value", "finding_is", "reaction", "source_version"},
     "retracts": frozenset(),
     "repeats": frozenset(),
-    "holds": frozenset({"code", "value", "kind"}),
+    "holds": frozenset({"code", "value", "kind", "status"}),
     "confirms": _REVIEW_OPTIONS | {"value", "time", "even_if_implausible"},
     "discards": _REVIEW_OPTIONS,
     **ACT_OPTIONS,

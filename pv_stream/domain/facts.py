@@ -8,6 +8,7 @@ nothing of the envelope (message, arrival, path): equal contents are the same st
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import total_ordering
 from typing import Final
 
 from pv_stream.domain.codes import (
@@ -153,18 +154,34 @@ class Retracted:
 Content = Measurement | Finding | Exposure | Report | Held | Retracted
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@total_ordering
+@dataclass(frozen=True, slots=True)
 class VersionOrder:
     """Order the versions under one key: source version (FHIR, E2B), status rank, a person's decision, issue time.
 
     `reviewed_at` is when a person settled a version of this rank, 0 for what a source says itself: so a decision stands
-    when the same is sent again, and gives way to a correction, a retraction or a later source version.
+    when the same is sent again, and gives way to a correction, a retraction or a later source version. Corrections rank
+    among themselves by issue time first: a decision about one gives way to the next.
     """
 
     source_version: int
     status: Status
     reviewed_at: int = 0
     issued_at: int = 0
+
+    def __lt__(self, other: "VersionOrder") -> bool:
+        """Tell whether a version of the other order replaces one of this order."""
+        return self._rank < other._rank
+
+    def __gt__(self, other: "VersionOrder") -> bool:
+        """Tell whether a version of this order replaces one of the other order."""
+        return self._rank > other._rank
+
+    @property
+    def _rank(self) -> tuple[int, int, int, int]:
+        if self.status is Status.CORRECTED:
+            return self.source_version, self.status, self.issued_at, self.reviewed_at
+        return self.source_version, self.status, self.reviewed_at, self.issued_at
 
 
 @dataclass(frozen=True, slots=True, order=True)

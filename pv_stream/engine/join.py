@@ -3,11 +3,15 @@
 Under one key the version of the highest order stays; versions of equal order with different content all stay; of
 equal contents the smallest provenance stays. So joining is commutative, associative and idempotent: duplicates,
 late arrivals, corrections before originals and retractions are one mechanism, and nothing late is dropped.
+
+What is taken back, and what is held since its time is not believed, holds at no time of its own: it stands at its
+arrival. Such statements are equal whenever they arrived.
 """
 
 from collections.abc import Mapping
 
-from pv_stream.domain.facts import Fact, FactVersion, Provenance, Statement
+from pv_stream.domain.codes import TIME_HOLDS
+from pv_stream.domain.facts import Content, Fact, FactVersion, Held, Provenance, Retracted, Statement
 from pv_stream.domain.ids import FactKey
 
 
@@ -32,12 +36,24 @@ def _merge(
     statements: tuple[tuple[Statement, Provenance], ...],
     arrived: tuple[Statement, Provenance],
 ) -> tuple[tuple[Statement, Provenance], ...]:
-    provenance_of = dict(statements)
-    statement, provenance = arrived
-    known = provenance_of.get(statement)
-    provenance_of[statement] = provenance if known is None else min(known, provenance)
+    kept: dict[Statement | Content, tuple[Statement, Provenance]] = {}
+    for pair in (*statements, arrived):
+        said = _said(pair[0])
+        known = kept.get(said)
+        kept[said] = pair if known is None else min(known, pair, key=_age)
     # repr is a total order over contents of different kinds, and names every field.
-    return tuple(sorted(provenance_of.items(), key=lambda pair: repr(pair[0])))
+    return tuple(sorted(kept.values(), key=lambda pair: repr(pair[0])))
+
+
+def _said(statement: Statement) -> Statement | Content:
+    """Return what a statement says: of one that holds at no time of its own, only what."""
+    content = statement.content
+    is_timeless = isinstance(content, Retracted) or (isinstance(content, Held) and content.code in TIME_HOLDS)
+    return content if is_timeless else statement
+
+
+def _age(pair: tuple[Statement, Provenance]) -> tuple[Provenance, str]:
+    return pair[1], repr(pair[0])
 
 
 def join_facts(fact: Fact | None, other: Fact, key: FactKey) -> Fact:
