@@ -57,10 +57,11 @@ class UcumTable:
 
 @dataclass(frozen=True, slots=True)
 class LoincTable:
-    """Hold the LOINC codes that rules use, those known to be of other specimens, and the names of the system."""
+    """Hold the LOINC codes that rules use, those of other specimens and of panels, and the names of the system."""
 
     analytes: dict[str, AnalyteCode]
     not_blood: frozenset[str]
+    panels: frozenset[str]
     systems: frozenset[str]
 
 
@@ -108,7 +109,10 @@ def loinc_table() -> LoincTable:
         for loinc in entry["loinc"]:
             _add(analytes, loinc, code, "LOINC code")
     return LoincTable(
-        analytes, frozenset(tables["not_blood"]["loinc"]), frozenset(tables["loinc_systems"]["names"])
+        analytes,
+        frozenset(tables["not_blood"]["loinc"]),
+        frozenset(tables["panels"]["loinc"]),
+        frozenset(tables["loinc_systems"]["names"]),
     )
 
 

@@ -32,7 +32,7 @@ from pv_stream.ingest.findings import Coded
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
 from pv_stream.ingest.results import Result, Specimen, find_code
-from pv_stream.ingest.tables import AnalyteCode, blood_table
+from pv_stream.ingest.tables import AnalyteCode, blood_table, loinc_table
 from pv_stream.ingest.times import Moment, fhir_moment, stamp
 
 #: Observation.status. `cancelled` is HL7v2's X: it takes back an earlier version, else it is no fact.
@@ -45,6 +45,7 @@ _STATUS: Final = {
     "entered-in-error": Status.RETRACTED,
 }
 _NO_RESULT: Final = frozenset({"registered"})
+_COMPONENT: Final = "component"
 _UCUM: Final = "http://unitsofmeasure.org"
 _TEXT_VALUES: Final = ("valueString", "valueCodeableConcept", "valueBoolean")
 _OTHER_VALUES: Final = (
@@ -93,7 +94,7 @@ def read_observation(
     members = list(children(entry.resource, "component"))
     for part in (
         Part(entry.resource, "", entry.path),
-        *(Part(member, "component", f"{entry.path}.component[{n}]") for n, member in enumerate(members)),
+        *(Part(member, _COMPONENT, f"{entry.path}.component[{n}]") for n, member in enumerate(members)),
     ):
         if part.kind == "" and members and not _has_value(part.resource):
             continue  # the code of a panel: its components hold the values
@@ -113,6 +114,20 @@ def read_observation(
                 _take_back(entry, patient, context, outcome)
             continue
         yield _result(part, status, found, entry, patient, context)
+    if status is Status.RETRACTED and not members and entry.place.id and _may_be_panel(entry.resource):
+        # What the panel held is not said any more: whatever it was, it does not stand.
+        for use in loinc_table().analytes.items():
+            part = Part(entry.resource, _COMPONENT, entry.path)
+            yield _result(part, status, use, entry, patient, context)
+
+
+def _may_be_panel(resource: Resource) -> bool:
+    """Tell whether an observation may have had components of ours: a panel, or one that says no code any more."""
+    table = loinc_table()
+    codes = coded(resource.get("code"))
+    is_panel = any(system in table.systems and code in table.panels for system, code in codes)
+    says_code = codes or text_of(child(resource.get("code"), "text"))
+    return is_panel or not (says_code or _has_value(resource))
 
 
 def _may_take_back(

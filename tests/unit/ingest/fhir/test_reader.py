@@ -229,6 +229,42 @@ def test_components_are_facts_of_their_own(intake: Intake) -> None:
     ]
 
 
+PANEL = {"coding": [{"system": "http://loinc.org", "code": "58410-2"}]}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"component": None},
+        {"component": []},
+        {"component": None, "code": None, "effectiveDateTime": None},
+        {"component": [{"code": observation()["code"]}]},
+    ],
+)
+def test_a_panel_entered_in_error_takes_back_its_components_though_it_lists_them_no_more(
+    intake: Intake, left: dict[str, Any]
+) -> None:
+    parts = [{"code": observation()["code"], "valueQuantity": _quantity(9.5)}]
+    whole = observation(code=PANEL, valueQuantity=None, component=parts)
+    later = {"lastUpdated": "2021-04-13T08:00:00Z"}
+    stripped = whole | {"status": "entered-in-error", "meta": later} | left
+    said = only(read_fhir(as_json(whole), intake))
+    taken_back = [
+        event
+        for event in facts(read_fhir(as_json(stripped), intake))
+        if event.version.key == said.version.key and is_retraction(event)
+    ]
+    (retraction,) = taken_back
+    assert retraction.version.order > said.version.order
+
+
+def test_what_is_no_panel_takes_back_only_itself(intake: Intake) -> None:
+    potassium = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}
+    for code in (potassium, {"text": "a local name"}, {"coding": [{"system": "L", "code": "58410-2"}]}):
+        stripped = observation(code=code, valueQuantity=None, status="entered-in-error")
+        assert is_retraction(only(read_fhir(as_json(stripped), intake)))
+
+
 def test_a_period_is_an_interval_and_an_open_one_ends_at_arrival(intake: Intake) -> None:
     period = {"start": "2021-04-12T05:00:00Z", "end": "2021-04-12T05:15:00Z"}
     closed = only(read_fhir(as_json(observation(effectiveDateTime=None, effectivePeriod=period)), intake))
