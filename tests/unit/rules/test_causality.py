@@ -2,10 +2,13 @@
 
 import pytest
 
+from pv_stream.domain.actions import ClinicianVerdict
+from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import (
     Comparator,
     DrugRole,
     FindingCode,
+    Judgement,
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
@@ -14,7 +17,9 @@ from pv_stream.domain.criteria import Answer, WhoUmc
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Report, ReportedDrug
 from pv_stream.domain.times import Instant, Interval
+from pv_stream.engine.assess import assess
 from tests.builders import (
+    RULEBOOK,
     absent,
     alt,
     assessed,
@@ -22,6 +27,7 @@ from tests.builders import (
     dose,
     eosinophils,
     event,
+    facts_of,
     leukocytes,
     order,
     percent,
@@ -437,3 +443,16 @@ def test_a_drug_of_unknown_latency_needs_more_data_and_one_that_contradicts_itse
         order("imatinib", at(0), end=at(9)).version.statement.content, at(0), key=ordered.version.key
     )
     assert last_causality(ordered, other, *REACTION).who_umc is WhoUmc.UNASSESSABLE
+
+
+def test_a_reaction_that_a_clinician_refuted_makes_the_next_course_no_rechallenge() -> None:
+    again = (statement("imatinib", at(100)), present(FindingCode.RASH, at(120)), eosinophils(1600, at(120)))
+    events = (GIVEN, *REACTION, STOPPED, present(RESOLVED, at(25)), *again)
+    refuted = ClinicianVerdict(Judgement.REFUTED, tuple(sent.version.key for sent in REACTION), Tier.WARNING)
+    answers = []
+    for verdicts in ((), (refuted,)):
+        (causality,) = assess(facts_of(events), RULEBOOK, verdicts).episodes[-1].criteria.causality
+        answers.append(
+            {one.item: one.answer for one in causality.naranjo.answered}.get("rechallenge", UNKNOWN)
+        )
+    assert answers == [YES, UNKNOWN]

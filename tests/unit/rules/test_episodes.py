@@ -337,3 +337,31 @@ def test_a_reaction_with_its_flare_begins_after_that_of_the_morning() -> None:
     flare = (present(FindingCode.RASH_IMPROVED, at(20, 13)), present(FACE, at(20, 14)))
     signs = _signs_of(*WITHDRAWN, *MORNING, *second, *flare)
     assert signs == [("rash", "fever"), ("rash", "facial oedema")]
+
+
+# What the documentation of a resolution says ----------------------------------------------------------------------
+
+
+def test_a_part_of_a_timeline_knows_only_the_resolutions_in_it() -> None:
+    resolved = [present(RESOLVED, at(day)) for day in (10, 20, 30)]
+    part = episodes.between(timeline_of(DRUG, *resolved), at(20), at(30))
+    assert [resolution.earliest for resolution in part.resolutions] == [at(20)]
+
+
+def test_a_lower_count_before_the_resolution_is_part_of_the_reaction() -> None:
+    (episode,) = _episodes(eosinophils(1700, at(20)), eosinophils(1600, at(25)), present(RESOLVED, at(30)))
+    assert episode.last_evidence == at(25)
+
+
+def test_a_reaction_that_resolved_before_a_treatment_began_is_not_held_down_by_it() -> None:
+    reaction = (present(RASH, at(20)), eosinophils(1700, at(20)), present(RESOLVED, at(22)))
+    (episode,) = _episodes(*reaction, dose("reslizumab", at(24)), eosinophils(100, at(26)))
+    assert (episode.resolved_at, episode.is_controlled) == (at(22), False)
+
+
+def test_what_an_antibody_held_down_shows_again_when_a_steroid_is_stopped_and_is_the_same_reaction() -> None:
+    """Clinical specification, masking: any worsening in what is controlled is the same episode and the same alert."""
+    better = (dose("prednisone", at(21)), absent(GONE, at(23)), stop("prednisone", at(24)))
+    worse = (present(FACE, at(26)), temperature("39", at(26)), eosinophils(1800, at(26)))
+    assert len(_episodes(*SEVERE, *better, *worse)) == 2
+    assert len(_episodes(*SEVERE, dose("reslizumab", at(21)), *better, *worse)) == 1

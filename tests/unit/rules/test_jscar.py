@@ -344,3 +344,13 @@ def test_the_counts_add_up_to_seven() -> None:
         GIVEN, OPENING, temperature("38.1", at(26)), absent(FindingCode.RASH, at(26))
     ).criteria.jscar
     assert [jscar.count(truth) for truth in (MET, UNMET, UNKNOWN)] == [1, 1, 5]
+
+
+def test_each_criterion_names_what_was_found_first() -> None:
+    raised, other = alt(200, at(26)), present(FindingCode.OTHER_ORGAN_INVOLVEMENT, at(26))
+    count = eosinophils(1600, at(26))
+    found = {
+        criterion.name: criterion.evidence
+        for criterion in only_episode(GIVEN, OPENING, raised, other, count).criteria.jscar.criteria
+    }
+    assert (found["organ"], found["blood_count"]) == ((raised.version.key,), (count.version.key,))

@@ -209,3 +209,27 @@ def test_a_prodrug_counts_as_its_drug_and_is_a_reason(content: Exposure) -> None
 def test_the_drug_itself_is_no_prodrug() -> None:
     sent = Exposure(ExposureKind.STATEMENT, ("phenytoin",), as_sent=AsSent("rxnorm", "8183"))
     assert R.PRODRUG not in reasons(event(sent, at(0)), COUNT, drug="phenytoin")
+
+
+def test_a_culprit_carries_the_start_of_its_course_and_the_first_record_of_it() -> None:
+    given = (dose("imatinib", at(0)), dose("imatinib", at(7)))
+    culprit = last_culprit(*given, COUNT, drug="imatinib")
+    assert (culprit.course_start, culprit.evidence) == (at(0), (given[0].version.key,))
+    assert (culprit.rxnorm, culprit.threshold_per_ul) == ("282388", 1500)
+
+
+def test_a_drug_that_was_given_again_at_the_very_instant_of_the_count_is_ongoing() -> None:
+    first = (dose("imatinib", at(0)), stop("imatinib", at(1)))
+    again = statement("imatinib", at(20))
+    assert last_culprit(*first, again, COUNT, drug="imatinib").exposure is ExposureState.ONGOING
+
+
+def test_a_drug_that_went_on_after_an_earlier_reaction_goes_before_one_that_is_new() -> None:
+    first = (
+        present(FindingCode.RASH, at(20), surface=60),
+        COUNT,
+        present(FindingCode.REACTION_RESOLVED, at(25)),
+    )
+    second = (present(FindingCode.RASH, at(50), surface=60), eosinophils(1690, at(50)))
+    given = (statement("imatinib", at(0)), statement("allopurinol", at(30)))
+    assert ranks(*given, *first, *second) == {"imatinib": 1, "allopurinol": 2}

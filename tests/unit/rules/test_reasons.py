@@ -1,9 +1,11 @@
-"""Reasons: what an alert's sentence says of treatments."""
+"""Reasons: what an alert's sentence says, and what ends one."""
 
-from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.assessment import Closing
+from pv_stream.domain.codes import Analyte, Comparator, FindingCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.rules import reasons
 from pv_stream.rules.reasons import episode_reason
-from tests.builders import absent, at, dose, eosinophils, only_episode, present, statement
+from tests.builders import absent, at, dose, eosinophils, measured, only_episode, present, reported, statement
 
 REACTION = (
     statement("imatinib", at(0)),
@@ -39,3 +41,44 @@ def test_the_drugs_are_listed_by_rank_and_the_sentence_begins_with_a_capital() -
     assert "(less likely: lamotrigine and phenytoin)" in said
     assert said.startswith("Eosinophils ")
     assert "(less likely: phenytoin)" in reason(later[1])
+
+
+def test_an_exact_count_is_told_without_its_zeros_and_a_bound_as_at_least() -> None:
+    given = statement("imatinib", at(0))
+    for value, said in (("1690.50", "1,690.5"), ("1700.0", "1,700"), ("2000", "2,000")):
+        (alert,) = [episode_reason(only_episode(given, measured(Analyte.EOSINOPHILS, value, at(20))))]
+        assert alert.startswith(f"Eosinophils {said}/µL (threshold 1,500); suspect imatinib (day 20)")
+    bound = measured(Analyte.EOSINOPHILS, 2000, at(20), comparator=Comparator.GREATER)
+    assert episode_reason(only_episode(given, bound)).startswith("Eosinophils at least 2,000/µL")
+
+
+def test_what_was_reported_is_said_and_what_was_not_is_not() -> None:
+    assert "reported" not in reason()
+    assert "second" not in reason()
+    assert "worse after" not in reason()
+    assert "; reported as DRESS;" in reason(reported(at(20), "imatinib"))
+    assert "; reported as serious DRESS;" in reason(reported(at(20), "imatinib", serious=True))
+
+
+def test_every_end_of_an_alert_is_told_in_a_sentence() -> None:
+    texts = (
+        reasons.FOLLOW_UP_DUE,
+        reasons.FOLLOWED_UP,
+        reasons.FOLLOW_UP_ENDED,
+        reasons.NO_FOLLOW_UP,
+        reasons.NO_RESTART,
+        reasons.UNDER_NO_DRUG,
+        reasons.WITHDRAWN,
+        reasons.SUPERSEDED,
+        reasons.NOT_IN_THIS_RECORD,
+        reasons.NOT_BY_THIS_RULEBOOK,
+        reasons.JOINED_BY_THIS_RULEBOOK,
+        reasons.HANDED_OVER,
+        reasons.TAKEN_OVER,
+        reasons.INCOMPLETE,
+        reasons.REVIEWED,
+        *reasons.WITHDRAWN_BY.values(),
+        *reasons.NOT_USED.values(),
+        *map(reasons.closing_reason, Closing),
+    )
+    assert [text for text in texts if not (text[0].isupper() and text.endswith("."))] == []

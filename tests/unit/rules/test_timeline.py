@@ -1,15 +1,30 @@
 """The timeline: what a value and a specimen may mean."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from pv_stream.domain.assessment import EpisodeFlag
 from pv_stream.domain.codes import Analyte, Comparator, FindingCode, Presence
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Finding, Measurement
 from pv_stream.rules import timeline
 from pv_stream.rules.timeline import EosinophilCount, Reading, reading_of
-from tests.builders import at, creatinine, eosinophils, event, leukocytes, measured, percent, timeline_of
+from tests.builders import (
+    alt,
+    at,
+    creatinine,
+    dose,
+    eosinophils,
+    event,
+    leukocytes,
+    measured,
+    only_episode,
+    percent,
+    present,
+    timeline_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +119,21 @@ def test_creatinine_is_a_sign_from_half_a_milligram_or_half_as_much_more(
 ) -> None:
     (sign,) = timeline_of(creatinine(base, at(0)), creatinine(value, at(1))).signs
     assert sign.positive is is_sign
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(alt(150, at(20)), alt(250, at(20)), id="values"),
+        pytest.param(
+            present(FindingCode.RASH, at(20)), present(FindingCode.RASH, at(20), surface=60), id="findings"
+        ),
+    ],
+)
+def test_two_statements_of_one_record_that_differ_are_a_conflict(
+    one: FactArrived, other: FactArrived
+) -> None:
+    same = replace(other, version=replace(other.version, key=one.version.key))
+    given = (dose("imatinib", at(0)), eosinophils(1600, at(20)))
+    assert EpisodeFlag.CONFLICTING_EVIDENCE not in only_episode(*given, one).flags
+    assert EpisodeFlag.CONFLICTING_EVIDENCE in only_episode(*given, one, same).flags
