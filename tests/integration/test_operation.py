@@ -1,15 +1,22 @@
 """What an operator sees of a real worker: health, metrics, logs, and what `doctor` finds."""
 
 import json
+import tempfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import Result
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from pv_stream.cli import main as entry
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.ids import shard_of
+from pv_stream.errors import EnvironmentBroken
 from pv_stream.stream.kafka_dev.broker import free_port
 from pv_stream.stream.publish import publish
 from pv_stream.stream.topics import Topic
@@ -96,7 +103,7 @@ def assert_counts_what_the_topics_hold(metrics: str, cluster: Cluster) -> None:
     assert total(metrics, "pv_stream_ready") == 1
 
 
-def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
+def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path: Path) -> None:
     """Live while it opens, ready when it is done, counted, logged by name; the doctor finds what was broken."""
     write_log(cluster)
     port = free_port()
@@ -134,6 +141,7 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
     assert sorted(line["shard"] for line in said if line["event"] == "shard_opened") == list(range(SHARDS))
     assert CANARY not in metrics + worker.said()
 
+    an_auditor_replays_and_verifies_the_topics_themselves(cluster, tmp_path / "replayed")
     break_it(cluster)
     code, rows = doctor(cluster)
     found = {(row["check"], row["subject"]): row for row in rows if row["outcome"] == "finding"}
@@ -148,6 +156,45 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster) -> None:
     assert "999999, ahead of the checkpoint" in found["offsets", "shard 2"]["saw"]
     assert all(row["fix"] for row in found.values())
     assert CANARY not in json.dumps(rows)
+
+
+def an_auditor_replays_and_verifies_the_topics_themselves(cluster: Cluster, replayed: Path) -> None:
+    """Replay the input topic and verify the others, without an archive; the same bytes, and no file is left behind."""
+    folder = replayed.with_name("tmp")
+    folder.mkdir()
+
+    def audit(*words: str) -> Result:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tempfile, "tempdir", str(folder))
+            result = CliRunner().invoke(entry.app, words, env=environment_of(cluster))
+        assert list(folder.iterdir()) == []
+        return result
+
+    done = audit("replay", "kafka", "--out", str(replayed), "--states")
+    assert done.exit_code == 0, (done.output, done.exception)
+    live = cluster.read(Topic.ALERTS)
+    assert [record.value for record in live] == (replayed / "alerts.jsonl").read_bytes().splitlines()
+
+    verify = ("verify", "--replayed", str(replayed), "--json", "--recorded")
+    done = audit(*verify, "kafka")
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = json.loads(done.stdout)
+    assert (found["findings"], found["notes"]) == ([], [])
+    assert {stream: each["equal"] for stream, each in found["compared"].items()} == {
+        "alerts": len(live),
+        "recurrences": 0,
+        "actions": 0,
+        "dead_letters": 1,
+        "cases": 1,
+        "states": 3,  # the patient's, the clock's and the rulebook's
+    }
+    done = audit(*verify, cluster.name(Topic.ALERTS))
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = json.loads(done.stdout)
+    assert found["compared"]["alerts"]["equal"] == len(live)
+    assert sum("are not compared" in note for note in found["notes"]) == 4
+    done = audit(*verify, "no.such.topic")
+    assert isinstance(done.exception, EnvironmentBroken)
 
 
 def break_it(cluster: Cluster) -> None:
