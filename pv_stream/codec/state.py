@@ -74,6 +74,10 @@ class WrittenFacts:
             known = self._rows[key] = (fact, _json([key, *_fact_row(fact)]))
         return known[1]
 
+    def forget(self, key: FactKey) -> None:
+        """Forget a fact that is not kept any more."""
+        self._rows.pop(key, None)
+
 
 def encode_state(state: PatientState, written: WrittenFacts | None = None) -> bytes:
     """Write a patient's state; `written` is what is remembered of its facts."""

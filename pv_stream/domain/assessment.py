@@ -121,6 +121,7 @@ class EpisodeFlag(StrEnum):
     SECOND_HIT = "second_hit"
     REPORTED_DRESS = "reported_dress"
     REPORTED_SERIOUS_DRESS = "reported_serious_dress"
+    THINNED = "thinned"
 
 
 @dataclass(frozen=True, slots=True)

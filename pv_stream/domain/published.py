@@ -4,7 +4,8 @@
 each alert. It is why an id never changes and nothing is told twice. Facts say what is true; this says what was said.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
 from typing import Final
 
@@ -16,6 +17,7 @@ from pv_stream.domain.assessment import (
     ReviewAssessment,
     Tier,
 )
+from pv_stream.domain.codes import Analyte
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import ActionId, AlertId, EpisodeId, FactKey, RecurrenceId
 from pv_stream.domain.lineage import NEVER_MERGED, Lineage
@@ -113,11 +115,33 @@ class PublishedReview:
     last: ReviewAssessment
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ThinnedDays:
+    """Name the UTC days, from first to last, on which not every value of a code was kept; 0 is 1970-01-01."""
+
+    analyte: Analyte
+    first: int
+    last: int
+
+
+def join_days(known: tuple[ThinnedDays, ...], more: Iterable[ThinnedDays]) -> tuple[ThinnedDays, ...]:
+    """Return all of these days in order, those that follow each other as one; the same object when none is new."""
+    joined: list[ThinnedDays] = []
+    for days in sorted((*known, *more)):
+        before = joined[-1] if joined else None
+        if before is not None and before.analyte is days.analyte and days.first <= before.last + 1:
+            joined[-1] = replace(before, last=max(before.last, days.last))
+        else:
+            joined.append(days)
+    return known if tuple(joined) == known else tuple(joined)
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Hold all that was told about one patient, in order of first publication, and what people decided about it.
 
-    `verdicts` stand in the order of the log; `acted` are the ids of the latest accepted actions.
+    `verdicts` stand in the order of the log; `acted` are the ids of the latest accepted actions. `thinned` is what must
+    be told of the facts that are not there: the days of which not every value was kept.
     """
 
     episodes: tuple[PublishedEpisode, ...] = ()
@@ -127,6 +151,7 @@ class Published:
     acknowledgements: tuple[Acknowledgement, ...] = ()
     verdicts: tuple[ClinicianVerdict, ...] = ()
     acted: tuple[ActionId, ...] = ()
+    thinned: tuple[ThinnedDays, ...] = ()
 
     @property
     def is_empty(self) -> bool:

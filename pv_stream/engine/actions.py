@@ -221,7 +221,8 @@ def _take_note(
     )
     others = (other for other in told.acknowledgements if other.alert_id != line.alert_id)
     told = replace(told, acknowledgements=(*others, noted))
-    return _tell_again(told, line, replace(occasion, acknowledgements=told.acknowledgements), outputs)
+    occasion = replace(occasion, acknowledgements=told.acknowledgements, thinned=told.thinned)
+    return _tell_again(told, line, occasion, outputs)
 
 
 def _tell_again(told: Published, line: AlertLine, occasion: Occasion, outputs: list[Output]) -> Published:

@@ -21,6 +21,7 @@ from pv_stream.engine.join import join
 from pv_stream.engine.origins import remember
 from pv_stream.engine.relevance import must_assess, relevance_after
 from pv_stream.engine.telling import Occasion
+from pv_stream.engine.thin import thin
 from pv_stream.rules.rulebook import Rulebook
 
 Advanced = tuple[PatientState, tuple[Output, ...]]
@@ -51,6 +52,10 @@ def advance(  # noqa: PLR0913 - one record, and all that it may meet
     state, fired = fire_due_before(event.patient_id, state, as_of, rulebook)
     before = state.facts.get(version.key)
     state = _with_fact(state, version, joined, as_of, rulebook)
+    if before is None and len(state.facts) > rulebook.parameters.values_per_code_day_max.value:
+        state = thin(state, version, rulebook)
+        if version.key not in state.facts:
+            return state, fired
     if use_relevance and not must_assess(state, rulebook):
         return state, fired
     cause, replaced = _cause(before, joined, version)

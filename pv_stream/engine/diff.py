@@ -25,7 +25,7 @@ Told = tuple[Published, tuple[Output, ...]]
 def diff(told: Published, assessment: Assessment, occasion: Occasion) -> Told:
     """Return the memory and the outputs after an assessment."""
     outputs: list[Output] = []
-    occasion = replace(occasion, acknowledgements=told.acknowledgements)
+    occasion = replace(occasion, acknowledgements=told.acknowledgements, thinned=told.thinned)
     matched = match_episodes(occasion.patient_id, assessment.episodes, told.episodes)
     episodes = tuple(
         settle(episode, occasion, outputs)
@@ -43,7 +43,7 @@ def close_due(told: Published, occasion: Occasion, *, after: Instant | None = No
     With `after` only those whose instant lies after it.
     """
     outputs: list[Output] = []
-    occasion = replace(occasion, acknowledgements=told.acknowledgements)
+    occasion = replace(occasion, acknowledgements=told.acknowledgements, thinned=told.thinned)
 
     def is_due(instant: Instant | None) -> bool:
         return instant is not None and instant <= occasion.as_of and (after is None or instant > after)

@@ -57,6 +57,7 @@ def take_over(
         acknowledgements=told.acknowledgements,
         verdicts=tuple(dict.fromkeys((*told.verdicts, *prior.verdicts))),
         acted=tuple(dict.fromkeys((*prior.acted, *told.acted))),
+        thinned=told.thinned,
     )
     return taken, lines
 
@@ -122,7 +123,7 @@ def acknowledgements_of(told: Published, prior: Published) -> tuple[Acknowledgem
 
 def hand_over(told: Published, occasion: Occasion, outputs: list[Output]) -> Published:
     """Return the memory of a prior once the survivor, named by the occasion, has taken over all that stands."""
-    occasion = replace(occasion, acknowledgements=told.acknowledgements)
+    occasion = replace(occasion, acknowledgements=told.acknowledgements, thinned=told.thinned)
     episodes = [follow_up_alerts.hand_over(episode, occasion, outputs) for episode in told.episodes]
     incomplete = told.incomplete
     if incomplete is not None and incomplete.status in STANDING:

@@ -27,7 +27,7 @@ from pv_stream.domain.events import (
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.outputs import AlertStatus, Cause, Output
-from pv_stream.domain.published import PatientState, Published
+from pv_stream.domain.published import PatientState, Published, join_days
 from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.actions import act
@@ -39,6 +39,7 @@ from pv_stream.engine.inheritance import acknowledgements_of, hand_over, take_ov
 from pv_stream.engine.origins import facts_from, let_go, take_in
 from pv_stream.engine.relevance import must_assess, relevance_after
 from pv_stream.engine.telling import Occasion
+from pv_stream.engine.thin import thin_merged
 from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
 
@@ -252,14 +253,17 @@ def _joined(state: PatientState, event: Transferred, scene: _Scene) -> PatientSt
     relevance = state.relevance
     for arrived in event.facts:
         relevance = relevance_after(relevance, arrived.version.statement.content, facts, scene.rulebook)
-    return replace(
+    thinned = () if event.told is None else event.told.thinned
+    joined = replace(
         state,
         facts=facts,
+        published=replace(state.published, thinned=join_days(state.published.thinned, thinned)),
         lineage=replace(lineage, absorbed=tuple(sorted(tree.items()))),
         clock=scene.as_of,
         relevance=relevance,
         rulebook=scene.rulebook.digest,
     )
+    return thin_merged(joined, scene.rulebook)
 
 
 def _taken_over(
@@ -276,7 +280,7 @@ def _taken_over(
 
     def tell(told: Published) -> tuple[Published, tuple[Output, ...]]:
         outputs: list[Output] = []
-        noted = replace(occasion, acknowledgements=told.acknowledgements)
+        noted = replace(occasion, acknowledgements=told.acknowledgements, thinned=told.thinned)
         taken, lines = take_over(told, prior, assessment, noted, outputs)
         taken, more = diff(taken, assessment, replace(noted, inherited=lines))
         return taken, (*outputs, *more)
@@ -321,7 +325,7 @@ def _separated(state: PatientState, event: Separated, scene: _Scene) -> Step:
         received_at=scene.as_of,
         facts=facts,
         absorbed=tuple(pair for pair in lineage.absorbed if pair[0] in family and pair[0] != prior),
-        told=Published(verdicts=verdicts),
+        told=Published(verdicts=verdicts, thinned=state.published.thinned),
     )
     leaving = tuple(sorted((*lineage.leaving, prior)))
     kept = replace(state, lineage=replace(lineage, leaving=leaving), clock=scene.as_of)

@@ -44,7 +44,7 @@ from pv_stream.domain.outputs import (
     Timeliness,
     TreatmentOut,
 )
-from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine
+from pv_stream.domain.published import AlertLine, PublishedEpisode, RecurrenceLine, ThinnedDays
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant, format_instant
 from pv_stream.engine import telling_criteria
 from pv_stream.rules.rulebook import Rulebook
@@ -77,6 +77,7 @@ class Occasion:
     rulebook: Rulebook
     incomplete: bool = False
     acknowledgements: tuple[Acknowledgement, ...] = ()
+    thinned: tuple[ThinnedDays, ...] = ()
     inherited: Mapping[EpisodeId, tuple[AlertLine, ...]] = field(default_factory=dict)
     survivor: PatientId | None = None
 
@@ -102,6 +103,12 @@ class Occasion:
         if delay <= parameters.late_days.value * MICROSECONDS_PER_DAY:
             return Timeliness.LATE
         return Timeliness.RETROSPECTIVE
+
+    def flags_of(self, episode: EpisodeAssessment, line: AlertLine | None = None) -> tuple[str, ...]:
+        """Return the flags of an episode in order, with those of its patient, its alert and its days."""
+        first, last = episode.onset // MICROSECONDS_PER_DAY - 1, episode.closes_at // MICROSECONDS_PER_DAY
+        is_thinned = any(days.first <= last and first <= days.last for days in self.thinned)
+        return self.flags((*episode.flags, EpisodeFlag.THINNED) if is_thinned else episode.flags, line)
 
     def flags(self, flags: tuple[EpisodeFlag, ...], line: AlertLine | None = None) -> tuple[str, ...]:
         """Return flags in order, with those that say that data are incomplete, or that an alert is armed again."""
@@ -190,7 +197,7 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         recurrence=recurrence_out(told),
         masking=last.masking,
         course=_course(last),
-        flags=occasion.flags(last.flags, line),
+        flags=occasion.flags_of(last, line),
     )
 
 
@@ -296,7 +303,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         treatments=tuple(map(_treatment, treated.treatments)),
         clinical_resolution_at=_instant(treated.clinical_resolution_at),
         days_to_clinical_resolution=treated.days_to_clinical_resolution,
-        flags=occasion.flags(last.flags),
+        flags=occasion.flags_of(last),
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,

@@ -105,6 +105,8 @@ class Parameters(_Entry):
     clinical_resolution_celsius: Number
     clinical_resolution_hours: Count
     clinical_resolution_readings_min: Count
+    values_per_code_day_max: Count
+    values_per_code_max: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,4 +277,5 @@ ASCENDING: Final = (
     ("latency_core_min_days", "latency_core_max_days", "latency_max_days"),
     ("course_gap_days", "course_record_gap_days"),
     ("disease_free_days", "lost_to_observation_days"),
+    ("values_per_code_day_max", "values_per_code_max"),
 )

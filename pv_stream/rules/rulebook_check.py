@@ -67,6 +67,7 @@ def mistakes_of(tables: Tables) -> tuple[Mistake, ...]:
         *_wrong_citations(tables),
         *_missing_limits(tables),
         *_wrong_order(tables),
+        *_keeping_nothing(tables),
         *_repeated(tables),
         *_unknown_drugs(tables),
         *_wrong_treatments(tables),
@@ -205,6 +206,12 @@ def _wrong_order(tables: Tables) -> Iterator[Mistake]:
         if low_end is not None and high_end is not None and low_end > high_end:
             message = f"the minimum of {analyte} under [plausibility] is above its maximum"
             yield Mistake(("plausibility", analyte), message)
+
+
+def _keeping_nothing(tables: Tables) -> Iterator[Mistake]:
+    name = "values_per_code_day_max"
+    if _number(_table(_table(tables, "parameters"), name).get("value")) == 0:
+        yield Mistake(("parameters", name), f"{name} is 0: one value of a day at least is kept")
 
 
 def _number(value: object) -> Decimal | None:

@@ -41,10 +41,16 @@ def size_after(
     key: FactKey, before: PatientState, after: PatientState, known: int, written: WrittenFacts
 ) -> int:
     """Return the bytes of a state after one fact, `known` before it, counting only what changed."""
-    size = known
+    size = known + _published_more(before, after)
     if key in before.facts:
         size -= fact_bytes(key, before.facts[key], written)
-    return size + fact_bytes(key, after.facts[key], written) + _published_more(before, after)
+    if key in after.facts:
+        size += fact_bytes(key, after.facts[key], written)
+    if len(after.facts) <= len(before.facts):
+        for gone in sorted(before.facts.keys() - after.facts.keys()):
+            size -= fact_bytes(gone, before.facts[gone], written)
+            written.forget(gone)
+    return size
 
 
 def size_at_most(record_bytes: int, before: PatientState, after: PatientState, known: int) -> int:

@@ -99,6 +99,11 @@ def _treatment(tables: Tables, name: str) -> Any:
             id="numbers out of order",
         ),
         pytest.param(
+            lambda t: t["parameters"]["values_per_code_day_max"].update(value=0),
+            "values_per_code_day_max is 0: one value of a day at least is kept",
+            id="nothing of a day",
+        ),
+        pytest.param(
             lambda t: t["plausibility"]["alt"].update(maximum=-1),
             "the minimum of alt under [plausibility]",
             id="limits out of order",
