@@ -137,3 +137,9 @@ def test_two_statements_of_one_record_that_differ_are_a_conflict(
     given = (dose("imatinib", at(0)), eosinophils(1600, at(20)))
     assert EpisodeFlag.CONFLICTING_EVIDENCE not in only_episode(*given, one).flags
     assert EpisodeFlag.CONFLICTING_EVIDENCE in only_episode(*given, one, same).flags
+
+
+@pytest.mark.parametrize("specimen", ["t", "another"])
+def test_a_count_that_was_derived_names_the_percentage_and_the_leukocytes(specimen: str) -> None:
+    share, white = percent(15, at(20), specimen="t"), leukocytes(10000, at(20), specimen=specimen)
+    assert set(_count(share, white).keys) == {share.version.key, white.version.key}

@@ -449,3 +449,15 @@ def test_what_begins_at_that_very_instant_goes_on_for_nothing_yet() -> None:
     found = Withdrawal("prednisone", TreatmentKind.STEROID, Manner.STOP, at(5))
     assert withdrawal(at(8), *stopped, given("methylprednisolone", 8, "32")) == found
     assert withdrawal(at(8, 9), *stopped, given("methylprednisolone", 8, "32")) is None
+
+
+def test_two_statements_of_one_dose_that_differ_in_its_day_are_one_dose_on_each() -> None:
+    first, other = given("prednisone", 1, "40"), given("prednisone", 50, "20")
+    second = replace(other, version=replace(other.version, key=first.version.key))
+    assert len(treatments(first, second).courses) == 2
+    assert [taken(day, first, second)[0] for day in (1, 50)] == [40, 20]
+
+
+def test_no_dose_is_rounded_however_many_digits_were_sent() -> None:
+    order = given("prednisone", 1, "123456789012.123456789", per_day="1.123456789", kind=ExposureKind.ORDER)
+    assert taken(1, order)[0] == Decimal("138698367763.810700835750190521")
