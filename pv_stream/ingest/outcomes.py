@@ -21,6 +21,7 @@ class RejectCode(StrEnum):
     MALFORMED_JSON = "malformed_json"
     MALFORMED_HL7 = "malformed_hl7"
     MALFORMED_XML = "malformed_xml"
+    BATCH_NOT_TAKEN = "batch_not_taken"
     DOCTYPE_REFUSED = "doctype_refused"
     TOO_COMPLEX = "too_complex"
     INCOMPLETE_REPORT = "incomplete_report"

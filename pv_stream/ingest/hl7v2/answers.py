@@ -37,6 +37,11 @@ _ERROR_CODES: Final = {
     RejectCode.UNREADABLE_CHARACTERS: b"102",
     RejectCode.MALFORMED_HL7: b"100",
     RejectCode.EMPTY: b"100",
+    RejectCode.BATCH_NOT_TAKEN: b"200",
+}
+#: What the sender should do, where its code alone does not say it.
+_ADVICE: Final = {
+    RejectCode.BATCH_NOT_TAKEN: "send one message in a frame, or the batch as a file or over HTTP",
 }
 _APPLICATION_ERROR: Final = b"207"
 
@@ -88,7 +93,10 @@ def verdict_of(outcome: Outcome) -> Verdict:
     refused = sorted({reject.code for reject in outcome.rejects})
     if outcome.message is MessageOutcome.REJECTED:
         code = _ERROR_CODES.get(refused[0], _APPLICATION_ERROR)
-        return Verdict(Kind.REFUSED, f"rejected {' '.join(refused)}", code)
+        why = "; ".join(
+            (f"rejected {' '.join(refused)}", *(_ADVICE[code] for code in refused if code in _ADVICE))
+        )
+        return Verdict(Kind.REFUSED, why, code)
     held = sorted({hold.code for hold in outcome.holds})
     parts = [f"held {' '.join(held)}"] if held else []
     parts += [f"not read {' '.join(refused)}"] if refused else []

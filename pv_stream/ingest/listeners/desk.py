@@ -68,19 +68,24 @@ class Desk:
 
         `position.record.size` may say that the message was longer than what was kept of it.
         """
+        return self.file(form, position, self.understand(form, position))
+
+    def understand(self, form: Format | None, position: Position) -> Reading:
+        """Return what becomes of one message; nothing is kept or counted, so any thread may do it."""
         now = self.clock()
         intake = replace(self.intake, now=now, received_at=now)
         outcome = read_record(form, position.record, intake, self.record_bytes_max)
         events = keyed(outcome.events)
         if any(len(value) > self.record_bytes_max for _, value in events):
             outcome, events = rejected(RejectCode.TOO_LARGE), ()
-        return self._filed(form, position, Reading(outcome, events))
+        return Reading(outcome, events)
 
     def refuse(self, form: Format | None, position: Position, code: RejectCode) -> Reading:
         """Refuse one message that is not to be read. Raises DataError as `read` does."""
-        return self._filed(form, position, Reading(rejected(code), ()))
+        return self.file(form, position, Reading(rejected(code), ()))
 
-    def _filed(self, form: Format | None, position: Position, reading: Reading) -> Reading:
+    def file(self, form: Format | None, position: Position, reading: Reading) -> Reading:
+        """Keep and count what became of one message. Raises DataError as `read` does."""
         keep(self.store, position, reading.outcome)
         self.report.add(name_of(form), reading.outcome)
         return reading

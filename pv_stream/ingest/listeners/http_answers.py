@@ -110,6 +110,7 @@ _ISSUE_OF: Final[Mapping[RejectCode, str]] = {
     RejectCode.MALFORMED_JSON: "structure",
     RejectCode.MALFORMED_HL7: "structure",
     RejectCode.MALFORMED_XML: "structure",
+    RejectCode.BATCH_NOT_TAKEN: "not-supported",
     RejectCode.DOCTYPE_REFUSED: "security",
     RejectCode.TOO_COMPLEX: "too-costly",
     RejectCode.TOO_MANY_REPEATS: "too-costly",

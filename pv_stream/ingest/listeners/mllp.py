@@ -2,7 +2,8 @@
 
 A connection is two tasks: one listens and begins the work on each message, one sends the answers in the order of the
 messages. Between them stands a short queue, over all connections a number of places: when either is full nobody
-reads, and the network makes the sender wait. The work on a message belongs to the listener and not to its
+reads, and the network makes the sender wait. A long message is read in a thread, so that it holds up its own
+connection only. The work on a message belongs to the listener and not to its
 connection, so that a message whose sender is gone is finished, and known when it comes again.
 
 It knows no Kafka: `EventWriter` makes events durable, and what it raises decides between AE and silence.
@@ -27,6 +28,9 @@ from pv_stream.ingest.rejects import Position
 from pv_stream.ingest.sources import Format, Record
 
 _CHUNK_BYTES: Final = 64 * 1024
+_FRAMING: Final = b"\x0b\x1c \t\r\n"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BATCH: Final = (b"FHS", b"BHS")
 #: Messages whose answer is remembered: a digest and a short text for each.
 _REPEATS_MAX: Final = 50_000
 _CONTROL_ID_BYTES: Final = 10
@@ -42,7 +46,8 @@ class MllpLimits:
 
     `message_seconds_max` is the time from VT to FS, `ending_seconds_max` how long a CR after FS is waited for,
     `answer_seconds_max` how long a sender may take to read an answer. `pipelined_max` messages of one connection and
-    `in_work_max` of all are in work at a time; each is at most `record_bytes_max` long.
+    `in_work_max` of all are in work at a time; each is at most `record_bytes_max` long. One that is longer than
+    `read_at_once_bytes_max` is read beside the others.
     """
 
     connections_max: int = 100
@@ -53,6 +58,7 @@ class MllpLimits:
     handshake_seconds_max: float = 10.0
     pipelined_max: int = 64
     in_work_max: int = 256
+    read_at_once_bytes_max: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,17 @@ class MllpListener:
         return f"{len(self._sessions):,} connections open; {counts or 'nothing yet'}"
 
     async def begin(self, frame: Frame, position: Position) -> "asyncio.Task[Answer]":
-        """Begin the work on a message as soon as there is a place for it."""
+        """Begin the work on a message as soon as there is a place for it, and once it is read if it is long.
+
+        So a long message holds up its connection, whose messages keep their order, and no other.
+        """
+        reading = None
+        if len(frame.content) > self._limits.read_at_once_bytes_max and not _is_refused_unread(frame):
+            understand = asyncio.to_thread(self._desk.understand, Format.HL7V2, position)
+            reading = asyncio.create_task(understand)
+            await asyncio.wait({reading})
         await self._places.acquire()
-        task = asyncio.create_task(self._answer(frame, position))
+        task = asyncio.create_task(self._answer(frame, position, reading))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._places.release())
@@ -160,8 +174,8 @@ class MllpListener:
         while left := {*self._sessions.values(), *self._tasks}:
             await asyncio.wait(left)
 
-    async def _answer(self, frame: Frame, position: Position) -> Answer:
-        verdict = await self._verdict(frame, position)
+    async def _answer(self, frame: Frame, position: Position, reading: "_Read") -> Answer:
+        verdict = await self._verdict(frame, position, reading)
         if verdict is None:
             self.counts["left without an answer"] += 1
             return Answer(None, ends=True)
@@ -171,7 +185,7 @@ class MllpListener:
         unheard = content is None and verdict.kind is not Kind.ACCEPTED
         return Answer(content, ends=frame.is_torn or unheard)
 
-    async def _verdict(self, frame: Frame, position: Position) -> Verdict | None:
+    async def _verdict(self, frame: Frame, position: Position, reading: "_Read") -> Verdict | None:
         """Return what the sender is told, the same for the same bytes; None when nobody knows what is true."""
         digest = hashlib.sha256(frame.content).digest()
         if (known := self._verdicts.get(digest)) is not None:
@@ -184,7 +198,7 @@ class MllpListener:
         future = self._in_work[digest] = asyncio.get_running_loop().create_future()
         verdict: Verdict | None = None
         try:
-            verdict = await self._work(frame, position)
+            verdict = await self._work(frame, position, reading)
         finally:
             del self._in_work[digest]
             future.set_result(verdict)
@@ -194,9 +208,9 @@ class MllpListener:
                 self._verdicts.popitem(last=False)
         return verdict
 
-    async def _work(self, frame: Frame, position: Position) -> Verdict | None:
+    async def _work(self, frame: Frame, position: Position, begun: "_Read") -> Verdict | None:
         try:
-            reading = self._read(frame, position)
+            reading = self._read(frame, position, begun)
             verdict = verdict_of(reading.outcome)
             if verdict.kind is Kind.ACCEPTED:
                 await self._writer.write(reading.events)
@@ -213,10 +227,28 @@ class MllpListener:
             return _FAULT
         return verdict
 
-    def _read(self, frame: Frame, position: Position) -> Reading:
+    def _read(self, frame: Frame, position: Position, begun: "_Read") -> Reading:
+        desk = self._desk
         if frame.is_torn:
-            return self._desk.refuse(Format.HL7V2, position, RejectCode.MALFORMED_HL7)
-        return self._desk.read(Format.HL7V2, position)
+            return desk.refuse(Format.HL7V2, position, RejectCode.MALFORMED_HL7)
+        if _is_batch(frame):
+            return desk.refuse(Format.HL7V2, position, RejectCode.BATCH_NOT_TAKEN)
+        understood = desk.understand(Format.HL7V2, position) if begun is None else begun.result()
+        return desk.file(Format.HL7V2, position, understood)
+
+
+#: What a thread has read of a long message, or failed to.
+_Read = asyncio.Task[Reading] | None
+
+
+def _is_refused_unread(frame: Frame) -> bool:
+    return frame.is_torn or _is_batch(frame)
+
+
+def _is_batch(frame: Frame) -> bool:
+    """Tell whether a frame holds a batch: its one answer could not say which messages of it were written."""
+    begin = frame.content[:_CHUNK_BYTES].lstrip(_FRAMING).removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
+    return begin.startswith(_BATCH)
 
 
 class _Session:

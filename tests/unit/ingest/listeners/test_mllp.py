@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,76 @@ def test_a_refused_message_is_kept_first_and_the_connection_goes_on(stage: Stage
         assert len(scene.writer.written) == 1
 
     stage(act)
+
+
+@pytest.mark.parametrize("begin", [b"FHS|^~\\&|Lab\r", b"BHS|^~\\&|Lab\r", b"\xef\xbb\xbf\r\nFHS|^~\\&\r"])
+def test_a_batch_is_refused_with_what_to_do_and_kept_whole(stage: Stage, begin: bytes) -> None:
+    async def act(scene: Scene) -> None:
+        peer = scene.peer()
+        batch = begin + oru() + oru(2) + b"BTS|2\r"
+        peer.send(batch, oru(3))
+        advice = "send one message in a frame, or the batch as a file or over HTTP"
+        assert await peer.answers() == [f"AR  rejected batch_not_taken; {advice}", "AA C3"]
+        assert [entry["code"] for entry in scene.kept()] == ["batch_not_taken"]
+        assert [path.read_bytes() for path in scene.folder.glob("*.bin")] == [batch]
+
+    stage(act)
+
+
+def test_a_long_message_holds_up_its_own_connection_and_no_other(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(intake, tmp_path, replace(LIMITS, read_at_once_bytes_max=len(oru()) + 100))
+    long_one, may_go_on, understand = oru(1) + b"NTE|1\r" * 100, threading.Event(), Desk.understand
+
+    def slowly(desk: Desk, form: Any, position: Any) -> Any:
+        if len(position.record.content) == len(long_one):
+            assert may_go_on.wait(10)
+        return understand(desk, form, position)
+
+    monkeypatch.setattr(Desk, "understand", slowly)
+
+    async def act() -> None:
+        slow, quick = scene.peer(), scene.peer()
+        slow.send(long_one, oru(2))
+        quick.send(oru(3))
+        assert await quick.answers() == ["AA C3"]
+        assert await slow.answers() == []
+        may_go_on.set()
+        async with asyncio.timeout(10):
+            while len(answered := await slow.answers()) < 2:
+                pass
+        assert answered == ["AA C1", "AA C2"]
+        for peer in (slow, quick):
+            peer.reader.feed_eof()
+            await peer.serving
+
+    asyncio.run(act())
+    assert len(scene.writer.written) == 3
+
+
+def test_a_fault_in_reading_a_long_message_is_answered_as_any_other(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(intake, tmp_path, replace(LIMITS, read_at_once_bytes_max=10))
+
+    def breaks(*_: Any) -> Any:
+        raise RuntimeError(CANARIES[0])
+
+    monkeypatch.setattr(Desk, "understand", breaks)
+
+    async def act() -> None:
+        peer = scene.peer()
+        peer.send(oru())
+        async with asyncio.timeout(10):
+            while not (answered := await peer.answers()):
+                pass
+        assert answered == ["AE C1 internal_error"]
+        peer.reader.feed_eof()
+        await peer.serving
+
+    asyncio.run(act())
+    assert CANARIES[0].decode() not in "".join(scene.said)
 
 
 def test_a_message_that_is_too_large_is_refused_by_its_beginning(stage: Stage) -> None:
@@ -465,7 +536,7 @@ def test_a_fault_of_ours_is_said_without_its_text_and_the_message_asked_for_agai
 
     async def act(scene: Scene) -> None:
         peer = scene.peer()
-        monkeypatch.setattr(Desk, "read", fails)
+        monkeypatch.setattr(Desk, "understand", fails)
         peer.send(oru())
         assert await peer.answers() == ["AE C1 internal_error"]
         assert "ValueError at test_mllp.py:" in scene.said[0]
