@@ -144,7 +144,7 @@ lock: | $(UV) ## Resolve the locks in requirements/ anew (UPGRADE=1: to the newe
 	$(COMPILE) --constraint requirements/all.txt pyproject.toml requirements/build.in -o requirements/core.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --constraint requirements/core.txt --extra test pyproject.toml requirements/mutation.in \
 	  -o requirements/mutation.txt
-	$(COMPILE) --constraint requirements/all.txt --extra kafka --extra http pyproject.toml requirements/build.in \
+	$(COMPILE) --constraint requirements/all.txt --extra kafka --extra http --extra audit pyproject.toml requirements/build.in \
 	  -o requirements/live.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/deploy.in -o requirements/deploy.txt

@@ -153,6 +153,13 @@ class Settings(BaseSettings):
         60.0, gt=0, description="a worker is not ready while an event waits longer"
     )
 
+    ledger_key: SecretStr | None = Field(
+        None, description="Ed25519 private key (PEM) that signs what a worker wrote; none: it is not signed"
+    )
+    ledger_head_records: int = Field(
+        1, ge=1, description="outputs of a shard after which a transaction ends with a signed tree head"
+    )
+
     log_format: Literal["text", "json"] = Field("text", description="json: one object to a line")
     log_level: Literal["info", "debug"] = Field(
         "info", description="debug adds the libraries' lines and traces"

@@ -1,7 +1,7 @@
 """Copying topics into an archive: what the commands that read Kafka for an auditor share.
 
-The states are read first, then the outputs, then the input log. So whatever a state or an output came from is in the
-archive, and what is there beyond the checkpoint of the states can be told apart.
+The states and the tree heads are read first, then the outputs, then the input log. So whatever a state, a head or an
+output stands for is in the archive, and what is there beyond the checkpoint of the states can be told apart.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,7 @@ _CLIENT_ID: Final = "pv-stream-archive"
 #: The order in which topics are read: what came from something before what it came from.
 _ORDER: Final = (
     Topic.STATE,
+    Topic.TREE_HEADS,
     Topic.ALERTS,
     Topic.RECURRENCES,
     Topic.CASES,
@@ -32,7 +33,7 @@ _ORDER: Final = (
     Topic.EVENTS,
 )
 #: Topics that are read up to where they end with open transactions: those may hold outputs of a state that was read.
-_TO_THE_WATERMARK: Final = frozenset(_ORDER) - {Topic.STATE, Topic.EVENTS}
+_TO_THE_WATERMARK: Final = frozenset(_ORDER) - {Topic.STATE, Topic.TREE_HEADS, Topic.EVENTS}
 
 OnProgress = Callable[[str, int, int], None]
 

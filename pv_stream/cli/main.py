@@ -43,6 +43,11 @@ COMMANDS: Final = {
     "verify": Command(
         "pv_stream.cli.verify", "Compare what was recorded live with a replay, and explain differences."
     ),
+    "audit": Command(
+        "pv_stream.cli.audit",
+        "Check that no output was changed after it was written; sign and prove.",
+        "audit",
+    ),
     "explain": Command("pv_stream.cli.explain", "Explain one alert, criterion by criterion, from the log."),
     "report": Command(
         "pv_stream.cli.report",
@@ -93,9 +98,9 @@ COMMANDS: Final = {
     ),
 }
 
-#: Modules that come with the extras `kafka` and `http`.
+#: Modules that come with the extras `audit`, `kafka` and `http`.
 EXTRA_MODULES: Final = frozenset(
-    {"aiokafka", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
+    {"aiokafka", "cryptography", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
 )
 
 EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data."

@@ -85,6 +85,7 @@ TOPIC_RIGHTS: Final[Mapping[Role, Mapping[Topic, Sequence[Operation]]]] = {
         Topic.EVENTS: _BOTH,
         Topic.STATE: _BOTH,
         Topic.DEAD_LETTERS: _WRITE,
+        Topic.TREE_HEADS: _WRITE,
         **dict.fromkeys(_OUTPUTS, _WRITE),
     },
     Role.CONSUMER: dict.fromkeys(_OUTPUTS, _READ),

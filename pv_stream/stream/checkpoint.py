@@ -5,26 +5,32 @@ offsets committed to the consumer group are a copy for operators. `start_positio
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.chain import Ledger
 
 CHECKPOINT_KEY = b"checkpoint"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Version 1 knew no ledger: the ledger of such a shard begins with its next output.
+_WITHOUT_LEDGER = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Hold where a shard continues, how many shards there were, and which group generation wrote it."""
+    """Hold where a shard continues, how many shards there were, which generation wrote it, and the ledger so far."""
 
     next_position: int
     partition_count: int
     generation: int
+    ledger: Ledger = field(default_factory=Ledger)
 
     def to_bytes(self) -> bytes:
         """Return the value of the checkpoint record."""
         fields = {
             "generation": self.generation,
+            "ledger": self.ledger.to_fields(),
             "next_position": self.next_position,
             "partition_count": self.partition_count,
             "schema_version": SCHEMA_VERSION,
@@ -35,15 +41,18 @@ class Checkpoint:
     def from_bytes(cls, value: bytes, *, shard: int) -> "Checkpoint":
         """Read the value of a checkpoint record, or raise EnvironmentBroken."""
         try:
-            fields = json.loads(value)
+            fields: dict[str, Any] = json.loads(value)
             version = fields["schema_version"]
             checkpoint = cls(
-                int(fields["next_position"]), int(fields["partition_count"]), int(fields["generation"])
+                int(fields["next_position"]),
+                int(fields["partition_count"]),
+                int(fields["generation"]),
+                Ledger.from_fields(fields["ledger"]) if version == SCHEMA_VERSION else Ledger(),
             )
         except (ValueError, KeyError, TypeError) as error:
             message = f"shard {shard}: its checkpoint in the state topic cannot be read: rebuild its state from the log"
             raise EnvironmentBroken(message) from error
-        if version != SCHEMA_VERSION:
+        if version not in {SCHEMA_VERSION, _WITHOUT_LEDGER}:
             message = (
                 f"shard {shard}: its checkpoint has schema version {version} and this worker reads {SCHEMA_VERSION}: "
                 "run the version of pv_stream that wrote it, or a newer one"

@@ -17,6 +17,10 @@ TOPIC_OF_STREAM = {
     OutputStream.DEAD_LETTERS: Topic.DEAD_LETTERS,
     OutputStream.EVENTS: Topic.EVENTS,
 }
+#: What the ledger of a shard covers: not cases, of which Kafka keeps only the last, nor what goes to other shards.
+LEDGER_STREAMS = frozenset(
+    {OutputStream.ALERTS, OutputStream.RECURRENCES, OutputStream.ACTIONS, OutputStream.DEAD_LETTERS}
+)
 EVENT_TYPE_OF_STREAM = {
     OutputStream.ALERTS: b"pv.dress.alert.v1",
     OutputStream.RECURRENCES: b"pv.dress.recurrence.v1",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.keys import read_private_key
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
 from pv_stream.stream.partition_store import PartitionStore, TailLost
@@ -88,6 +89,8 @@ class ShardOwner:
     ) -> None:
         """Own nothing yet."""
         self._settings = settings
+        key = settings.ledger_key
+        self._ledger_key = None if key is None else read_private_key(key.get_secret_value())
         self._fold_factory = fold_factory
         self._source = source
         self._on_failure = on_failure
@@ -185,7 +188,7 @@ class ShardOwner:
             self._memories[shard].store.reflects(position, task.checkpoint)
 
     async def _open(self, shard: int, shard_count: int, generation: int, epoch: int) -> None:
-        sink = TransactionalSink(shard=shard, settings=self._settings)
+        sink = TransactionalSink(shard=shard, settings=self._settings, ledger_key=self._ledger_key)
         self._sinks[shard] = sink
         self.opening[shard] = Opening("taking over from its last owner")
         await sink.start()
@@ -195,6 +198,8 @@ class ShardOwner:
         # does not know that it was replaced, its offset must not look like one ahead of the checkpoint.
         committed = await self._source.committed(shard)
         fold, checkpoint = await self._restore(shard, shard_count, epoch)
+        if checkpoint is not None:
+            sink.ledger = checkpoint.ledger
         if epoch != self._epoch:
             return
         self.opening[shard] = Opening("comparing checkpoint, group and log")

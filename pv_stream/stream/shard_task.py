@@ -121,7 +121,7 @@ class ShardTask:
     @property
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint behind everything that was committed."""
-        return Checkpoint(self.next_position, self._shard_count, self.generation)
+        return Checkpoint(self.next_position, self._shard_count, self.generation, self._sink.ledger)
 
     @property
     def processed_position(self) -> int:

@@ -10,19 +10,25 @@ checkpoint, which a transaction that did not commit has not moved.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.chain import Ledger, entry_hash, extended
+from pv_stream.ledger.heads import TreeHead, signed
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import OutputStream, OutRecord
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.connection import client_options
-from pv_stream.stream.headers import TOPIC_OF_STREAM, Headers, output_headers
+from pv_stream.stream.headers import LEDGER_STREAMS, TOPIC_OF_STREAM, Headers, output_headers
 from pv_stream.stream.topics import MESSAGE_BYTES_MAX, Topic, topic_name
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _Done = TypeVar("_Done")
 
@@ -52,10 +58,15 @@ class FoldRun(Protocol):
 class TransactionalSink:
     """Write the results of one shard, one transaction at a time."""
 
-    def __init__(self, *, shard: int, settings: Settings) -> None:
-        """Prepare the sink of a shard; nothing is connected before `start`."""
+    def __init__(
+        self, *, shard: int, settings: Settings, ledger_key: "Ed25519PrivateKey | None" = None
+    ) -> None:
+        """Prepare the sink of a shard; nothing is connected before `start`. The key signs its tree heads."""
         self._shard = shard
         self._settings = settings
+        self._ledger_key = ledger_key
+        #: What the shard's ledger came to with the last transaction, or with the owner's before.
+        self.ledger = Ledger()
         self._source_topic = topic_name(Topic.EVENTS, settings)
         self._producer: AIOKafkaProducer | None = None
         #: The position in the state partition behind the last checkpoint written here, if Kafka told it.
@@ -82,12 +93,21 @@ class TransactionalSink:
             self._producer = None
 
     async def commit(self, run: FoldRun, checkpoint: Checkpoint) -> None:
-        """Write a run's outputs and states with the checkpoint behind them, in one transaction."""
+        """Write a run's outputs, ledger and states with the checkpoint behind them, in one transaction."""
         written: Written = {}
-        for output in run.outputs:
-            headers = output_headers(output, source_topic=self._source_topic, shard=self._shard)
+        told = [
+            (output, output_headers(output, source_topic=self._source_topic, shard=self._shard))
+            for output in run.outputs
+        ]
+        ledger = self._entered(told)
+        for output, headers in told:
             place = TOPIC_OF_STREAM[output.stream], self._partition_of(output, checkpoint.partition_count)
             written.setdefault(place, []).append((output.key, output.value, headers))
+        if ledger.size - ledger.covered >= self._settings.ledger_head_records:
+            head = self._head(ledger, checkpoint.next_position)
+            written[Topic.TREE_HEADS, self._shard] = [(head.origin.encode(), head.to_bytes(), NO_HEADERS)]
+            ledger = replace(ledger, covered=ledger.size)
+        checkpoint = replace(checkpoint, ledger=ledger)
         states: list[KafkaRecord] = [(key, value, NO_HEADERS) for key, value in run.states]
         place_of_states = Topic.STATE, self._shard
         written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
@@ -96,6 +116,25 @@ class TransactionalSink:
         )
         # Where it is not told, the earlier position stays: it is behind, and so never wrong.
         self.state_position = ends[place_of_states] or self.state_position
+        self.ledger = ledger
+
+    def _entered(self, told: Sequence[tuple[OutRecord, Headers]]) -> Ledger:
+        """Return the ledger with the outputs that it covers, and write its place into the headers of each."""
+        covered = [(output, headers) for output, headers in told if output.stream in LEDGER_STREAMS]
+        leaves = [
+            entry_hash(TOPIC_OF_STREAM[output.stream], self._shard, output.key, output.value, headers)
+            for output, headers in covered
+        ]
+        entered = extended(self.ledger, leaves)
+        for (_, headers), place in zip(covered, entered.headers, strict=True):
+            headers.extend(place)
+        return entered.ledger
+
+    def _head(self, ledger: Ledger, next_position: int) -> TreeHead:
+        origin = f"{self._source_topic}/{self._shard}"
+        return signed(
+            TreeHead(origin, ledger.size, ledger.root, ledger.link, next_position), self._ledger_key
+        )
 
     def _partition_of(self, output: OutRecord, partition_count: int) -> int:
         """Return this shard, but for what goes back to the input log: that goes to the shard of its patient."""

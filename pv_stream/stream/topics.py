@@ -1,4 +1,4 @@
-"""The seven topics as a table, and the difference between that table and a cluster.
+"""The eight topics as a table, and the difference between that table and a cluster.
 
 `plan` only looks; `apply` creates what is missing and sets what differs. A partition count is never changed: the
 shard of a patient is its number modulo that count, so more partitions would tear every patient's story in two.
@@ -27,6 +27,7 @@ class Topic(StrEnum):
     ALERT_ACTIONS = "pv.dress.alert-actions.v1"
     STATE = "pv.state.v1"
     DEAD_LETTERS = "pv.dlq.v1"
+    TREE_HEADS = "pv.tree-heads.v1"
 
 
 # The newest case per episode and the newest state per patient are what their readers need.

@@ -97,7 +97,7 @@ class Cluster:
         )
 
     def create_topics(self) -> None:
-        """Create the seven topics."""
+        """Create the eight topics."""
         topics.apply(self.settings())
 
     def name(self, topic: Topic) -> str:

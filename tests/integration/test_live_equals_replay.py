@@ -93,11 +93,14 @@ def values_of(records: list[Record]) -> list[bytes]:
 
 def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluster, tmp_path: Path) -> None:
     """Two workers, one killed half way through a merge: lost 0, doubled 0, and the same bytes as the replay."""
-    environment = environment_of(cluster)
+    key = tmp_path / "ledger.pem"
+    succeed("audit", "keygen", "--out", str(key))
+    environment = {**environment_of(cluster), "PV_STREAM_LEDGER_KEY_FILE": str(key)}
     succeed("demo", "--out", str(tmp_path / "demo"))
     first_half, second_half = halves(tmp_path / "demo" / "events.jsonl")
     succeed("ingest", str(first_half), "--to", "kafka", **environment)
-    first, second = (cluster.start_worker(SMALL_RUNS, command=RUN) for _ in range(2))
+    signing = {**SMALL_RUNS, "PV_STREAM_LEDGER_KEY_FILE": str(key)}
+    first, second = (cluster.start_worker(signing, command=RUN) for _ in range(2))
     eventually(
         lambda: "owns shards" in first.said() and "owns shards" in second.said(), what="both own shards"
     )
@@ -138,9 +141,22 @@ def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluste
     assert (found["unexplained"], found["findings"], found["notes"]) == (0, [], [])
     assert found["compared"]["alerts"]["equal"] == len(alerts)
     assert found["compared"]["states"]["equal"] > 100
+    the_ledgers_are_whole(archive, key, cluster, environment)
     a_second_call_adds_nothing(archive, environment)
     an_altered_alert_is_named(archive / cluster.name(Topic.ALERTS), archive, replayed)
     an_archive_and_the_tail_of_its_topic_are_the_same_log(archive, replayed, tmp_path, environment)
+
+
+def the_ledgers_are_whole(archive: Path, key: Path, cluster: Cluster, environment: dict[str, str]) -> None:
+    """See every output under a signed tree head, through kill and merge, in the archive and in the topics."""
+    for source in (str(archive), "kafka"):
+        checked = call("audit", "verify", source, "--public-key", f"{key}.pub", "--json", **environment)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        shards = json.loads(checked.stdout)["shards"]
+        covered = (Topic.ALERTS, Topic.RECURRENCES, Topic.ALERT_ACTIONS, Topic.DEAD_LETTERS)
+        records = sum(len(cluster.read(topic)) for topic in covered)
+        assert sum(shard["signed"] for shard in shards) == records > 100
+        assert not any(shard["earlier"] for shard in shards)
 
 
 def a_second_call_adds_nothing(archive: Path, environment: dict[str, str]) -> None:

@@ -3,10 +3,13 @@
 import pytest
 
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.chain import Ledger, extended
+from pv_stream.ledger.merkle import leaf_hash
 from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
 
 LOG = InputLog(start=0, end=100, partition_count=4)
-AT_50 = Checkpoint(next_position=50, partition_count=4, generation=3)
+LEDGER = extended(Ledger(), [leaf_hash(b"1"), leaf_hash(b"2"), leaf_hash(b"3")]).ledger
+AT_50 = Checkpoint(next_position=50, partition_count=4, generation=3, ledger=LEDGER)
 
 
 def test_a_checkpoint_is_read_back_as_written() -> None:
@@ -14,18 +17,29 @@ def test_a_checkpoint_is_read_back_as_written() -> None:
 
 
 def test_its_bytes_are_canonical() -> None:
-    assert AT_50.to_bytes() == b'{"generation":3,"next_position":50,"partition_count":4,"schema_version":1}'
+    empty = b'{"covered":0,"link":"%b","peaks":[],"size":0}' % (b"00" * 32)
+    assert Checkpoint(50, 4, 3).to_bytes() == (
+        b'{"generation":3,"ledger":%b,"next_position":50,"partition_count":4,"schema_version":2}' % empty
+    )
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"schema_version":1}', b"\xff"])
+def test_one_from_before_there_was_a_ledger_begins_one() -> None:
+    value = b'{"generation":3,"next_position":50,"partition_count":4,"schema_version":1}'
+    assert Checkpoint.from_bytes(value, shard=0) == Checkpoint(50, 4, 3, Ledger())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b"{}", b'{"schema_version":1}', b"\xff", AT_50.to_bytes().replace(b'"size":3', b'"size":4')],
+)
 def test_one_that_cannot_be_read_is_refused(value: bytes) -> None:
     with pytest.raises(EnvironmentBroken, match="shard 2: its checkpoint"):
         Checkpoint.from_bytes(value, shard=2)
 
 
 def test_one_of_a_later_schema_is_refused() -> None:
-    value = AT_50.to_bytes().replace(b'"schema_version":1', b'"schema_version":2')
-    with pytest.raises(EnvironmentBroken, match="schema version 2"):
+    value = AT_50.to_bytes().replace(b'"schema_version":2', b'"schema_version":3')
+    with pytest.raises(EnvironmentBroken, match="schema version 3"):
         Checkpoint.from_bytes(value, shard=2)
 
 

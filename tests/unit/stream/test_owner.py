@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.chain import Ledger, extended
+from pv_stream.ledger.merkle import leaf_hash
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord
 from pv_stream.stream import owner as owner_module
@@ -16,6 +18,7 @@ from pv_stream.stream.partition_store import TailLost
 from pv_stream.stream.runs import FetchedRun
 
 STATE_POSITION = 41
+LEDGER = extended(Ledger(), [leaf_hash(b"an alert")]).ledger
 
 
 class Fold:
@@ -45,6 +48,7 @@ class Sink:
 
     def __init__(self, **_: object) -> None:
         self.state_position: int | None = None
+        self.ledger = Ledger()
 
     async def start(self) -> None: ...
 
@@ -55,6 +59,7 @@ class Sink:
             message = "fenced"
             raise EnvironmentBroken(message)
         self.state_position = STATE_POSITION
+        self.ledger = LEDGER
 
 
 class Store:
@@ -141,6 +146,7 @@ def test_a_shard_that_comes_back_has_its_memory_and_goes_on_behind_its_last_tran
         await world.owner.open([0], generation=2)
         assert world.owner.restored[0].tail_only
         assert (len(world.folds), world.owner.positions) == (1, {0: 1})
+        assert world.owner.open_shards[0].checkpoint == Checkpoint(1, 1, 2, LEDGER)
         await world.process(1)
         assert world.folds[0].memory == [0, 1]
         await world.owner.close()
