@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pv_stream.audit.dossier import Deed, Dossier, Entry, alerts_said
 from pv_stream.audit.fact_view import FactView
+from pv_stream.audit.flag_words import remarks_on
 from pv_stream.audit.page import heading, page, paragraph, table
 
 _DONE: Final = {
@@ -108,7 +109,7 @@ def _told(entry: Entry) -> str:
         case Deed.SAID:
             return (
                 f"{output['alert_id']} revision {output['revision']}, {output['status']} at {output['tier']} "
-                f"because of {output['cause']}: {output['reason']}"
+                f"because of {output['cause']}: {output['reason']}{remarks_on(output['flags'])}"
             )
         case Deed.RECURRED:
             return (

@@ -91,8 +91,8 @@ _FLAG: Final[Mapping[EpisodeFlag, str]] = {
     EpisodeFlag.SECOND_HIT: "it became worse after a cross-reactive drug was begun during the episode",
     EpisodeFlag.REPORTED_DRESS: "it was reported as DRESS",
     EpisodeFlag.REPORTED_SERIOUS_DRESS: "it was reported as serious DRESS",
-    EpisodeFlag.THINNED: "not every temperature below a fever, or not every body weight, of its days was kept: more came "
-    "than `values_per_code_day_max` a day, or than `values_per_code_max` in all",
+    EpisodeFlag.THINNED: "not every temperature below a fever, or not every body weight, of its days was kept: "
+    "more came than `values_per_code_day_max` a day, or than `values_per_code_max` in all",
 }
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     kind: {word.value: says for word, says in words.items()}

@@ -15,6 +15,7 @@ from rich.table import Table
 from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.explain import Explanation, ItemView, alerts_of_log, explain, find_alert
 from pv_stream.audit.fact_view import FactView
+from pv_stream.audit.flag_words import words_of
 from pv_stream.audit.log import open_log
 from pv_stream.audit.next_steps import next_steps
 from pv_stream.audit.replay import ReplayPlan
@@ -117,7 +118,7 @@ def _print_head(console: Console, explanation: Explanation) -> None:
     if alert["masking"]:
         table.add_row("masked by", f"{', '.join(alert['masking'])}: a low eosinophil count is unknown")
     if alert["flags"]:
-        table.add_row("mind", ", ".join(flag.replace("_", " ") for flag in alert["flags"]))
+        table.add_row("mind", words_of(alert["flags"]))
     for label, text in _special(alert):
         table.add_row(label, text)
     table.add_row("rulebook", f"{alert['rulebook']['version']} ({alert['rulebook']['digest'][:19]})")

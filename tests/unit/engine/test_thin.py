@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from pv_stream.codec.events import encode_event
 from pv_stream.codec.state import decode_state, encode_state, state_bytes
 from pv_stream.domain.codes import Analyte, Comparator, FindingCode, HoldCode, Status
 from pv_stream.domain.events import FactArrived
@@ -297,6 +298,15 @@ def test_days_that_follow_each_other_are_one() -> None:
     assert join_days(known, [days(1, 8)]) == (days(1, 9),)
     weight = days(4, 4, Analyte.BODY_WEIGHT)
     assert join_days(known, [weight]) == (*known, weight)
+
+
+def test_a_value_that_no_rule_reads_is_not_stored_at_all() -> None:
+    sent = json.loads(encode_event(ONE_MORE))
+    sent["observation"]["analyte"] = "glucose"
+    shard = new_shard()
+    outputs = fold(raw([*HOURLY[:1], json.dumps(sent).encode()]), shard)
+    assert [letter["code"] for letter in of_stream(outputs, OutputStream.DEAD_LETTERS)] == ["invalid_event"]
+    assert shard.state_of(PatientId(PATIENT)).facts.keys() == _keys(HOURLY[:1])
 
 
 # A year ----------------------------------------------------------------------------------------------------------

@@ -187,6 +187,8 @@ def test_numbers_units_and_codes_in_their_several_forms(
     ("segment", "reason"),
     [
         (obx(code="718-7^Hemoglobin^LN"), IgnoreReason.CODE_NOT_USED),
+        (obx(code="2345-7^Glucose^LN"), IgnoreReason.CODE_NOT_USED),
+        (obx(code="8867-4^Heart rate^LN"), IgnoreReason.CODE_NOT_USED),
         (obx(code="711-2^Eosinophils^L"), IgnoreReason.CODE_SYSTEM_NOT_LOINC),
         (obx(code="711-2"), IgnoreReason.CODE_SYSTEM_NOT_LOINC),
         (obx(code="30381-8^Eosinophils in Sputum^LN"), IgnoreReason.NOT_BLOOD),
