@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import faust
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream import batch_transport
 from pv_stream.stream.connection import split_servers
+from pv_stream.stream.membership import Membership
 from pv_stream.stream.owner import FoldFactory, ShardOwner
 from pv_stream.stream.runs import FetchedRun
 from pv_stream.stream.security import security_of
@@ -45,6 +45,7 @@ class WorkerApp(faust.App):
     """A Faust app that tells its consumer where the open shards continue, and by which lasting name it is known."""
 
     owner: ShardOwner
+    membership: Membership
     #: A worker that has one keeps its shards while it is away for less than the session timeout.
     static_member: str | None
     source_topic: str
@@ -53,10 +54,22 @@ class WorkerApp(faust.App):
         """Return the partition and position to fetch from, for each open shard."""
         return {TP(self.source_topic, shard): position for shard, position in self.owner.positions.items()}
 
-    def group_error(self) -> KafkaError | None:
-        """Return what keeps this worker out of its group, or None."""
-        consumer = cast("batch_transport.Consumer | None", self._consumer)
-        return None if consumer is None else consumer.group_error()
+    def group_consumer(self) -> batch_transport.Consumer | None:
+        """Return the consumer, or None before there is one; to ask for it otherwise would make one."""
+        return cast("batch_transport.Consumer | None", self._consumer)
+
+    def member_id(self) -> str:
+        """Return by which id the group's coordinator knows this worker; empty while it does not."""
+        consumer = self.group_consumer()
+        return "" if consumer is None else consumer.member_id()
+
+    async def close_shards(self) -> None:
+        """Close every shard, before the group is joined again. Raise UsageError when another worker has our name."""
+        await self.owner.close()
+        self.membership.shared_out()
+        # Where the coordinator does not know us any more, joining would take from another what may now be its own.
+        if not self.should_stop and not self.member_id():
+            await self.membership.refuse_taken_name()
 
 
 class ConsumerSource:
@@ -98,7 +111,11 @@ class ConsumerSource:
 
 
 def build_app(
-    settings: Settings, *, fold_factory: FoldFactory, on_failure: Callable[[BaseException], None]
+    settings: Settings,
+    *,
+    fold_factory: FoldFactory,
+    membership: Membership,
+    on_failure: Callable[[BaseException], None],
 ) -> WorkerApp:
     """Return the app of one worker, ready to be started."""
     batch_transport.register()
@@ -129,6 +146,7 @@ def build_app(
     )
     app.static_member = settings.worker_id or None
     app.source_topic = topic_name(Topic.EVENTS, settings)
+    app.membership = membership
     app.owner = ShardOwner(
         settings=settings, fold_factory=fold_factory, source=ConsumerSource(app), on_failure=on_failure
     )
@@ -169,7 +187,7 @@ def _connect(app: WorkerApp, on_failure: Callable[[BaseException], None]) -> Non
     @app.on_partitions_revoked.connect(weak=False)
     async def close_shards(_app: Any, _revoked: Any, **_options: Any) -> None:
         try:
-            await app.owner.close()
+            await app.close_shards()
         except Exception as error:  # noqa: BLE001 - see above
             on_failure(error)
 
@@ -177,6 +195,7 @@ def _connect(app: WorkerApp, on_failure: Callable[[BaseException], None]) -> Non
     async def open_shards(_app: Any, **_options: Any) -> None:
         generation = app.consumer_generation_id
         shards = [tp.partition for tp in app.consumer.assignment() if tp.topic == app.source_topic]
+        app.membership.joined(app.member_id())
         try:
             await app.owner.open(shards, generation=generation)
         except asyncio.CancelledError:

@@ -157,6 +157,8 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             expected_generation, position = self._expected.get(tp, (None, 0))
             if expected_generation != generation or kafka_tp not in assignment.tps:
                 continue
+            if not assignment.state_value(kafka_tp).has_valid_position:
+                continue  # joined again under a lasting name, in the same generation: it is sought first
             next_position = assignment.state_value(kafka_tp).position
             records: tuple[RawRecord, ...] = tuple(fetched.get(kafka_tp, ()))
             written_ms = consumer.raw_fetches.written_ms.pop(kafka_tp, None)
@@ -206,6 +208,11 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
         error: KafkaError | None = getattr(coordinator, "_pending_exception", None)
         return error
+
+    def member_id(self) -> str:
+        """Return by which id the coordinator knows this member; empty while it does not."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
+        return str(getattr(coordinator, "member_id", ""))
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""
@@ -316,6 +323,10 @@ class Consumer(driver.Consumer):
     def group_error(self) -> KafkaError | None:
         """Return an error of the group that waits to be raised, or None."""
         return self._thread.group_error()
+
+    def member_id(self) -> str:
+        """Return by which id the coordinator knows this worker; empty while it does not."""
+        return self._thread.member_id()
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a subscribed topic has."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from pv_stream.settings import Settings
 from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.lag import FETCHED_SECONDS_MAX, Lag, LagWatch
+from pv_stream.stream.membership import Membership
 from pv_stream.stream.metrics import CONTENT_TYPE, WorkerMetrics
 from pv_stream.stream.owner import ShardOwner
 from pv_stream.stream.progress import Progress
@@ -42,6 +43,7 @@ class WorkerHealth:
         owner: ShardOwner,
         watch: BrokerWatch,
         watchdog: Watchdog,
+        membership: Membership,
         settings: Settings,
     ) -> None:
         """Look at a worker."""
@@ -50,6 +52,7 @@ class WorkerHealth:
         self._ready_lag_seconds_max = settings.ready_lag_seconds_max
         self._lag_watch = LagWatch(owner)
         self._watchdog = watchdog
+        self._membership = membership
         self.stopping = False
 
     @property
@@ -89,6 +92,8 @@ class WorkerHealth:
             return "Kafka does not answer"
         if self.assigned is None:
             return "the group has not given shards to this worker yet"
+        if not self.assigned and self._membership.why_not_spare is not None:
+            return self._membership.why_not_spare
         if closed := sorted(self.assigned - self.open_shards.keys()):
             return f"shard {closed[0]} is being opened ({len(closed)} of {len(self.assigned)} are)"
         reasons = (self._why_behind(shard, lag) for shard, lag in self.lags().items())

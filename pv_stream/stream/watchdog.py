@@ -1,9 +1,9 @@
 """The watchdog: it ends a worker that has work and does not get on with it, also inside opening and committing.
 
 Each thing that is under way has a mark that changes whenever it gets on: an opening, a shard with records that wait,
-the fetching of a shard with none, the group, the event loop itself. One whose mark stays the same for too long ends
-the process; the next owner starts from the checkpoint. The watchdog has a thread of its own, since a loop that is
-stuck runs no task.
+the fetching of a shard with none, the group, a worker that was given no shard, the event loop itself. One whose mark
+stays the same for too long ends the process; the next owner starts from the checkpoint. The watchdog has a thread of
+its own, since a loop that is stuck runs no task.
 
 While the broker does not answer only the loop is watched: nothing else can get on, and starting again would not help.
 It counts its own looks and not the clock, so a process that was stopped and goes on is not blamed for the time.
@@ -43,7 +43,7 @@ class LoopBeat:
             self.beats += 1
 
 
-def under_way(owner: ShardOwner, beat: LoopBeat, *, broker_is_gone: bool) -> UnderWay:
+def under_way(owner: ShardOwner, beat: LoopBeat, *, broker_is_gone: bool, spare_looks: int) -> UnderWay:
     """Return what a worker is doing or waiting for, as far as it can get on."""
     doing: dict[str, object] = {"its event loop": beat.beats}
     if broker_is_gone:
@@ -52,6 +52,8 @@ def under_way(owner: ShardOwner, beat: LoopBeat, *, broker_is_gone: bool) -> Und
         doing["closing its shards"] = owner.progress.transactions
     elif owner.assigned is None:
         doing["joining the group"] = owner.progress.rebalances
+    elif not owner.assigned:
+        doing["getting shards, of which some have no worker"] = spare_looks
     for shard, step in dict(owner.opening).items():
         doing[f"opening shard {shard} ({step.doing})"] = step.records_read()
     for shard, task in dict(owner.open_shards).items():

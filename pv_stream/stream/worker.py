@@ -16,11 +16,11 @@ from typing import Any
 
 from pv_stream.errors import ActivationRefused, EnvironmentBroken, PvStreamError
 from pv_stream.settings import Settings
-from pv_stream.stream import membership
 from pv_stream.stream.app import WorkerApp, build_app, worker_name
 from pv_stream.stream.broker_watch import BrokerWatch
 from pv_stream.stream.connection import connection_failed, is_refusal, require_broker
 from pv_stream.stream.health import HealthServer, WorkerHealth
+from pv_stream.stream.membership import Membership, look_at_group
 from pv_stream.stream.owner import FoldFactory
 from pv_stream.stream.topics import check_topics
 from pv_stream.stream.watchdog import LoopBeat, Watchdog, under_way, watch_in_a_thread
@@ -47,11 +47,12 @@ def run_worker(settings: Settings, fold_factory: FoldFactory) -> int:
     )
     # What ends a library's thread also makes Faust give up, and that is our one line.
     threading.excepthook = lambda ended: say(Said.THREAD_ENDED, error=ended.exc_type.__name__)
-    check_topics(settings)
-    return asyncio.run(_serve(settings, fold_factory))
+    shard_count = check_topics(settings)
+    membership = Membership(settings, shard_count=shard_count, ask=lambda: look_at_group(settings))
+    return asyncio.run(_serve(settings, fold_factory, membership))
 
 
-async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
+async def _serve(settings: Settings, fold_factory: FoldFactory, membership: Membership) -> int:
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[BaseException] = loop.create_future()
 
@@ -59,7 +60,7 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         if not failed.done():
             failed.set_result(error)
 
-    app = build_app(settings, fold_factory=fold_factory, on_failure=on_failure)
+    app = build_app(settings, fold_factory=fold_factory, membership=membership, on_failure=on_failure)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -74,10 +75,11 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
     )
     beat = LoopBeat()
     watchdog = Watchdog(
-        settings.stall_timeout_seconds, lambda: under_way(app.owner, beat, broker_is_gone=watch.gone)
+        settings.stall_timeout_seconds,
+        lambda: under_way(app.owner, beat, broker_is_gone=watch.gone, spare_looks=membership.spare_looks),
     )
     watch_in_a_thread(watchdog, _end_at_once)
-    health = WorkerHealth(app.owner, watch, watchdog, settings)
+    health = WorkerHealth(app.owner, watch, watchdog, membership, settings)
     await _serve_health(health, settings)
     tasks: dict[str, asyncio.Task[Any]] = {
         "start": asyncio.create_task(app.start()),
@@ -86,13 +88,13 @@ async def _serve(settings: Settings, fold_factory: FoldFactory) -> int:
         "report": asyncio.create_task(_report(app)),
         "watch": asyncio.create_task(watch.keep_looking()),
         "beat": asyncio.create_task(beat.keep_beating()),
-        "group": asyncio.create_task(membership.keep_looking(app, settings)),
+        "group": asyncio.create_task(membership.keep_looking(app.group_consumer, lambda: app.owner.assigned)),
     }
     await _first_event(tasks, failed)
     health.stopping = True
     error = _failure(tasks, failed, settings)
     if error is not None:
-        _end_at_once(error)
+        _end_at_once(await membership.instead_of(error))
     return await _stop(app, settings, tasks, watch)
 
 

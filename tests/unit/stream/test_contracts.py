@@ -114,6 +114,17 @@ READ: list[tuple[Callable[..., Any], str, str]] = [
         "59bf948fff47",
     ),
     (GroupCoordinator._maybe_leave_group, "a static member does not leave", "016cd88a16e6"),
+    (
+        GroupCoordinator._push_error_to_user,
+        "an error waits in _pending_exception until a fetch raises it",
+        "743ff515bd7e",
+    ),
+    (GroupCoordinator.reset_generation, "a member that is not known has no id", "537aa37c531b"),
+    (
+        GroupCoordinator._on_join_prepare,
+        "the listener hears of it, and is waited for, before the group is joined again",
+        "4d9524afc0ee",
+    ),
     (AIOKafkaClient.bootstrap, "a broker that does not answer raises KafkaConnectionError", "198943b004e5"),
     (MessageBatch.done, "the delivery of a batch tells the position of its first record", "2d765e5c2dc8"),
     (MessageAccumulator.add_batch, "a batch is queued as it is, in the order of the calls", "5ed1c5b1367a"),
@@ -270,7 +281,10 @@ def test_the_producer_has_the_methods_of_a_transaction(method: str, names: list[
 def built(tmp_path: Path, **settings: Any) -> WorkerApp:
     never_asked: Any = None
     return build_app(
-        Settings(state_dir=tmp_path, **settings), fold_factory=never_asked, on_failure=lambda _: None
+        Settings(state_dir=tmp_path, **settings),
+        fold_factory=never_asked,
+        membership=never_asked,
+        on_failure=lambda _: None,
     )
 
 

@@ -43,6 +43,7 @@ def health_of(
     lag: Lag = NO_LAG,
     kafka_gone: bool = False,
     verdict: EnvironmentBroken | None = None,
+    unheld: str | None = None,
 ) -> WorkerHealth:
     """Return the health of a worker, all well unless told otherwise."""
     shards = owner or FakeOwner()
@@ -50,6 +51,7 @@ def health_of(
         cast("Any", shards),
         cast("Any", SimpleNamespace(gone=kafka_gone)),
         cast("Any", SimpleNamespace(verdict=verdict)),
+        cast("Any", SimpleNamespace(why_not_spare=unheld)),
         Settings(ready_lag_seconds_max=60),
     )
     cast("Any", health).lags = lambda: dict.fromkeys(shards.open_shards, lag)
@@ -66,6 +68,12 @@ def stopping(health: WorkerHealth) -> WorkerHealth:
     [
         pytest.param(health_of(), None, id="all open"),
         pytest.param(health_of(FakeOwner(frozenset(), {})), None, id="more workers than shards"),
+        pytest.param(
+            health_of(FakeOwner(frozenset(), {}), unheld="no worker has shard 0"),
+            "no worker has shard 0",
+            id="none was given, and nobody has them",
+        ),
+        pytest.param(health_of(unheld="no worker has shard 0"), None, id="who has shards works"),
         pytest.param(health_of(lag=Lag(9, 60.0, None)), None, id="lag at the bound"),
         pytest.param(health_of(lag=Lag(9, 61.0, None)), "shard 0: its oldest unprocessed event", id="lag"),
         pytest.param(health_of(lag=Lag(None, 0.0, None)), "shard 0: nothing was fetched yet", id="no fetch"),

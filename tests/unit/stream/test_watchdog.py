@@ -34,13 +34,15 @@ def idle(**changes: Any) -> Any:
     return owner
 
 
-def verdict(owner: Any, *, looks: int = 12, gone: bool = False) -> EnvironmentBroken | None:
+def verdict(
+    owner: Any, *, looks: int = 12, gone: bool = False, spare_looks: Callable[[], int] = lambda: 0
+) -> EnvironmentBroken | None:
     """Look once a second and return the first verdict."""
     beat = LoopBeat()
 
     def look_at() -> Mapping[str, object]:
         beat.beats += 1
-        return under_way(owner, beat, broker_is_gone=gone)
+        return under_way(owner, beat, broker_is_gone=gone, spare_looks=spare_looks())
 
     dog = Watchdog(STALL, look_at)
     return next((found for _ in range(looks) if (found := dog.look(1.0)) is not None), None)
@@ -60,8 +62,10 @@ def test_an_idle_worker_that_fetches_is_left_alone() -> None:
     assert verdict(idle(), looks=100) is None
 
 
-def test_a_worker_without_a_shard_is_left_alone() -> None:
-    assert verdict(idle(assigned=frozenset(), open_shards={}), looks=100) is None
+def test_a_worker_without_a_shard_is_left_alone_while_it_sees_that_each_has_somebody() -> None:
+    looks = iter(range(1_000))
+    spare = idle(assigned=frozenset(), open_shards={})
+    assert verdict(spare, looks=100, spare_looks=lambda: next(looks)) is None
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,7 @@ def test_a_worker_without_a_shard_is_left_alone() -> None:
         (idle(open_shards={}, opening={2: Opening("restoring its state", lambda: 40)}), "opening shard 2"),
         (idle(open_shards={}, closing=True), "closing its shards"),
         (idle(open_shards={}, assigned=None), "joining the group"),
+        (idle(open_shards={}, assigned=frozenset()), "getting shards, of which some have no worker"),
     ],
 )
 def test_work_that_does_not_get_on_ends_the_worker_after_the_time_and_not_before(
@@ -98,7 +103,7 @@ def test_an_opening_that_reads_is_progress() -> None:
 
 def test_while_the_broker_is_gone_nothing_but_the_loop_is_watched() -> None:
     assert verdict(busy(lambda: 3), looks=100, gone=True) is None
-    dog = Watchdog(STALL, lambda: under_way(idle(), LoopBeat(), broker_is_gone=True))
+    dog = Watchdog(STALL, lambda: under_way(idle(), LoopBeat(), broker_is_gone=True, spare_looks=0))
     assert [dog.look(5.0) is None for _ in range(3)] == [True, True, False]
 
 

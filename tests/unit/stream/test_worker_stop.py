@@ -122,7 +122,7 @@ def test_what_kafka_refuses_is_no_fault_of_ours(error: Exception, said: str) -> 
         loop = asyncio.get_running_loop()
         tasks: dict[str, asyncio.Task[Any]] = {
             name: loop.create_task(refused() if name == "crash" else _at_once())
-            for name in ("start", "crash", "report", "watch")
+            for name in ("group", "start", "crash", "report", "watch")
         }
         await asyncio.wait(tasks.values())
         return worker._failure(tasks, loop.create_future(), Settings())
