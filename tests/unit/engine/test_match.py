@@ -90,6 +90,12 @@ def test_evidence_of_sealed_episodes_belongs_to_the_one_that_has_most_of_it() ->
     assert matched.past == {0, 1, 2}
 
 
+def test_a_sealed_episode_gives_way_to_one_that_is_open_however_little_that_has_of_the_evidence() -> None:
+    sealed = replace(_published("A", "abc", EpisodeState.CLOSED), sealed=True)
+    matched = match_episodes(PATIENT, [_assessed("abcd")], [sealed, _published("B", "d")])
+    assert (matched.ids, matched.known, matched.absorbed) == (("B",), (1,), {0: "B"})
+
+
 def test_a_superseded_episode_is_not_found_again() -> None:
     matched = match_episodes(PATIENT, [_assessed("a")], [_published("A", "a", EpisodeState.SUPERSEDED)])
     assert matched.known == (None,)

@@ -1,9 +1,11 @@
 """Telling: what each record of an alert, a case, a recurrence and an action says of the patient."""
 
+from decimal import Decimal
 from typing import Any
 
-from pv_stream.domain.codes import ActionKind, Analyte, Comparator, FindingCode, HoldCode
+from pv_stream.domain.codes import ActionKind, Analyte, Comparator, EvidenceFlag, FindingCode, HoldCode
 from pv_stream.domain.events import Event, FactArrived
+from pv_stream.domain.facts import Measurement
 from pv_stream.domain.ids import derive_id
 from tests.acting import acted
 from tests.builders import (
@@ -13,10 +15,14 @@ from tests.builders import (
     at,
     dose,
     eosinophils,
+    event,
     held,
+    leukocytes,
     measured,
     order,
+    percent,
     present,
+    reported,
     resent,
     retracted,
     stop,
@@ -166,7 +172,7 @@ def test_a_case_says_how_the_episode_went() -> None:
         "rulebook": {"version": RULEBOOK.version, "digest": RULEBOOK.digest},
     }
     assert [culprit["drug"] for culprit in last["culprits"]] == ["imatinib"]
-    assert last["regiscar"]["current"] == 2
+    assert (last["regiscar"]["current"], last["regiscar"]["best"]) == (2, 8)
 
 
 def test_a_case_without_an_alert_that_stands_has_no_tier() -> None:
@@ -303,3 +309,30 @@ def test_an_accepted_action_is_a_record_of_its_own() -> None:
         "as_of": "2026-01-15T12:00:00Z",
         "rulebook": {"version": RULEBOOK.version, "digest": RULEBOOK.digest},
     }
+
+
+def test_the_evidence_is_what_opened_the_episode_then_the_peak_and_each_fact_once() -> None:
+    rash, fever = SIGNS[1], temperature("39", at(14, 12))
+    count, lower = eosinophils(1690, at(14, 11)), eosinophils(1600, at(14, 13))
+    alert = _of_kind("suspected_dress", *GIVEN, rash, count, fever, lower)[-1]
+    cited = [key.partition("@")[0] for key in alert["evidence"]]
+    assert cited == [sent.version.key for sent in (rash, count, fever, GIVEN[0])]
+
+
+def test_an_alert_that_rests_on_a_report_names_the_threshold_of_the_suspect_all_the_same() -> None:
+    (alert,) = _of_kind("suspected_dress", *GIVEN, reported(at(14), "imatinib"))
+    assert (alert["threshold_per_ul"], alert["eosinophils_per_ul"]) == (1500, None)
+
+
+def test_a_count_derived_from_two_specimens_is_flagged() -> None:
+    """A percentage whose leukocytes come from another specimen."""
+    derived = (leukocytes(10000, at(14)), percent(20, at(14, 9)))
+    (alert,) = _of_kind("suspected_dress", *GIVEN, *derived)
+    assert alert["flags"] == ["leukocytes_from_another_specimen"]
+
+
+def test_what_was_assumed_of_the_peak_count_is_flagged() -> None:
+    assumed = (EvidenceFlag.SPECIMEN_ASSUMED, EvidenceFlag.WEAK_KEY)
+    count = event(Measurement(Analyte.EOSINOPHILS, Decimal(1690), flags=assumed), at(14))
+    (alert,) = _of_kind("suspected_dress", *GIVEN, count)
+    assert alert["flags"] == ["specimen_assumed", "weak_key"]
