@@ -88,7 +88,7 @@ def test_a_reaction_that_turns_out_to_have_begun_later_is_asked_about_later() ->
     """What was on day 20 is taken back: the fifteenth day counts from the signs of day 30."""
     later = (eosinophils(1700, at(30)), temperature("39", at(30)))
     taken_back = [retracted(sent, received_at=at(37)) for sent in REACTION]
-    log = (DRUG, *REACTION, *later, clock(36), *taken_back, clock(45, 23))
+    log: list[Event] = [DRUG, *REACTION, *later, clock(36), *taken_back, clock(45, 23)]
     statuses = [(status, closing) for _, status, closing, _ in _follow_ups(*log)]
     assert statuses == [("raised", None), ("withdrawn", None)]
     assert _follow_ups(*log, clock(46, 0))[-1] == ("2026-02-16T00:00:00Z", "raised", None, "live")
