@@ -66,6 +66,11 @@ class WorkerHealth:
         return self._owner.open_shards
 
     @property
+    def shard_count(self) -> int:
+        """Return how many shards the log has."""
+        return self._membership.shard_count
+
+    @property
     def assigned(self) -> frozenset[int] | None:
         """Return the shards that the group gave to this worker."""
         return self._owner.assigned

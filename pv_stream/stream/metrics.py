@@ -56,6 +56,10 @@ class Reported(Protocol):
         """Return each open shard."""
 
     @property
+    def shard_count(self) -> int:
+        """Return how many shards the log has."""
+
+    @property
     def assigned(self) -> frozenset[int] | None:
         """Return the shards that the group gave to this worker."""
 
@@ -105,6 +109,7 @@ def _of_worker(reported: Reported) -> Iterable[Metric]:
     yield build
     yield _gauge("ready", "1 when /readyz says yes.", reported.why_not_ready() is None)
     yield _gauge("kafka_up", "1 when Kafka answered when it was last asked.", reported.kafka_answers)
+    yield _gauge("shards", "Shards of the log: partitions of the input topic.", reported.shard_count)
     yield _gauge(
         "shards_assigned", "Shards that the group gave to this worker.", len(reported.assigned or ())
     )

@@ -30,6 +30,8 @@ WORDS_OF_PROMQL: Final = frozenset(
         "max",
         "count",
         "by",
+        "or",
+        "vector",
         "time",
         "rate",
         "increase",
@@ -44,6 +46,7 @@ def exported() -> dict[str, set[str]]:
     idle: Any = SimpleNamespace(
         progress=Progress(),
         open_shards={},
+        shard_count=4,
         assigned=None,
         kafka_answers=True,
         lags=dict,
@@ -111,10 +114,18 @@ def test_bounds_agree_with_the_defaults() -> None:
     """What a rule says of the settings is what they are."""
     text = {rule["alert"]: rule["expr"] for rule in rules()}
     settings = Settings()
-    assert text["PvStreamShardUnwatched"].endswith(f"< {settings.partitions}")
     assert text["PvStreamEventsWait"].endswith(f"> {settings.ready_lag_seconds_max:g}")
     assert float(text["PvStreamClockStands"].rpartition("> ")[2]) > 2 * settings.clock_interval_seconds
     assert float(text["PvStreamCommitsSlow"].rpartition("> ")[2]) < settings.transaction_timeout_seconds
+
+
+def test_an_unwatched_shard_is_seen_of_logs_with_any_number_of_shards_and_when_none_is_open() -> None:
+    """The number is what the workers say, and what is counted is 0 where there is nothing to count."""
+    (expression,) = (rule["expr"] for rule in rules() if rule["alert"] == "PvStreamShardUnwatched")
+    wanted, _, watched = expression.partition(" > ")
+    assert wanted == "max(pv_stream_shards)"
+    assert watched.endswith(" or vector(0))")
+    assert re.findall(r"\d+", expression) == ["0"]
 
 
 def test_panels_do_not_lie_on_each_other() -> None:

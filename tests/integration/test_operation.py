@@ -97,7 +97,7 @@ def assert_counts_what_the_topics_hold(metrics: str, cluster: Cluster) -> None:
     assert total(metrics, "pv_stream_open_alerts", acknowledged="no") == 1
     assert total(metrics, "pv_stream_open_holds") == 1
     assert total(metrics, "pv_stream_shard_patients") == 1
-    assert total(metrics, "pv_stream_shards_open") == SHARDS
+    assert total(metrics, "pv_stream_shards") == total(metrics, "pv_stream_shards_open") == SHARDS
     assert total(metrics, "pv_stream_shard_rulebook_info") == SHARDS
     assert total(metrics, "pv_stream_restore_seconds_count") == SHARDS
     assert total(metrics, "pv_stream_ready") == 1

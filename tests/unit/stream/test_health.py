@@ -51,7 +51,7 @@ def health_of(
         cast("Any", shards),
         cast("Any", SimpleNamespace(gone=kafka_gone)),
         cast("Any", SimpleNamespace(verdict=verdict)),
-        cast("Any", SimpleNamespace(why_not_spare=unheld)),
+        cast("Any", SimpleNamespace(why_not_spare=unheld, shard_count=2)),
         Settings(ready_lag_seconds_max=60),
     )
     cast("Any", health).lags = lambda: dict.fromkeys(shards.open_shards, lag)

@@ -38,6 +38,7 @@ def reported() -> tuple[Any, ShardFold]:
     worker = SimpleNamespace(
         progress=progress,
         open_shards={3: task},
+        shard_count=6,
         assigned=frozenset({3, 4}),
         kafka_answers=True,
         lags=lambda: {3: Lag(2, 1.5, None)},
@@ -75,6 +76,7 @@ def test_a_worker_is_told_in_numbers() -> None:
     worker, fold = reported()
     found = samples(WorkerMetrics(worker).text().decode())
     assert found["pv_stream_ready"] == [({}, 0.0)]
+    assert found["pv_stream_shards"] == [({}, 6.0)]
     assert found["pv_stream_shards_assigned"] == [({}, 2.0)]
     assert found["pv_stream_shard_lag_records"] == [({"shard": "3"}, 2.0)]
     assert found["pv_stream_shard_oldest_unprocessed_seconds"] == [({"shard": "3"}, 1.5)]
