@@ -9,6 +9,8 @@ from pv_stream.codec.state import encode_state
 from pv_stream.domain.codes import ActionKind, Analyte, FindingCode, HoldCode
 from pv_stream.domain.facts import Retracted
 from pv_stream.domain.ids import PatientId, derive_id
+from pv_stream.domain.published import ThinnedDays
+from pv_stream.domain.times import MICROSECONDS_PER_DAY
 from pv_stream.engine.advance import mark_incomplete
 from pv_stream.engine.diff import next_due
 from tests.acting import acted
@@ -314,6 +316,23 @@ def test_a_record_that_never_was_incomplete_is_not_so_when_it_has_its_facts_back
     topic = settled(*of(A, *REACTION), *merge(A, B, at(16)), separated(A, B, at(17)))
     assert alerts(topic, A, "system") == []
     assert alerts(topic, A)[-1]["flags"] == []
+
+
+def test_whatever_is_told_of_a_merge_says_of_which_days_not_every_value_was_kept() -> None:
+    topic = settled(*of(A, *REACTION))
+    state, day = topic.state_of(A), at(15, 0) // MICROSECONDS_PER_DAY
+    thinned = (ThinnedDays(Analyte.BODY_TEMPERATURE, day, day),)
+    crowded = replace(state, published=replace(state.published, thinned=thinned))
+    topic.shards[0].restore(A.encode(), encode_state(crowded))
+    topic.send(_judged(topic, A, ActionKind.ACKNOWLEDGE, 16), *merge(A, B, at(17)))
+    topic.settle()
+    assert [alert["flags"] for alert in alerts(topic, A)] == [[], ["thinned"], ["thinned"]]
+    assert [alert["flags"] for alert in alerts(topic, B)] == [["thinned"]]
+    assert topic.state_of(B).published.thinned == thinned
+    topic.send(separated(A, B, at(18)))
+    topic.settle()
+    assert alerts(topic, A)[-1]["flags"] == ["thinned"]
+    assert topic.state_of(A).published.thinned == thinned
 
 
 # Separating ---------------------------------------------------------------------------------------------------------
