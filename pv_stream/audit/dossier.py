@@ -6,16 +6,18 @@ on which it was made: the same log and selection give the same dossier.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
-from pv_stream.audit.clock import TimedLog, settle
-from pv_stream.audit.explain import reads_alone
+from pv_stream.audit.clock import ClockMode, TimedLog, settle
+from pv_stream.audit.explain import follows_activations
 from pv_stream.audit.fact_view import FactView, view_of
-from pv_stream.audit.log import LogRecord, Survey, read_log, survey
-from pv_stream.audit.replay import ReplayPlan
+from pv_stream.audit.log import LogRecord, Survey, read_in_parts, survey
+from pv_stream.audit.merged_records import with_merged
+from pv_stream.audit.replay import ReplayPlan, fold_log
 from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import (
     Absorbed,
@@ -121,39 +123,94 @@ class Dossier:
 def dossier_of(
     plan: ReplayPlan, selection: Selection, on_progress: Callable[[int], None] = lambda _: None
 ) -> Dossier:
-    """Return the dossier of a selection, in the order of the log."""
+    """Return the dossier of a selection, in the order of the log.
+
+    Of a period the log is read twice: first for who was told something in it. So only what was known of those is kept.
+    """
     found = survey(plan.log)
     mode = settle(plan.clock, found)
-    reader = _Reader(plan, selection, keeps_all=found.merges > 0)
-    key = None if selection.patient_id is None else selection.patient_id.encode()
-    # Of a merged patient, the other records are part of what was known.
-    alone = key is not None and not found.merges and reads_alone(plan, found)
-    for line in TimedLog(read_log(plan.log), mode):
-        if not alone or line.record.key in {None, key}:
-            reader.take(line)
+    progress: Callable[[int], None] = on_progress
+    if selection.patient_id is not None:
+        # Of a merged patient, the other records are part of what was known.
+        read = _family(plan, found, {selection.patient_id})
+        subject = _Subject(read)
+    else:
+        subject = _told_in(selection, plan, mode, lambda done: on_progress(done // 2))
+        progress = partial(_in_second_half, on_progress, found.size_bytes)
+        read = _family(plan, found, subject.patients)
+    keys = {None, *(each.encode() for each in read)}
+    reader = _Reader(plan, selection, subject)
+    reads_all = follows_activations(plan, found)
+    for part in read_in_parts(plan.log):
+        for line in TimedLog(part, mode):
+            if reads_all or line.record.key in keys or subject.names(line):
+                reader.take(line)
+            progress(line.bytes_read)
+        reader.end_part()
+    return Dossier(selection, found, mode.value, tuple(reader.rulebooks.values()), tuple(reader.entries))
+
+
+def _in_second_half(on_progress: Callable[[int], None], size_bytes: int, done: int) -> None:
+    on_progress((size_bytes + done) // 2)
+
+
+def _family(plan: ReplayPlan, found: Survey, patients: Collection[str]) -> frozenset[str]:
+    """Return patients with every record that was ever merged with one of theirs."""
+    if not found.merges:
+        return frozenset(patients)
+    return frozenset(key.decode() for key in with_merged(plan.log, [each.encode() for each in patients]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Hold whom a dossier is about, and where records stand that were refused: whose they are, nobody may know."""
+
+    patients: frozenset[str]
+    refused: frozenset[tuple[int, int]] = frozenset()
+
+    def names(self, line: LogRecord) -> bool:
+        """Tell whether a record was refused."""
+        return (line.shard, line.record.position) in self.refused
+
+
+def _told_in(
+    selection: Selection, plan: ReplayPlan, mode: ClockMode, on_progress: Callable[[int], None]
+) -> _Subject:
+    """Return who was told something in a period; who was not is left out."""
+    patients: set[str] = set()
+    refused: set[tuple[int, int]] = set()
+    for part in read_in_parts(plan.log):
+        for shard, output in fold_log(_telling(TimedLog(part, mode), on_progress), plan):
+            if output.stream is OutputStream.DEAD_LETTERS:
+                refused.add((shard, output.position))
+            elif output.stream is OutputStream.ALERTS:
+                alert = json.loads(output.value)
+                if selection.takes(alert["as_of"]):
+                    patients.add(alert["patient_id"])
+    return _Subject(frozenset(patients), frozenset(refused))
+
+
+def _telling(lines: Iterable[LogRecord], on_progress: Callable[[int], None]) -> Iterator[LogRecord]:
+    for line in lines:
         on_progress(line.bytes_read)
-    used = {
-        book.digest: {"version": book.version, "digest": book.digest}
-        for shard in sorted(reader.folds)
-        for book in reader.folds[shard].rulebooks_used
-    }
-    return Dossier(selection, found, mode.value, tuple(used.values()), tuple(reader.chosen()))
+        yield line
 
 
 @dataclass(slots=True)
 class _Reader:
     plan: ReplayPlan
     selection: Selection
-    keeps_all: bool
-    folds: dict[int, ShardFold] = field(default_factory=dict)
-    facts: dict[tuple[str, FactKey], Fact] = field(default_factory=dict)
+    subject: _Subject
     entries: list[Entry] = field(default_factory=list)
+    rulebooks: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _folds: dict[int, ShardFold] = field(default_factory=dict)
+    _facts: dict[tuple[str, FactKey], Fact] = field(default_factory=dict)
 
     def take(self, line: LogRecord) -> None:
         """Note what a record says, and what was said because of it."""
-        if line.shard not in self.folds:
-            self.folds[line.shard] = self.plan.new_fold(line.shard)
-        fold = self.folds[line.shard]
+        if line.shard not in self._folds:
+            self._folds[line.shard] = self.plan.new_fold(line.shard)
+        fold = self._folds[line.shard]
         self._keep(self._heard(line))
         run = fold.process((line.record,))
         fold.commit(run)
@@ -161,45 +218,28 @@ class _Reader:
             if output.stream in _SAID:
                 self._keep((self._said(line, output.stream, json.loads(output.value)),))
 
+    def end_part(self) -> None:
+        """Note which rulebooks were used, and let go of the states."""
+        for shard in sorted(self._folds):
+            for book in self._folds[shard].rulebooks_used:
+                self.rulebooks[book.digest] = {"version": book.version, "digest": book.digest}
+        self._folds.clear()
+
     def _keep(self, entries: Iterable[Entry]) -> None:
-        """Keep what may be chosen; until the log has been read, all merged records may be."""
-        wanted = self.selection.patient_id
-        for each in entries:
-            is_of_all = wanted is None or each.patient_id in {None, wanted}
-            if self.keeps_all or (is_of_all and self.selection.takes(each.at)):
-                self.entries.append(each)
-
-    def chosen(self) -> Iterator[Entry]:
-        """Yield the entries of the selection; of one alert, all that was known of its patient, and what it said."""
-        selection = self.selection
-        # Of a period, who was told nothing in it is left out.
-        asked = (
-            {each.patient_id for each in self.entries if each.deed is Deed.SAID and selection.takes(each.at)}
-            if selection.patient_id is None
-            else self._merged_with(selection.patient_id)
+        self.entries += (
+            each
+            for each in entries
+            if self._is_asked(each) and self.selection.takes(each.at) and self._is_of_alert(each)
         )
-        for each in self.entries:
-            is_asked = self._is_for_all(each) if each.patient_id is None else each.patient_id in asked
-            if is_asked and selection.takes(each.at) and self._is_of_alert(each):
-                yield each
 
-    def _merged_with(self, patient_id: str) -> set[str | None]:
-        """Return a patient with every record that was ever merged into it, or it into."""
-        pairs = [
-            (each.patient_id, (each.output or {})["other"])
-            for each in self.entries
-            if each.deed is Deed.MERGED
-        ]
-        found: set[str | None] = {patient_id}
-        while more := {one for pair in pairs if found & set(pair) for one in pair} - found:
-            found |= more
-        return found
-
-    def _is_for_all(self, entry: Entry) -> bool:
-        """Tell whether what names no patient belongs here; whose an unreadable record was, nobody knows."""
+    def _is_asked(self, entry: Entry) -> bool:
+        """Tell whether an entry is about whom is asked for; whose an unreadable record was, nobody knows."""
+        if entry.patient_id is not None:
+            return entry.patient_id in self.subject.patients
         return entry.deed is not Deed.REFUSED or self.selection.patient_id is None
 
     def _is_of_alert(self, entry: Entry) -> bool:
+        """Tell whether an entry is of the alert that is asked for: what it said, and all that was known."""
         wanted = self.selection.alert_id
         named = None if entry.output is None else entry.output.get("alert_id")
         return wanted is None or named in {None, wanted}
@@ -207,7 +247,7 @@ class _Reader:
     def _heard(self, line: LogRecord) -> Iterator[Entry]:
         event = decode_event(line.record.value)
         match event:
-            case FactArrived():
+            case FactArrived() if event.patient_id in self.subject.patients:
                 yield self._learned(line, event)
             case AlertActed():
                 output = {
@@ -235,11 +275,11 @@ class _Reader:
                 return
 
     def _learned(self, line: LogRecord, event: FactArrived) -> Entry:
-        version = believe(event.version, self.folds[line.shard].rulebook)
+        version = believe(event.version, self._folds[line.shard].rulebook)
         place = event.patient_id, version.key
-        before = self.facts.get(place)
+        before = self._facts.get(place)
         now = join_fact(before, version)
-        self.facts[place] = now
+        self._facts[place] = now
         statement = version.statement
         view = view_of(version.key, replace(now, order=version.order), statement, version.provenance)
         if before is None:
@@ -260,7 +300,7 @@ class _Reader:
         return _entry(line, at, deed, value.get("patient_id"), output=value)
 
     def _clock(self, shard: int) -> str:
-        clock = self.folds[shard].clock
+        clock = self._folds[shard].clock
         return "" if clock is None else format_instant(clock)
 
 

@@ -146,8 +146,12 @@ def reads_alone(plan: ReplayPlan, found: Survey) -> bool:
     After an activation the other patients' records decide when this one is assessed again, and after a merge what it
     has.
     """
-    follows_activations = found.activations > 0 and not plan.what_if
-    return not follows_activations and not (found.merges > 0 and plan.log.makes_transfers)
+    return not follows_activations(plan, found) and not (found.merges > 0 and plan.log.makes_transfers)
+
+
+def follows_activations(plan: ReplayPlan, found: Survey) -> bool:
+    """Tell whether rulebooks change on the way."""
+    return found.activations > 0 and not plan.what_if
 
 
 def _tell(

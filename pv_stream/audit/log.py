@@ -181,14 +181,27 @@ def read_log(log: Log) -> Iterator[LogRecord]:
 
     Raises DataError naming the line, or the segment, when an archive is damaged.
     """
-    if log.parts:
-        done = 0
-        for shard in range(log.shard_count):
-            for record in read_shard(log, shard):
-                yield LogRecord(shard, record.record, done + record.bytes_read)
-            done += log.shard_bytes(shard)
+    for part in read_in_parts(log):
+        yield from part
+
+
+def read_in_parts(log: Log) -> Iterator[Iterator[LogRecord]]:
+    """Yield the same in as many parts as can be read one after the other: each shard of an archive in a folder.
+
+    No shard stands in two parts, so the states of one part are not needed for the next.
+    """
+    if not log.parts:
+        yield _read_file(log)
         return
-    yield from _read_file(log)
+    done = 0
+    for shard in range(log.shard_count):
+        yield _read_part(log, shard, done)
+        done += log.shard_bytes(shard)
+
+
+def _read_part(log: Log, shard: int, done: int) -> Iterator[LogRecord]:
+    for record in read_shard(log, shard):
+        yield LogRecord(shard, record.record, done + record.bytes_read)
 
 
 def read_shard(log: Log, shard: int) -> Iterator[LogRecord]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from pv_stream.audit.clock import TimedLog, settle
-from pv_stream.audit.log import Log, LogRecord, read_log, survey
+from pv_stream.audit.log import LogRecord, read_in_parts, read_log, survey
+from pv_stream.audit.merged_records import with_merged
 from pv_stream.audit.replay import ReplayPlan, fold_log
-from pv_stream.codec.events import decode_event
-from pv_stream.domain.events import Absorbed
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream
 
@@ -95,7 +94,8 @@ def effects_of(
     patients: set[bytes] = set()
     for done, rulebook in enumerate((old, new)):
         on_progress(done, passes)
-        summaries.append(_summary(TimedLog(_seen(plan.log, patients), plan.clock), plan, rulebook))
+        parts = (_seen(records, patients) for records in read_in_parts(plan.log))
+        summaries.append(_summary(parts, plan, rulebook))
     differing = {key for key in _keys(summaries) if _told(summaries[0], key) != _told(summaries[1], key)}
     on_progress(2, passes)
     reasons = _reasons(plan, (old, new), units, differing, lambda done: on_progress(3 + done, passes))
@@ -118,18 +118,20 @@ def effects_of(
 _ORDER: Final = ("lost", "lowered", "fewer", "gained", "raised", "more")
 
 
-def _seen(log: Log, patients: set[bytes]) -> Iterator[LogRecord]:
-    for line in read_log(log):
+def _seen(records: Iterable[LogRecord], patients: set[bytes]) -> Iterator[LogRecord]:
+    for line in records:
         if line.record.key is not None:
             patients.add(line.record.key)
         yield line
 
 
-def _summary(timed: TimedLog, plan: ReplayPlan, rulebook: Rulebook) -> _Summary:
+def _summary(parts: Iterable[Iterable[LogRecord]], plan: ReplayPlan, rulebook: Rulebook) -> _Summary:
+    """Return what a rulebook tells of a log that is read part by part; no shard stands in two parts."""
     summary: _Summary = {}
-    for _, output in fold_log(timed, replace(plan, rulebook=rulebook)):
-        if output.stream is OutputStream.ALERTS:
-            _note(json.loads(output.value), summary)
+    for records in parts:
+        for _, output in fold_log(TimedLog(records, plan.clock), replace(plan, rulebook=rulebook)):
+            if output.stream is OutputStream.ALERTS:
+                _note(json.loads(output.value), summary)
     return summary
 
 
@@ -178,32 +180,17 @@ def _reasons(
     reasons: dict[tuple[str, str], list[str]] = {key: [] for key in differing}
     if not differing:
         return reasons
-    wanted = _with_merged(plan.log, {patient.encode() for patient, _ in differing})
+    wanted = with_merged(plan.log, {patient.encode() for patient, _ in differing})
     records = [line for line in read_log(plan.log) if line.record.key is None or line.record.key in wanted]
     old, new = rulebooks
-    before = _summary(TimedLog(records, plan.clock), plan, old)
+    before = _summary([records], plan, old)
     for done, unit in enumerate(units):
         on_progress(done)
-        after = _summary(TimedLog(records, plan.clock), plan, with_one_change(old, new, unit))
+        after = _summary([records], plan, with_one_change(old, new, unit))
         for key in differing:
             if _told(before, key) != _told(after, key):
                 reasons[key].append(unit)
     return reasons
-
-
-def _with_merged(log: Log, patients: set[bytes]) -> set[bytes]:
-    """Return patients with every record that was merged with one of theirs: what one is told may rest on the other."""
-    pairs: set[frozenset[bytes]] = set()
-    for line in read_log(log):
-        if b"identity." not in (line.record.value or b""):
-            continue
-        event = decode_event(line.record.value)
-        if isinstance(event, Absorbed):
-            pairs.add(frozenset((event.patient_id.encode(), event.survivor.encode())))
-    found = set(patients)
-    while more := {one for pair in pairs if found & pair for one in pair} - found:
-        found |= more
-    return found
 
 
 def changed_units(old: Rulebook, new: Rulebook) -> list[str]:

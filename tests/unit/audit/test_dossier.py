@@ -10,9 +10,10 @@ import pytest
 from pv_stream.audit.clock import ClockMode
 from pv_stream.audit.dossier import Deed, Dossier, Selection, alerts_said, dossier_of
 from pv_stream.audit.dossier_page import page_of
+from pv_stream.audit.fact_view import FactView, view_of
 from pv_stream.audit.replay import replay
 from pv_stream.codec.events import encode_event
-from pv_stream.domain.ids import PatientId
+from pv_stream.domain.ids import FactKey, PatientId
 from tests.builders import at, dose, eosinophils, with_patient
 from tests.merging import PatientEvent, merge
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, values, write_lines
@@ -142,6 +143,45 @@ def test_of_a_merged_patient_the_other_record_is_told_too(tmp_path: Path) -> Non
     assert made.patients == (a, b)
     assert "takes over patient-a" in page_of(made)
     assert "eosinophils" in page_of(made)
+
+
+def test_of_a_period_who_was_told_something_is_told_with_what_came_under_the_other_record(
+    tmp_path: Path,
+) -> None:
+    a, b = "patient-a", "patient-b"
+    feed: list[PatientEvent] = [
+        with_patient(dose("imatinib", at(0)), a),
+        *merge(a, b, at(14)),
+        with_patient(eosinophils(1690, at(15)), b),
+    ]
+    lines = [encode_event(sent) for sent in feed]
+    made = dossier(tmp_path, Selection(since="2000-01-01T00:00:00Z"), lines)
+    assert made.patients == (b,)
+    (said,) = (each.output for each in made.entries if each.deed is Deed.SAID)
+    assert said is not None
+    assert "imatinib" in said["reason"]  # which came under the id of the other record
+
+
+@pytest.mark.parametrize(
+    "selection", [Selection(patient_id=PATIENT), Selection(since="2026-04-01T00:00:00Z")]
+)
+def test_what_is_known_of_others_is_not_even_looked_at(
+    tmp_path: Path, selection: Selection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So memory grows with what is asked, not with the log, also where patients were merged."""
+    others = [with_patient(dose("paracetamol", at(day)), OTHER) for day in range(200)]
+    feed: list[PatientEvent] = [*others, *merge(OTHER, "another", at(200))]
+    lines = [*imatinib_lines(), *(encode_event(sent) for sent in feed)]
+    seen: list[FactKey] = []
+
+    def looked_at(key: FactKey, *about: Any) -> FactView:
+        seen.append(key)
+        return view_of(key, *about)
+
+    monkeypatch.setattr("pv_stream.audit.dossier.view_of", looked_at)
+    made = dossier(tmp_path, selection, lines)
+    assert made.patients == (PATIENT,)
+    assert len(seen) == len(imatinib_lines())
 
 
 def test_a_fraction_of_a_second_lies_after_its_second() -> None:
