@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pv_stream.audit.clock import ClockMode, TimedLog, settle
-from pv_stream.audit.log import Log, LogForm, LogRecord, read_log, survey
+from pv_stream.audit.log import Log, LogForm, LogRecord, read_in_parts, survey
 from pv_stream.audit.patient_table import read_patient_table
 from pv_stream.audit.published_cohort import Cohort, records_of_occurrence
 from pv_stream.audit.replay import Folds, ReplayPlan, fold_log
@@ -87,8 +87,12 @@ def occurrences_of(
     `treatment` keeps those that were treated with one drug, and looks at its first course; without it that is the
     first treatment of any kind.
     """
-    timed = TimedLog(read_log(plan.log), settle(plan.clock, survey(plan.log)))
-    rows = _occurrences(timed, plan, people, treatment)
+    mode = settle(plan.clock, survey(plan.log))
+    rows = [
+        row
+        for records in read_in_parts(plan.log)
+        for row in _occurrences(TimedLog(records, mode), plan, people, treatment)
+    ]
     return [row for _, row in sorted(rows, key=lambda row: (row[1].onset, row[1].episode_id))]
 
 
@@ -119,11 +123,12 @@ def _occurrences(
     label: str | None = None,
 ) -> Iterator[tuple[Instant, Occurrence]]:
     folds: Folds = {}
-    views: dict[str, Mapping[str, Any]] = {}
+    # Under the survivor an episode of a merged record may keep its id.
+    views: dict[tuple[str, str], Mapping[str, Any]] = {}
     for _, output in fold_log(timed, plan, folds):
         if output.stream is OutputStream.CASES:
             view = json.loads(output.value, parse_float=Decimal)
-            views[view["episode_id"]] = view
+            views[view["patient_id"], view["episode_id"]] = view
     told = [view for view in views.values() if _is_occurrence(view)]
     earlier = {view["recurrence"]["of_episode"] for view in told if view["recurrence"] is not None}
     for view in told:

@@ -30,7 +30,10 @@ from pv_stream.audit.cohort.occurrences import (
     read_people,
 )
 from pv_stream.audit.published_cohort import published_cohort
+from pv_stream.codec.events import decode_event, encode_event
+from pv_stream.domain.events import FactArrived
 from pv_stream.errors import DataError
+from tests.merging import merge
 from tests.unit.audit.logs import PATIENT, RULEBOOK, imatinib_lines, plan_of, write_lines
 
 NOBODY: Final = Person()
@@ -170,6 +173,20 @@ def test_a_share_names_its_denominator() -> None:
     share = document["shares"]["recurred"]
     assert (share["count"], share["of"], share["unknown"]) == (1, 2, 1)
     assert share["among"] == "that resolved in this log, or recurred"
+
+
+def test_an_occurrence_goes_along_when_its_record_is_merged_into_another(tmp_path: Path) -> None:
+    """Under the survivor it keeps its id, which the prior then calls transferred."""
+    before = occurrences_of(plan_of(write_lines(tmp_path / "log.jsonl", imatinib_lines())), {})
+    last = decode_event(imatinib_lines()[-1])
+    assert isinstance(last, FactArrived)
+    merged = [encode_event(sent) for sent in merge(PATIENT, "survivor", last.received_at)]
+    log = write_lines(tmp_path / "merged.jsonl", [*imatinib_lines(), *merged])
+    after = occurrences_of(plan_of(log), {})
+    assert {one.patient_id for one in after} == {"survivor"}
+    assert [(one.episode_id, one.recurred) for one in after] == [
+        (one.episode_id, one.recurred) for one in before
+    ]
 
 
 def test_a_treatment_that_nobody_had_leaves_no_occurrence(tmp_path: Path) -> None:
