@@ -118,3 +118,27 @@ def test_a_correction_that_joins_two_episodes_leaves_the_survivor_on_its_own_tie
     alerts = _last_alerts(told([*FIRST, calm, *RELAPSE, corrected(calm, fever, received_at=at(41))]))
     tiers = {alert["status"]: alert["tier"] for alert in alerts.values()}
     assert tiers == {"superseded": "critical", "revised": "warning"}
+
+
+def test_a_refuted_reaction_stays_closed_when_two_later_ones_become_one() -> None:
+    first = (
+        statement("imatinib", at(0)),
+        eosinophils(1700, at(20)),
+        temperature("39", at(20)),
+        present(FindingCode.REACTION_RESOLVED, at(25)),
+    )
+    (*_, alert) = _last_alerts(told(first)).values()
+    later = (
+        eosinophils(1700, at(60)),
+        temperature("39", at(60)),
+        eosinophils(100, at(62)),
+        temperature("36.5", at(62)),
+        eosinophils(1690, at(80)),
+        resent(temperature("39", at(70)), received_at=at(81)),
+    )
+    values = told([*first, acted(alert, ActionKind.REFUTE, at=at(26)), *later])
+    of_kind = [value for value in values if value.get("kind") == "suspected_dress" and "status" in value]
+    statuses = [value["status"] for value in of_kind if value["alert_id"] == alert["alert_id"]]
+    assert (statuses[0], statuses[-1], statuses.count("closed")) == ("raised", "closed", 1)
+    last = {value["alert_id"]: value["status"] for value in of_kind}
+    assert sorted(last.values()) == ["closed", "revised", "superseded"]
