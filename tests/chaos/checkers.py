@@ -7,10 +7,12 @@ write, are the one exception; `expected_states` says how they are made.
 Every checker takes plain values and returns findings, so that each can be shown to find what it is for.
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 _SHOWN: Final = 3
 
@@ -82,6 +84,69 @@ def check_causes(stream: str, records: Iterable[Seen]) -> list[Finding]:
             return [Finding("cause", detail)]
         last[shard] = position, ordinal
     return []
+
+
+def check_ledger(outputs: Mapping[str, Sequence[Seen]], heads: Iterable[Seen]) -> list[Finding]:
+    """See that each shard's outputs are numbered without a gap, chained, and stand under its tree heads."""
+    entries: dict[int, dict[int, tuple[bytes, str]]] = {}
+    for topic, records in outputs.items():
+        for record in records:
+            of_shard = entries.setdefault(record.shard, {})
+            number = int(record.headers["pv_ledger_index"])
+            if number in of_shard:
+                return [Finding("ledger", f"shard {record.shard}: two outputs are number {number}")]
+            of_shard[number] = _leaf(topic, record), record.headers["pv_ledger_link"].decode()
+    links: dict[int, list[str]] = {}
+    for shard, of_shard in entries.items():
+        link = bytes(32)
+        for number in range(len(of_shard)):
+            if number not in of_shard:
+                return [Finding("ledger", f"shard {shard}: no output is number {number}")]
+            leaf, said = of_shard[number]
+            link = hashlib.sha256(b"\x02" + link + leaf).digest()
+            if link.hex() != said:
+                return [Finding("ledger", f"shard {shard}: the link of output {number} does not fit")]
+            links.setdefault(shard, []).append(said)
+    return _check_heads(entries, links, heads)
+
+
+def _check_heads(
+    entries: Mapping[int, Mapping[int, tuple[bytes, str]]],
+    links: Mapping[int, Sequence[str]],
+    heads: Iterable[Seen],
+) -> list[Finding]:
+    last: dict[int, Mapping[str, Any]] = {}
+    for record in heads:
+        head = json.loads(record.value or b"")
+        size, before = head["size"], last.get(record.shard, {"size": 0})["size"]
+        if not before < size <= len(links.get(record.shard, ())):
+            return [Finding("ledger", f"shard {record.shard}: a tree head says {size}, after {before}")]
+        if head["link"] != links[record.shard][size - 1]:
+            return [Finding("ledger", f"shard {record.shard}: the tree head of {size} has another link")]
+        last[record.shard] = head
+    for shard, of_shard in entries.items():
+        if shard not in last or last[shard]["size"] != len(of_shard):
+            return [Finding("ledger", f"shard {shard}: no tree head covers all {len(of_shard)} outputs")]
+        if last[shard]["root"] != _root([of_shard[number][0] for number in range(len(of_shard))]).hex():
+            return [Finding("ledger", f"shard {shard}: the root of the last tree head does not fit")]
+    return []
+
+
+def _leaf(topic: str, record: Seen) -> bytes:
+    parts = [topic.encode(), str(record.shard).encode(), record.key, record.value]
+    for name, content in record.headers.items():
+        if not name.startswith("pv_ledger"):
+            parts += [name.encode(), content]
+    counted = (b"\xff" * 4 if part is None else len(part).to_bytes(4, "big") + part for part in parts)
+    return hashlib.sha256(b"\x00" + b"".join(counted)).digest()
+
+
+def _root(leaves: Sequence[bytes]) -> bytes:
+    """The definition of RFC 6962, section 2.1."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return hashlib.sha256(b"\x01" + _root(leaves[:half]) + _root(leaves[half:])).digest()
 
 
 def check_input(

@@ -20,6 +20,7 @@ from tests.chaos.checkers import (
     check_causes,
     check_checkpoints,
     check_input,
+    check_ledger,
     check_outputs,
     check_states,
     check_transactions,
@@ -32,11 +33,13 @@ ROOT: Final = Path(__file__).parents[2]
 EVENTS: Final = "pv.clinical.events.v1"
 STATES: Final = "pv.state.v1"
 CHECKPOINT: Final = b"checkpoint"
+TREE_HEADS: Final = "pv.tree-heads.v1"
+CASES: Final = "pv.dress.cases.v1"
 #: The topics of outputs, and what the replay calls each.
 FILE_OF: Final = {
     "pv.dress.alerts.v1": "alerts.jsonl",
     "pv.dress.recurrences.v1": "recurrences.jsonl",
-    "pv.dress.cases.v1": "cases.jsonl",
+    CASES: "cases.jsonl",
     "pv.dress.alert-actions.v1": "actions.jsonl",
     "pv.dlq.v1": "dead_letters.jsonl",
 }
@@ -74,7 +77,9 @@ class Topics:
     def ends(self, isolation_level: str) -> dict[tuple[str, int], int]:
         """Return where each partition ends for readers of an isolation level."""
         with self._consumer(isolation_level) as consumer:
-            partitions = [tp for topic in (EVENTS, STATES, *FILE_OF) for tp in self.partitions(topic)]
+            partitions = [
+                tp for topic in (EVENTS, STATES, TREE_HEADS, *FILE_OF) for tp in self.partitions(topic)
+            ]
             found = consumer.end_offsets(partitions)
             return {(tp.topic, tp.partition): found[tp] for tp in partitions}
 
@@ -119,12 +124,15 @@ def judge(topics: Topics, story: Sequence[Entry], directory: Path) -> Judged:
         log,
     )
     counts = {"input records": len(log), "ghosts": sum(entry.is_aborted for entry in story)}
+    outputs = {}
     for topic, file in FILE_OF.items():
-        live = topics.read(topic)
+        live = outputs[topic] = topics.read(topic)
         expected = (replayed / file).read_bytes().splitlines()
         findings += check_outputs(topic, [record.value or b"" for record in live], expected)
         findings += check_causes(topic, live)
         counts[file.removesuffix(".jsonl")] = len(expected)
+    covered = {topic: records for topic, records in outputs.items() if topic != CASES}
+    findings += check_ledger(covered, topics.read(TREE_HEADS))
     manifest = json.loads((replayed / "manifest.json").read_bytes())
     findings += check_transfers(manifest)
     counts["transfers"] = manifest["transfers"]["records"]

@@ -9,6 +9,7 @@ from tests.chaos.checkers import (
     check_causes,
     check_checkpoints,
     check_input,
+    check_ledger,
     check_offsets,
     check_outputs,
     check_states,
@@ -16,7 +17,8 @@ from tests.chaos.checkers import (
     check_transfers,
     lost_and_duplicated,
 )
-from tests.chaos.evidence import last_states
+from tests.chaos.evidence import TREE_HEADS, last_states
+from tests.unit.audit.tamper.written import ALERTS, LETTERS, Written, some_written
 
 
 def names(findings: list[Finding]) -> list[str]:
@@ -68,6 +70,41 @@ def test_states_are_compared_by_shard_and_key() -> None:
     assert names(check_states({(0, b"p"): b"1"}, right)) == ["state lost"]
     assert names(check_states({**right, (1, b"p"): b"1"}, right)) == ["state of nobody"]
     assert names(check_states({**right, (1, b"q"): b"3"}, right)) == ["wrong state"]
+
+
+def ledger_findings(written: Written) -> list[str]:
+    """Judge a log that the runtime's own code has chained."""
+    seen: dict[str, list[Seen]] = {}
+    for (topic, shard), records in written.records.items():
+        seen.setdefault(topic, []).extend(
+            Seen(shard, each.position, each.key, each.value, {n: c or b"" for n, c in each.headers})
+            for each in records
+        )
+    heads = seen.pop(TREE_HEADS)
+    return [finding.detail for finding in check_ledger(seen, heads)]
+
+
+def test_a_ledger_without_a_gap_under_its_heads_is_right() -> None:
+    assert ledger_findings(some_written()) == []
+    assert ledger_findings(Written()) == []
+
+
+def test_a_ledger_that_is_not_what_was_written_is_found() -> None:
+    changed, dropped, doubled, uncovered, headless, forked = (some_written() for _ in range(6))
+    changed.change(ALERTS, 0, 2, value=b"{}")
+    assert ledger_findings(changed) == ["shard 0: the link of output 4 does not fit"]
+    del dropped.records[LETTERS, 0][0]
+    assert ledger_findings(dropped) == ["shard 0: no output is number 2"]
+    doubled.records[ALERTS, 0].append(doubled.records[ALERTS, 0][0])
+    assert ledger_findings(doubled) == ["shard 0: two outputs are number 0"]
+    uncovered.transaction(0, (ALERTS, "al_8"), head=False)
+    assert ledger_findings(uncovered) == ["shard 0: no tree head covers all 11 outputs"]
+    headless.records[TREE_HEADS, 0].append(headless.records[TREE_HEADS, 0][0])
+    assert ledger_findings(headless) == ["shard 0: a tree head says 3, after 10"]
+    last = forked.records[TREE_HEADS, 0][-1]
+    root = forked.head_of(0).root.hex().encode()
+    forked.change(TREE_HEADS, 0, -1, value=(last.value or b"").replace(root, b"00" * 32))
+    assert ledger_findings(forked) == ["shard 0: the root of the last tree head does not fit"]
 
 
 def test_the_last_state_counts_and_none_takes_it_away() -> None:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from pv_stream.domain.ids import shard_of
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord
 from pv_stream.stream.topics import Topic
+from tests.chaos.checkers import Seen, check_ledger
 from tests.simulation.jobs import memory_of
 from tests.simulation.memory_broker import Entry
 from tests.simulation.world import SETTINGS, Watched, World
@@ -36,6 +37,7 @@ def check(world: World) -> None:
         run = fold.process(_input(world, shard))
         fold.commit(run)
         _check_outputs(world, shard, run.outputs)
+        _check_ledger(world, shard)
         _check_states(world, shard, dict(run.states))
         _check_checkpoints(world, shard)
         _check_memories(world, shard, memory_of(fold))
@@ -72,6 +74,16 @@ def _check_outputs(world: World, shard: int, outputs: Sequence[OutRecord]) -> No
         ]
         came = [e for e in _committed(world, Topic.EVENTS, to) if dict(e.headers).get("ce_source") == source]
         assert _told(came) == _expected(shard, sent), f"from shard {shard} to shard {to}"
+
+
+def _check_ledger(world: World, shard: int) -> None:
+    def seen(topic: Topic) -> list[Seen]:
+        return [
+            Seen(shard, e.position, e.key, e.value, dict(e.headers)) for e in _committed(world, topic, shard)
+        ]
+
+    covered = {topic.value: seen(topic) for topic in TOPICS.values() if topic is not Topic.CASES}
+    assert check_ledger(covered, seen(Topic.TREE_HEADS)) == []
 
 
 def _check_states(world: World, shard: int, expected: dict[bytes, bytes]) -> None:

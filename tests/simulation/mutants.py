@@ -178,6 +178,17 @@ MUTANTS = (
         ((ADOPTED, ""), (SINK_COMMIT, ADOPTED + SINK_COMMIT)),
     ),
     Mutant(
+        "a new owner begins the ledger anew",
+        ShardOwner._open,
+        (("sink.ledger = checkpoint.ledger", "pass"),),
+        among=(Kind.REBALANCE, Kind.KILL),
+    ),
+    Mutant(
+        "the ledger stays as it was after a commit",
+        TransactionalSink.commit,
+        (("        self.ledger = ledger\n", ""),),
+    ),
+    Mutant(
         "a gap is passed over",
         RunQueue.put,
         (("if run.position > self._next_position:", "if False:"),),
