@@ -182,6 +182,14 @@ def test_a_final_version_of_a_kept_value_takes_its_place_on_a_full_day() -> None
     assert state.facts == _lived(*HOURLY)[0].facts
 
 
+def test_a_final_version_of_a_kept_value_takes_its_place_where_very_many_are_kept() -> None:
+    first, *others = [each for day in range(IN_ALL // MOST) for each in _cool(day, range(0, 24 * 60, 60))]
+    more = _cool(IN_ALL // MOST, range(0, 60 * (IN_ALL % MOST + 1), 60))
+    state, _ = _lived(with_status(first, Status.PRELIMINARY), *others, *more, *_cool(-1, [0]))
+    state, _ = _lived(first, state=state)
+    assert state.facts[first.version.key].order.status is Status.FINAL
+
+
 def test_a_retraction_of_a_kept_value_makes_room_for_the_next() -> None:
     state, _ = _lived(*HOURLY, ONE_MORE, retracted(HOURLY[5]))
     next_one = temperature("36.9", at(0, 12, 45))
