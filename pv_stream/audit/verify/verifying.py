@@ -128,6 +128,11 @@ class _Checked:
                 )
         if self.recorded.states is not None and self.replayed.has_states:
             found.compared.append(comparison.final_states(self.with_states))
+        beyond = sum(each.beyond for each in found.compared)
+        if beyond and not any(each.recorded or each.replayed for each in found.compared):
+            found.notes.insert(
+                0, f"NOTHING WAS COMPARED: {beyond:,} lie beyond what one of the sides has come to"
+            )
         return found
 
     def _left_out(self) -> list[str]:

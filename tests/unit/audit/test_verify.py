@@ -1,5 +1,7 @@
 """Verify: equal is equal, what was altered, lost or doubled is found and named, and only what is known explains it."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,53 @@ def test_a_changed_file_of_the_replay_and_folders_that_are_none_are_refused(tmp_
         open_recorded(out)
     with pytest.raises(DataError, match="is no folder"):
         open_recorded(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("input",), []),
+        (("input", "shards"), "3"),
+        (("input", "shards"), 0),
+        (("input", "last_positions"), {"0": "x"}),
+        (("engine_version",), None),
+        (("rulebooks",), [1]),
+        (("activated",), {"0": [[1, 2]]}),
+        (("what_if",), "no"),
+        (("clock",), {}),
+        (("files", "alerts.jsonl"), 3),
+        (("files",), {}),
+        (("places",), {}),
+        (("files", "../elsewhere"), {"digest": "sha256:"}),
+    ],
+)
+def test_a_damaged_manifest_of_a_replay_is_one_line_that_says_where(
+    tmp_path: Path, replayed: Path, path: tuple[str, ...], value: object
+) -> None:
+    manifest = json.loads((replayed / "manifest.json").read_bytes())
+    inside = manifest
+    for name in path[:-1]:
+        inside = inside[name]
+    inside[path[-1]] = value
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=f"is damaged at {path[0]}"):
+        open_replayed(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["alerts.places", "states.jsonl"])
+def test_a_file_is_refused_before_anything_of_it_is_read(tmp_path: Path, replayed: Path, name: str) -> None:
+    folder = shutil.copytree(replayed, tmp_path / "replayed")
+    (folder / name).write_bytes(b"{\n" + (folder / name).read_bytes()[2:])
+    with pytest.raises(DataError, match=rf"{name} was changed after the replay"):
+        open_replayed(folder)
+
+
+def test_that_nothing_could_be_compared_is_said(tmp_path: Path, replayed: Path) -> None:
+    recording = told_story()
+    recording.topics[STATE_TOPIC] = [[] for _ in range(SHARDS)]
+    found = verified(recording, tmp_path, replayed)
+    assert found.unexplained == 0
+    assert found.notes[0].startswith("NOTHING WAS COMPARED: ")
 
 
 def test_a_replay_of_another_number_of_shards_is_refused(tmp_path: Path, replayed: Path) -> None:
