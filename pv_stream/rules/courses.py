@@ -203,7 +203,7 @@ def infusion_gap_days(content: Exposure, rulebook: Rulebook) -> int:
 
 def _extended(course: Course, dated: Dated[Exposure], gap_days: int) -> Course:
     """Return a course with one more record, which lets it go on over gaps of so many days."""
-    course = replace(course, gap_days=max(course.gap_days, gap_days))
+    gap_days = max(course.gap_days, gap_days)
     last_record = max(course.last_record, dated.at.earliest)
     route_is_unsure = course.route_is_unsure and dated.content.route is Route.UNKNOWN
     end = None if dated.content.end is None else dated.content.end.latest
@@ -211,12 +211,18 @@ def _extended(course: Course, dated: Dated[Exposure], gap_days: int) -> Course:
         if course.ordered:
             end = None if end is None or course.order_ends is None else max(end, course.order_ends)
         return replace(
-            course, last_record=last_record, route_is_unsure=route_is_unsure, ordered=True, order_ends=end
+            course,
+            gap_days=gap_days,
+            last_record=last_record,
+            route_is_unsure=route_is_unsure,
+            ordered=True,
+            order_ends=end,
         )
     is_statement = dated.content.kind is ExposureKind.STATEMENT
     last = dated.at.latest if end is None else max(end, dated.at.latest)
     return replace(
         course,
+        gap_days=gap_days,
         last_record=last_record,
         route_is_unsure=route_is_unsure,
         first_dose=course.first_dose or dated.at,

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from pv_stream.domain.assessment import Closing
@@ -116,12 +117,13 @@ def find_spans(
                 fallen.append(evidence)
                 continue
             anew = _begins_anew(evidence, current, start, timeline, courses, rulebook, alerts)
-            span = _span(current, timeline, start, evidence.at.earliest)
+            # A span is cut only where it is asked for: most evidence goes on with its episode.
+            cut = partial(_span, current, timeline, start, evidence.at.earliest)
             flares = (
-                not anew and _is_flare(evidence, current, timeline, treatments, rulebook) and alerts(span)
+                not anew and _is_flare(evidence, current, timeline, treatments, rulebook) and alerts(cut())
             )
             if anew or flares:
-                _add(pieces, _Piece(current, start), is_own=not is_flare or alerts(span))
+                _add(pieces, _Piece(current, start), is_own=not is_flare or alerts(cut()))
                 start = Instant(current[-1].at.earliest + 1)
                 current, fallen, is_flare = [], [], flares
         current.append(evidence)
