@@ -129,15 +129,35 @@ class Document:
         return None
 
 
+class TooDeepError(ValueError):
+    """JSON that is nested too deeply to be read."""
+
+
 def parse_json(content: bytes) -> Any:
-    """Parse JSON with exact numbers; raises ValueError for anything that is not JSON."""
+    """Parse JSON with exact numbers.
+
+    Raises ValueError for anything that is not JSON, or names a member twice, which says two things; TooDeepError for
+    what is nested too deeply.
+    """
     try:
         return json.loads(
-            content.decode("utf-8-sig"), parse_float=_decimal, parse_int=_integer, parse_constant=_constant
+            content.decode("utf-8-sig"),
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_constant,
+            object_pairs_hook=_object,
         )
     except RecursionError:
         message = "nested too deeply"
-        raise ValueError(message) from None
+        raise TooDeepError(message) from None
+
+
+def _object(members: list[tuple[str, Any]]) -> Resource:
+    found = dict(members)
+    if len(found) != len(members):
+        message = "a member is named twice"
+        raise ValueError(message)
+    return found
 
 
 def read_document(
@@ -152,6 +172,8 @@ def read_document(
         return RejectCode.EMPTY
     try:
         root = parse_json(content)
+    except TooDeepError:
+        return RejectCode.TOO_COMPLEX
     except ValueError:
         return RejectCode.MALFORMED_JSON
     kind = text_of(child(root, "resourceType"))
@@ -173,7 +195,9 @@ def read_document(
 def _add_bundle(document: Document, bundle: Resource, path: str, depth: int, limit: int | None) -> None:
     document.bundles += 1
     deletions: list[tuple[Resource, str]] = []
-    entries = bundle.get("entry")
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list):
+        document.refused.append((RejectCode.INVALID_RESOURCE, f"{path}.entry"))
     for number, wrapper in enumerate(entries if isinstance(entries, list) else ()):
         at = f"{path}.entry[{number}]"
         resource = child(wrapper, "resource")

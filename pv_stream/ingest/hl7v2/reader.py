@@ -150,6 +150,8 @@ def _note(message: Message, outcome: Outcome) -> None:
         counts[together] = counts.get(together, 0) + 1
     for together, (name, fate) in told.items():
         outcome.parts[_part(name), fate] += counts[together]
+    if message.continued:
+        outcome.parts["continued line", Fate.REJECTED if is_refused else Fate.CONTEXT] += message.continued
 
 
 def _part(name: str) -> str:

@@ -2,7 +2,8 @@
 
 The delimiters are those of MSH, whatever they are. Segments end with CR; LF and CRLF are read too, and a line that
 does not begin like a segment continues the one before it, as it does when a note holds a line break. A field is taken
-apart only when it is asked for: most of a message never is.
+apart only when it is asked for: most of a message never is. A line that begins like a segment but for blanks or small
+letters is no text: what it was to say cannot be told, so the message is refused.
 """
 
 import re
@@ -17,6 +18,10 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n|\x1c")
 _HEX_ESCAPE: Final = re.compile(r"X((?:[0-9A-Fa-f]{2})+)", re.ASCII)
 _NOT_A_DELIMITER: Final = re.compile(r"[A-Za-z0-9\s]")
 _NAME_LENGTH: Final = 3
+#: Segments that carry facts, or say whose and when.
+_TELLING: Final = frozenset(
+    {"DG1", "MRG", "MSH", "OBR", "OBX", "ORC", "PID", "RXA", "RXC", "RXD", "RXE", "RXO", "SPM", "TQ1"}
+)
 _BATCH: Final = frozenset({"FHS", "BHS", "BTS", "FTS"})
 
 
@@ -124,13 +129,14 @@ class Segment:
 
 
 class Message:
-    """Hold the segments of one message; the first is MSH."""
+    """Hold the segments of one message; the first is MSH. `continued` counts the lines that were none of their own."""
 
-    __slots__ = ("segments",)
+    __slots__ = ("continued", "segments")
 
-    def __init__(self, segments: list[Segment]) -> None:
+    def __init__(self, segments: list[Segment], continued: int = 0) -> None:
         """Take the segments in their order."""
         self.segments = segments
+        self.continued = continued
 
     @property
     def header(self) -> Segment:
@@ -163,7 +169,11 @@ def parse_message(content: bytes) -> Message | RejectCode:
     if delimiters is None:
         return RejectCode.MALFORMED_HL7
     separator = delimiters.field
-    segments = [Segment(line.split(separator), delimiters) for line in _joined(lines, separator)]
+    joined = _joined(lines, separator)
+    if joined is None:
+        return RejectCode.MALFORMED_HL7
+    begun, continued = joined
+    segments = [Segment(line.split(separator), delimiters) for line in begun]
     headers = 0
     for segment in segments:
         if segment.name == "MSH":
@@ -171,7 +181,7 @@ def parse_message(content: bytes) -> Message | RejectCode:
             headers += 1
     if headers != 1:
         return RejectCode.MALFORMED_HL7
-    return Message([segment for segment in segments if segment.name not in _BATCH])
+    return Message([segment for segment in segments if segment.name not in _BATCH], continued)
 
 
 @lru_cache(maxsize=256)
@@ -188,9 +198,11 @@ def _delimiters(beginning: str) -> Delimiters | None:
     return Delimiters(separator, component, repetition, escape, subcomponent)
 
 
-def _joined(lines: list[str], separator: str) -> list[str]:
+def _joined(lines: list[str], separator: str) -> tuple[list[str], int] | None:
+    """Return the segments as lines and how many lines were joined to one, or None when one is a damaged segment."""
     joined: list[str] = []
     more: list[str] = []
+    continued = 0
     for line in lines:
         begins = line[_NAME_LENGTH : _NAME_LENGTH + 1] == separator or len(line) == _NAME_LENGTH
         if begins and _SEGMENT_NAME.match(line):
@@ -198,8 +210,11 @@ def _joined(lines: list[str], separator: str) -> list[str]:
                 joined[-1] = " ".join((joined[-1], *more))
                 more = []
             joined.append(line)
-        elif joined and line.strip("\x0b\x1c \t"):
+        elif joined and (text := line.strip("\x0b\x1c \t")):
+            if text[_NAME_LENGTH : _NAME_LENGTH + 1] == separator and text[:_NAME_LENGTH].upper() in _TELLING:
+                return None
             more.append(line)
+            continued += 1
     if more:
         joined[-1] = " ".join((joined[-1], *more))
-    return joined
+    return joined, continued

@@ -21,7 +21,7 @@ from lxml import etree
 
 from pv_stream.domain.codes import HoldCode
 from pv_stream.ingest.drugs import Coding
-from pv_stream.ingest.fhir.resources import NoMeasurement, child, children, parse_json, text_of
+from pv_stream.ingest.fhir.resources import NoMeasurement, TooDeepError, child, children, parse_json, text_of
 from pv_stream.ingest.icsr.facts import tell
 from pv_stream.ingest.icsr.r2 import read_r2
 from pv_stream.ingest.icsr.report import Product, SafetyReport
@@ -79,6 +79,8 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
         return rejected(RejectCode.EMPTY)
     try:
         sent = parse_json(content)
+    except TooDeepError:
+        return rejected(RejectCode.TOO_COMPLEX)
     except ValueError:
         return rejected(RejectCode.MALFORMED_JSON)
     if not isinstance(sent, dict):

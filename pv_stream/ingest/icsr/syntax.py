@@ -87,7 +87,10 @@ def read_tree(content: bytes) -> Element | RejectCode:
     )
     try:
         root = etree.fromstring(plain, parser)
-    except (etree.XMLSyntaxError, ValueError):
+    except etree.XMLSyntaxError as error:
+        is_over_limit = getattr(error, "code", None) == etree.ErrorTypes.ERR_RESOURCE_LIMIT
+        return RejectCode.TOO_COMPLEX if is_over_limit else RejectCode.MALFORMED_XML
+    except ValueError:
         return RejectCode.MALFORMED_XML
     return RejectCode.TOO_COMPLEX if _EXCEEDS_LIMITS(root) else root
 

@@ -12,6 +12,7 @@ from pv_stream.domain.times import parse_instant
 from pv_stream.engine.join import join_fact
 from pv_stream.ingest.feed import Feed
 from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.icsr.openfda import read_openfda
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, MessageOutcome, RejectCode
 from pv_stream.ingest.rejects import RejectStore
@@ -382,3 +383,30 @@ def test_a_resource_deleted_a_thousand_times_is_deleted_once(intake: Intake) -> 
     outcome = read_fhir(_bundle(*entries, timestamp="2021-04-14T08:00:00Z"), intake)
     assert len(outcome.events) == 2
     assert outcome.parts["Bundle.entry", Fate.IGNORED] == 999
+
+
+@pytest.mark.parametrize("entries", [{"resource": observation()}, "x", 1, True])
+def test_a_bundle_whose_entries_are_no_list_is_refused_and_not_taken_for_empty(
+    intake: Intake, entries: Any
+) -> None:
+    outcome = read_fhir(as_json({"resourceType": "Bundle", "entry": entries}), intake)
+    assert [(each.code, each.path) for each in outcome.rejects] == [
+        (RejectCode.INVALID_RESOURCE, "Bundle.entry")
+    ]
+    assert outcome.parts["Bundle.entry", Fate.REJECTED] == 1
+
+
+def test_a_member_that_is_named_twice_says_two_things_and_is_refused(intake: Intake) -> None:
+    content = as_json(observation())
+    for once, twice in (
+        (b'"status": "final"', b'"status": "final", "status": "entered-in-error"'),
+        (b'"value": 1.69', b'"value": 1.69, "value": 0.169'),
+    ):
+        outcome = read_fhir(content.replace(once, twice), intake)
+        assert [each.code for each in outcome.rejects] == [RejectCode.MALFORMED_JSON]
+
+
+def test_what_is_nested_too_deeply_is_refused_as_such(intake: Intake) -> None:
+    deep = b'{"resourceType":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for read in (read_fhir, read_openfda):
+        assert [each.code for each in read(deep, intake).rejects] == [RejectCode.TOO_COMPLEX]

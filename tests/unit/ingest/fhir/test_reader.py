@@ -438,7 +438,7 @@ def test_one_bad_resource_does_not_take_the_others_with_it(intake: Intake) -> No
         (b"", RejectCode.EMPTY),
         (b"{", RejectCode.MALFORMED_JSON),
         (b'{"resourceType": "Observation", "x": NaN}', RejectCode.MALFORMED_JSON),
-        (b"[" * 100_000, RejectCode.MALFORMED_JSON),
+        (b"[" * 100_000, RejectCode.TOO_COMPLEX),
         (b"\xff\xfe", RejectCode.MALFORMED_JSON),
         (b"[]", RejectCode.INVALID_RESOURCE),
         (b"{}", RejectCode.INVALID_RESOURCE),

@@ -90,3 +90,20 @@ def test_fields_and_components_agree_with_python_hl7(name: str) -> None:
     for mine, other in zip(ours.segments, theirs, strict=True):
         for number in range(3 if mine.name == "MSH" else 1, len(other)):
             assert mine.raw(number) == str(other[number]), (mine.name, number)
+
+
+@pytest.mark.parametrize("damaged", [" " + obx(), "\t" + OBR, obx().replace("OBX", "obx", 1), PID.lower()])
+@pytest.mark.parametrize("end", ["\r", "\n"])
+def test_a_line_that_is_a_segment_but_for_blanks_or_small_letters_is_never_taken_for_text(
+    damaged: str, end: str
+) -> None:
+    content = end.join((msh(), PID, OBR, obx(), damaged)).encode()
+    assert parse_message(content) is RejectCode.MALFORMED_HL7
+
+
+@pytest.mark.parametrize("text", ["second line", "a | b", "obx is a segment", "Obxious|", "NTE text", "!!!"])
+def test_other_lines_go_on_with_the_segment_before_them_and_are_counted(text: str) -> None:
+    message = _parsed(f"{msh()}\n{PID}\nNTE|1||first line\n{text}\n{OBR}\n{obx()}".encode())
+    assert message.segments[2].name == "NTE"
+    assert message.segments[2].raw(3).startswith("first line")
+    assert (len(message.segments), message.continued) == (5, 1)
