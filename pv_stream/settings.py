@@ -149,6 +149,12 @@ class Settings(BaseSettings):
         "127.0.0.1", min_length=1, description="address that a worker's health and metrics are served at"
     )
     health_port: int = Field(0, ge=0, le=65535, description="their port; 0: not served")
+    listener_health_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of a listener's health and metrics, at health_host; 0: not served",
+    )
     ready_lag_seconds_max: float = Field(
         60.0, gt=0, description="a worker is not ready while an event waits longer"
     )

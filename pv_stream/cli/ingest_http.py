@@ -13,6 +13,7 @@ from pv_stream.cli.listening import (
     UtcOffsetOption,
     address_of,
     introduce,
+    looked_after,
     open_desk,
     say,
     serve_while_writing,
@@ -103,23 +104,30 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
 
     from pv_stream.ingest.listeners.http import HttpLimits, http_app  # noqa: PLC0415
     from pv_stream.ingest.listeners.http_server import ServerOptions, make_server, serve_until_told  # noqa: PLC0415
-    from pv_stream.stream.broker_watch import BrokerWatch  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
+    from pv_stream.stream.listener_health import Answers, ListenerHealth  # noqa: PLC0415
 
     stop_seconds_max = serving_seconds(settings)
     async with DurableWriter(settings, name=name, say=say) as writer:
-        watch = BrokerWatch(settings, lambda _line: None)  # the writer says it
-        limits = HttpLimits(body_bytes_max=settings.http_body_bytes_max)
-        app = http_app(desk, writer, tokens=tokens, is_ready=lambda: not watch.gone, say=say, limits=limits)
+        answers = Answers()
+        app = http_app(
+            desk,
+            writer,
+            tokens=tokens,
+            is_ready=lambda: health.why_not_ready() is None,
+            say=say,
+            limits=HttpLimits(body_bytes_max=settings.http_body_bytes_max),
+            on_answer=answers.add,
+        )
         server = make_server(app, ServerOptions(tls=tls, stop_seconds_max=stop_seconds_max))
-        looking = asyncio.create_task(watch.keep_looking())
+        health = ListenerHealth(
+            settings, listening=server, writing=writer, counted=desk.report, answers=answers
+        )
         serving = asyncio.create_task(serve_until_told(server, listening))
         introduce(desk)
         _say_where(listening, tokens, tls)
-        try:
+        async with looked_after(health, settings):
             await serve_while_writing(writer, serving, server.stop, seconds_max=stop_seconds_max)
-        finally:
-            looking.cancel()
 
 
 def _say_where(listening: "socket.socket", tokens: "Tokens | None", tls: "ssl.SSLContext | None") -> None:

@@ -13,6 +13,7 @@ from pv_stream.cli.listening import (
     UtcOffsetOption,
     address_of,
     introduce,
+    looked_after,
     open_desk,
     say,
     serve_while_writing,
@@ -91,10 +92,15 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
 
     from pv_stream.ingest.listeners.mllp import MllpListener  # noqa: PLC0415
     from pv_stream.stream.durable_writer import DurableWriter  # noqa: PLC0415
+    from pv_stream.stream.listener_health import Answers, ListenerHealth  # noqa: PLC0415
 
+    answers = Answers()
     stop_seconds_max = serving_seconds(settings)
     async with DurableWriter(settings, name=name, say=say) as writer:
-        listener = MllpListener(desk, writer, say=say, limits=limits)
+        listener = MllpListener(desk, writer, say=say, limits=limits, on_answer=answers.add)
+        health = ListenerHealth(
+            settings, listening=listener, writing=writer, counted=desk.report, answers=answers
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, listener.stop)
         serving = asyncio.create_task(listener.serve(listening, tls=tls, stop_seconds_max=stop_seconds_max))
@@ -102,7 +108,8 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
         introduce(desk)
         _say_where(listening, tls)
         try:
-            await serve_while_writing(writer, serving, listener.stop, seconds_max=stop_seconds_max)
+            async with looked_after(health, settings):
+                await serve_while_writing(writer, serving, listener.stop, seconds_max=stop_seconds_max)
         finally:
             reporting.cancel()
             say(listener.line())

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pv_stream.ingest.report import Report
     from pv_stream.settings import Settings
     from pv_stream.stream.durable_writer import DurableWriter
+    from pv_stream.stream.listener_health import ListenerHealth
 
 CertificateOption = Annotated[
     Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM), with its chain.")
@@ -127,6 +129,34 @@ async def serve_while_writing(
         await ended
     ended.cancel()
     await serving
+
+
+@asynccontextmanager
+async def looked_after(health: "ListenerHealth", settings: "Settings") -> AsyncIterator[None]:
+    """Know whether Kafka answers, and serve health and metrics if they are wanted; it works without them, too."""
+    import asyncio  # noqa: PLC0415 - see above
+
+    from pv_stream.stream.health import HealthServer  # noqa: PLC0415
+
+    server = None
+    if port := settings.listener_health_port:
+        try:
+            server = await HealthServer(health).start(host=settings.health_host, port=port)
+        except OSError as error:
+            say(
+                f"health and metrics are not served: {settings.health_host}:{port} cannot be had ({error.strerror}); "
+                "give each listener on a host a PV_STREAM_LISTENER_HEALTH_PORT of its own"
+            )
+        else:
+            say(f"health and metrics at http://{settings.health_host}:{port}/")
+    looking = asyncio.create_task(health.keep_looking()) if server is None else None
+    try:
+        yield
+    finally:
+        if server is not None:
+            server.close()
+        if looking is not None:
+            looking.cancel()
 
 
 def serving_seconds(settings: "Settings") -> float:

@@ -168,6 +168,14 @@ class DurableWriter:
         await asyncio.wait({self._running})
         raise self._ended()
 
+    def why_not_writing(self) -> str | None:
+        """Return why what waits is not written, or None; whoever has nothing to write cannot know."""
+        if self._running.done():
+            return "the writer of the input log has ended"
+        if self._away_since is not None and (self._queue or self._in_hand):
+            return "Kafka takes no writes"
+        return None
+
     @property
     def _running(self) -> "asyncio.Task[None]":
         assert self._runner is not None, "the writer is not entered"

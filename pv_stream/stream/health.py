@@ -1,4 +1,4 @@
-"""Health of a worker over HTTP: /livez, /readyz and /metrics, answered by the worker's own event loop.
+"""Health over HTTP: /livez, /readyz and /metrics, answered by the event loop of the worker or listener itself.
 
 A loop that is stuck does not answer, and that is the answer. Nothing here is about a patient, nothing can be changed
 from here: it answers GET and HEAD of three paths, closes the connection, and reads no body.
@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from pv_stream.settings import Settings
 from pv_stream.stream.broker_watch import BrokerWatch
@@ -35,6 +35,22 @@ class Answer(NamedTuple):
     content_type: str = _TEXT
 
 
+class Health(Protocol):
+    """What is asked of whoever is healthy or not."""
+
+    def why_not_live(self) -> str | None:
+        """Return why it is about to end, or None while it lives."""
+
+    def why_not_ready(self) -> str | None:
+        """Return the first reason why it is not ready, or None when it is."""
+
+    def metrics(self) -> bytes:
+        """Return its metrics as they are now."""
+
+    async def keep_looking(self) -> None:
+        """Look again and again at what is not known from asking once."""
+
+
 class WorkerHealth:
     """Say whether a worker lives and is ready, and what its metrics are made of."""
 
@@ -53,6 +69,7 @@ class WorkerHealth:
         self._lag_watch = LagWatch(owner)
         self._watchdog = watchdog
         self._membership = membership
+        self._metrics = WorkerMetrics(self)
         self.stopping = False
 
     @property
@@ -113,6 +130,10 @@ class WorkerHealth:
             return f"shard {shard}: nothing was fetched for {lag.unseen_seconds:.0f} s"
         return None
 
+    def metrics(self) -> bytes:
+        """Return the metrics as they are now."""
+        return self._metrics.text()
+
     async def keep_looking(self) -> None:
         """Look every second, so that it is known since when a shard is behind."""
         while True:
@@ -123,10 +144,9 @@ class WorkerHealth:
 class HealthServer:
     """Answer over HTTP."""
 
-    def __init__(self, health: WorkerHealth) -> None:
+    def __init__(self, health: Health) -> None:
         """Prepare; nothing listens before `start`."""
         self._health = health
-        self._metrics = WorkerMetrics(health)
         self._connections = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -146,7 +166,7 @@ class HealthServer:
             case "/readyz":
                 return _yes_unless(self._health.why_not_live() or self._health.why_not_ready())
             case "/metrics":
-                return Answer(HTTPStatus.OK, self._metrics.text(), CONTENT_TYPE)
+                return Answer(HTTPStatus.OK, self._health.metrics(), CONTENT_TYPE)
             case _:
                 return Answer(HTTPStatus.NOT_FOUND, b"/livez, /readyz or /metrics\n")
 

@@ -182,6 +182,15 @@ def test_compose_starts_the_worker_after_broker_and_topics_and_lets_it_finish() 
         assert service["cap_drop"] == ["ALL"]
 
 
+def test_compose_asks_the_listener_at_the_port_of_its_health() -> None:
+    listener = _compose()["ingest-mllp"]
+    told: dict[str, Any] = {field_of(name): value for name, value in listener["environment"].items()}
+    settings = Settings(**told)
+    assert f":{settings.listener_health_port}/readyz" in listener["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{settings.listener_health_port}:" in listener["ports"][1]
+    assert int(listener["stop_grace_period"].removesuffix("s")) > settings.shutdown_timeout_seconds
+
+
 def test_compose_publishes_the_unguarded_broker_to_this_machine_alone() -> None:
     published = [port for service in _compose().values() for port in service.get("ports", ())]
     assert published

@@ -2,14 +2,17 @@
 
 import re
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import DeadLetterCode
+from pv_stream.ingest.outcomes import MessageOutcome
+from pv_stream.ingest.report import Report
 from pv_stream.settings import Settings
+from pv_stream.stream.listener_health import Answers, ListenerHealth
 from pv_stream.stream.metrics import WorkerMetrics
 from pv_stream.stream.progress import Progress
 from tests.deploy.artefacts import ROOT, expressions, panels, rules
@@ -42,7 +45,7 @@ WORDS_OF_PROMQL: Final = frozenset(
 
 
 def exported() -> dict[str, set[str]]:
-    """Return the labels of each metric that a worker exports, by the name that Prometheus sees."""
+    """Return the labels of each metric that a worker or a listener exports, by the name that Prometheus sees."""
     idle: Any = SimpleNamespace(
         progress=Progress(),
         open_shards={},
@@ -53,7 +56,14 @@ def exported() -> dict[str, set[str]]:
         why_not_ready=lambda: None,
     )
     found: dict[str, set[str]] = {}
-    for family in WorkerMetrics(idle).collect():
+    listener = ListenerHealth(
+        Settings(),
+        listening=cast("Any", SimpleNamespace(connections=0, is_stopping=False)),
+        writing=cast("Any", SimpleNamespace(events=0, why_not_writing=lambda: None)),
+        counted=Report(),
+        answers=Answers(),
+    )
+    for family in (*WorkerMetrics(idle).collect(), *listener.collect()):
         labels = set(getattr(family, "_labelnames", ())) | {"instance", "job"}
         match family:
             case CounterMetricFamily():
@@ -87,6 +97,8 @@ def test_words_of_labels_are_those_of_the_code() -> None:
     noted = {word for _, text in expressions() for word in re.findall(r'acknowledged="(\w+)"', text)}
     assert tiers <= {tier.name.lower() for tier in Tier}
     assert noted <= {"yes", "no"}
+    outcomes = {word for _, text in expressions() for word in re.findall(r'outcome="(\w+)"', text)}
+    assert outcomes <= {outcome.value for outcome in MessageOutcome}
     codes = set(re.findall(r"code is `(\w+)` or\s+`(\w+)`", RUNBOOK)[0])
     assert codes <= {code.value for code in DeadLetterCode}
 

@@ -11,9 +11,10 @@ from itertools import count
 from pathlib import Path
 
 from pv_stream.domain.ids import shard_of
-from pv_stream.stream.kafka_dev.broker import LocalBroker
+from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster, Worker, eventually
+from tests.integration.test_operation import get, total
 from tests.unit.ingest.listeners.http_serving import FHIR, TOKEN
 from tests.unit.ingest.messages import as_json, bundle, medication, observation
 
@@ -21,10 +22,14 @@ CANARY = "MRN8675309"
 
 
 @contextmanager
-def listening(cluster: Cluster) -> Iterator[tuple[Worker, int]]:
+def listening(cluster: Cluster, *, health_port: int = 0) -> Iterator[tuple[Worker, int]]:
     """Run the command and give its process and its port."""
     worker = cluster.start_worker(
-        {"PV_STREAM_HTTP_TOKENS": TOKEN, "PV_STREAM_PSEUDONYM_KEY": "a key of the tests"},
+        {
+            "PV_STREAM_HTTP_TOKENS": TOKEN,
+            "PV_STREAM_PSEUDONYM_KEY": "a key of the tests",
+            "PV_STREAM_LISTENER_HEALTH_PORT": str(health_port),
+        },
         command=[sys.executable, "-m", "pv_stream.cli", "ingest-http", "--port", "0"],
     )
     eventually(lambda: "listening on" in worker.said(), what="the listener listens")
@@ -73,16 +78,25 @@ def test_nothing_is_acknowledged_while_the_broker_is_away(own_broker: LocalBroke
     cluster.create_topics()
     before, during = (as_json(observation(id=name)) for name in ("before", "during"))
     try:
-        with listening(cluster) as (worker, port):
+        health_port = free_port()
+        with listening(cluster, health_port=health_port) as (worker, port):
             assert post(port, before) == 200
             own_broker.down()
             assert post(port, during) == 503
             assert post(port, before) == 200
             eventually(lambda: readiness(port) == 503, what="the listener is not ready")
+            assert get(health_port, "/readyz")[0] == 503
             own_broker.up()
             assert len(cluster.read(Topic.EVENTS)) == 1
             eventually(lambda: post(port, during) == 200, what="the message is written")
             eventually(lambda: readiness(port) == 200, what="the listener is ready again")
+            metrics = get(health_port, "/metrics")[1]
+            told = {
+                status: total(metrics, "pv_ingest_answers_total", answer=status) for status in ("200", "503")
+            }
+            assert told["200"] == 3
+            assert told["503"] >= 1
+            assert [total(metrics, f"pv_ingest_{name}") for name in ("ready", "events_total")] == [1, 2]
             assert worker.stop() == 0
     finally:
         cluster.kill_workers()

@@ -22,9 +22,10 @@ import pytest
 
 from pv_stream.domain.ids import shard_of
 from pv_stream.ingest.listeners.mllp_frames import framed
-from pv_stream.stream.kafka_dev.broker import LocalBroker
+from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster, Record, Worker, eventually
+from tests.integration.test_operation import get, total
 from tests.unit.ingest.messages import msh, obx
 
 KEY = "a key of the tests"
@@ -35,10 +36,12 @@ OUTAGE_SECONDS = 5.0
 
 
 @contextmanager
-def listening(cluster: Cluster, *options: str, port: int = 0) -> Iterator[tuple[Worker, int]]:
+def listening(
+    cluster: Cluster, *options: str, port: int = 0, health_port: int = 0
+) -> Iterator[tuple[Worker, int]]:
     """Run the command and give its process and its port."""
     worker = cluster.start_worker(
-        {"PV_STREAM_PSEUDONYM_KEY": KEY},
+        {"PV_STREAM_PSEUDONYM_KEY": KEY, "PV_STREAM_LISTENER_HEALTH_PORT": str(health_port)},
         command=[sys.executable, "-m", "pv_stream.cli", "ingest-mllp", "--port", str(port), *options],
     )
     eventually(lambda: "listening for MLLP" in worker.said(), what="the listener listens")
@@ -172,18 +175,27 @@ def test_a_listener_that_is_killed_has_acknowledged_nothing_that_is_not_there(cl
 
 def test_a_stop_answers_what_is_in_work_and_says_what_was_done(cluster: Cluster) -> None:
     """A connection that is silent does not keep it; refused bytes are kept; nothing of a patient is said."""
+    health_port = free_port()
     with (
-        listening(cluster) as (worker, port),
+        listening(cluster, health_port=health_port) as (worker, port),
         closing(connect(port)) as one,
         closing(connect(port)) as silent,
     ):
         assert exchange(one, message(1)) == "AA C1"
         assert exchange(one, message(1)) == "AA C1"
         assert exchange(one, message(2).replace(b"ORU^R01", b"ORU^R99")) == "AR C2"
+        assert [get(health_port, path) for path in ("/livez", "/readyz")] == [(200, "ok\n")] * 2
+        metrics = get(health_port, "/metrics")[1]
         began = time.monotonic()
         assert worker.stop() == 0
         assert time.monotonic() - began < 10
         assert silent.recv(1) == b""
+    assert [total(metrics, "pv_ingest_answers_total", answer=word) for word in ("AA", "AR")] == [2, 1]
+    assert total(metrics, "pv_ingest_rejected_messages_total", code="unsupported_type") == 1
+    assert total(metrics, "pv_ingest_events_total") == 1
+    assert total(metrics, "pv_ingest_connections") == 2
+    assert total(metrics, "pv_ingest_answer_seconds_count") == 3
+    assert not [canary for canary in CANARIES if canary in metrics]
     said = worker.said()
     assert "2 answered AA, 1 answered AR, 2 connections taken, 1 repeated" in said
     assert "stopped: 2 messages: 1 accepted, 0 held, 1 rejected (1 unsupported_type)" in said

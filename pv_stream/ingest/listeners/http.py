@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pv_stream.domain.times import format_instant
 from pv_stream.errors import DataError, EnvironmentBroken, Unavailable
@@ -85,9 +85,16 @@ ADDRESSES: Final[Mapping[str, Address]] = {
 class Gate:
     """Let in who has a token of ours, and only so many at once."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens | None, requests_max: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: Tokens | None,
+        requests_max: int,
+        on_answer: Callable[[str, float], None],
+    ) -> None:
         """Stand before an app; without tokens everybody is let in."""
         self._app = app
+        self._on_answer = on_answer
         self._tokens = tokens
         self._requests_max = requests_max
         self._inside = 0
@@ -97,6 +104,17 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
+        began = asyncio.get_running_loop().time()
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seconds = asyncio.get_running_loop().time() - began
+                self._on_answer(str(message["status"]), seconds)
+            await send(message)
+
+        await self._let_in(scope, receive, send_counted)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         owner = self._owner(Headers(scope=scope).get("authorization"))
         if isinstance(owner, Refusal) or self._inside >= self._requests_max:
             refused = owner if isinstance(owner, Refusal) else Refusal.BUSY
@@ -229,13 +247,17 @@ def http_app(  # noqa: PLR0913 - what an app is made of; mostly by keyword
     is_ready: Callable[[], bool],
     say: Callable[[str], None],
     limits: HttpLimits = HttpLimits(),
+    on_answer: Callable[[str, float], None] = lambda _status, _seconds: None,
 ) -> ASGIApp:
-    """Return the app; without tokens everybody may send, so that it must not leave this host."""
+    """Return the app; without tokens everybody may send, so that it must not leave this host.
+
+    `on_answer` takes the status of each answer to a sender and the seconds since the head of its request.
+    """
     listener = HttpListener(desk, writer, is_ready=is_ready, limits=limits, say=say)
     app = Starlette(
         routes=listener.routes(),
         exception_handlers={HTTPException: _no_such_place},
-        middleware=[Middleware(Gate, tokens, limits.requests_max)],
+        middleware=[Middleware(Gate, tokens, limits.requests_max, on_answer)],
     )
     app.router.redirect_slashes = False  # a redirect would repeat the path, and a path may name a patient
     return app

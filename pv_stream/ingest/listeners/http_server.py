@@ -141,6 +141,16 @@ class Server(uvicorn.Server):
         ]
         self.started = True
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self.server_state.connections)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether no more is taken in."""
+        return self.should_exit
+
     def stop(self) -> None:
         """Take no more connections, answer what is in work, then return from `serve`; twice: do not wait."""
         self.force_exit = self.should_exit

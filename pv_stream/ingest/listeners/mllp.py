@@ -35,6 +35,8 @@ _BATCH: Final = (b"FHS", b"BHS")
 _REPEATS_MAX: Final = 50_000
 _CONTROL_ID_BYTES: Final = 10
 _CLOSE_SECONDS_MAX: Final = 1.0
+#: What stands for no answer among the words of answers.
+UNANSWERED: Final = "none"
 _UNAVAILABLE: Final = Verdict(Kind.RETRY, "not written, try again")
 _NOT_KEPT: Final = Verdict(Kind.RETRY, "not kept, try again")
 _FAULT: Final = Verdict(Kind.RETRY, RejectCode.INTERNAL_ERROR)
@@ -63,30 +65,36 @@ class MllpLimits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold what is sent back, None for nothing, and whether the connection ends with it."""
+    """Hold what is sent back, None for nothing, in a word what it says, and whether the connection ends with it."""
 
     content: bytes | None
+    word: str
     ends: bool = False
 
 
 class MllpListener:
     """Take messages in from many connections. `counts` says what was answered and what went wrong."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a listener is made of; mostly by keyword
         self,
         desk: Desk,
         writer: EventWriter,
         *,
         say: Callable[[str], None],
         limits: MllpLimits = MllpLimits(),
+        on_answer: Callable[[str, float], None] = lambda _word, _seconds: None,
         new_control_id: Callable[[], str] = lambda: secrets.token_hex(_CONTROL_ID_BYTES),
     ) -> None:
-        """Read with a desk and write with a writer; `say` takes one line for the operator."""
+        """Read with a desk and write with a writer; `say` takes one line for the operator.
+
+        `on_answer` takes the word of each answer (AA, AE, AR, none) and the seconds since its message was whole.
+        """
         self.counts: Counter[str] = Counter()
         self._limits = limits
         self._desk = desk
         self._writer = writer
         self._say = say
+        self._on_answer = on_answer
         self._new_control_id = new_control_id
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
         self._in_work: dict[bytes, asyncio.Future[Verdict | None]] = {}
@@ -137,11 +145,22 @@ class MllpListener:
         counts = ", ".join(f"{count:,} {name}" for name, count in sorted(self.counts.items()) if count)
         return f"{len(self._sessions):,} connections open; {counts or 'nothing yet'}"
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self._sessions)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether no more is taken in."""
+        return self._stopping.is_set()
+
     async def begin(self, frame: Frame, position: Position) -> "asyncio.Task[Answer]":
         """Begin the work on a message as soon as there is a place for it, and once it is read if it is long.
 
         So a long message holds up its connection, whose messages keep their order, and no other.
         """
+        began = asyncio.get_running_loop().time()
         reading = None
         if len(frame.content) > self._limits.read_at_once_bytes_max and not _is_refused_unread(frame):
             understand = asyncio.to_thread(self._desk.understand, Format.HL7V2, position)
@@ -151,6 +170,7 @@ class MllpListener:
         task = asyncio.create_task(self._answer(frame, position, reading))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._count(done, began))
         task.add_done_callback(lambda _: self._places.release())
         return task
 
@@ -174,16 +194,22 @@ class MllpListener:
         while left := {*self._sessions.values(), *self._tasks}:
             await asyncio.wait(left)
 
+    def _count(self, done: "asyncio.Task[Answer]", began: float) -> None:
+        if not done.cancelled():
+            seconds = asyncio.get_running_loop().time() - began
+            self._on_answer(done.result().word, seconds)
+
     async def _answer(self, frame: Frame, position: Position, reading: "_Read") -> Answer:
         verdict = await self._verdict(frame, position, reading)
         if verdict is None:
             self.counts["left without an answer"] += 1
-            return Answer(None, ends=True)
+            return Answer(None, UNANSWERED, ends=True)
         content = answer(frame.content, verdict, now=self._desk.clock(), control_id=self._new_control_id())
-        self.counts[f"answered A{verdict.kind}"] += 1
+        word = f"A{verdict.kind}"
+        self.counts[f"answered {word}"] += 1
         # A sender that wants to hear of success only must notice that it did not come.
         unheard = content is None and verdict.kind is not Kind.ACCEPTED
-        return Answer(content, ends=frame.is_torn or unheard)
+        return Answer(content, word, ends=frame.is_torn or unheard)
 
     async def _verdict(self, frame: Frame, position: Position, reading: "_Read") -> Verdict | None:
         """Return what the sender is told, the same for the same bytes; None when nobody knows what is true."""
