@@ -25,6 +25,8 @@ from pv_stream.stream.topics import Topic, admin_client, topic_name
 LOOK_SECONDS: Final = 0.5
 #: How often a worker without a shard asks who has them.
 ASK_SECONDS: Final = 10.0
+#: How long an answer of the coordinator is waited for.
+ANSWER_SECONDS_MAX: Final = 8.0
 #: What an entry that nobody keeps alive may outlast its session by: the broker looks for it now and then.
 EXPIRY_GRACE_SECONDS: Final = 2.0
 
@@ -97,13 +99,21 @@ class Membership:
             if assigned() == frozenset() and self._is_due():
                 await self.look_as_spare()
 
+    async def _answer(self) -> GroupSeen | None:
+        """Ask the coordinator, for a time: a worker that must end does not wait for a broker that hangs."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await asyncio.to_thread(self._ask)
+        except TimeoutError:
+            return None
+
     def _is_due(self) -> bool:
         every_seconds = min(ASK_SECONDS, self._settings.stall_timeout_seconds / 4)
         return self._asked_s is None or self._now_s() - self._asked_s >= every_seconds
 
     async def look_as_spare(self) -> None:
         """See whether each shard has somebody, as a worker that has none."""
-        seen = await asyncio.to_thread(self._ask)
+        seen = await self._answer()
         self._asked_s = self._now_s()
         if seen is None:
             self.why_not_spare = (
@@ -137,7 +147,7 @@ class Membership:
             return False
         until_s = self._now_s() + self._settings.session_timeout_seconds + EXPIRY_GRACE_SECONDS
         while True:
-            seen = await asyncio.to_thread(self._ask)
+            seen = await self._answer()
             if seen is None or seen.member_of.get(self._settings.worker_id) in {None, self._member_id}:
                 return False
             if self._now_s() >= until_s:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_fence_is_told_as_what_it_is() -> None:
     assert isinstance(told(fenced, OTHERS), UsageError)
     assert told(fenced, None) is fenced
     assert told(own, OTHERS) is own
+
+
+def test_a_coordinator_that_hangs_keeps_nobody_who_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pv_stream.stream.membership.ANSWER_SECONDS_MAX", 0.01)
+    answers = Event()
+
+    def hangs(_: float) -> None:
+        answers.wait(5)
+
+    async def scenario() -> BaseException:
+        member = membership(hangs)
+        member.joined(MINE)
+        fenced = EnvironmentBroken("committing failed")
+        fenced.__cause__ = KafkaError()
+        began = asyncio.get_running_loop().time()
+        try:
+            told: BaseException = await member.instead_of(fenced)
+            assert asyncio.get_running_loop().time() - began < 4
+        finally:
+            answers.set()
+        return told
+
+    assert isinstance(asyncio.run(scenario()), EnvironmentBroken)
 
 
 def looked(member: Any, assigned: frozenset[int] | None, *, error: KafkaError | None = None) -> None:
