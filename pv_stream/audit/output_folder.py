@@ -174,7 +174,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     """Return the manifest of a folder, or None when it holds none that a replay wrote."""
     try:
         manifest = json.loads((directory / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("manifest") == 1 else None
 

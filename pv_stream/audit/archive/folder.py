@@ -8,7 +8,7 @@ names, and each must continue the one before.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +75,7 @@ def read_topic(folder: Path) -> ArchivedTopic:
     except OSError as error:
         message = f"{path}: {error.strerror}. Name the folder that `pv-stream archive --out` wrote."
         raise DataError(message) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         message = f"{path} is damaged: bring back the archive from a copy"
         raise DataError(message) from None
     if not isinstance(values, dict) or values.get("archive") != ARCHIVE_VERSION:
@@ -83,9 +83,9 @@ def read_topic(folder: Path) -> ArchivedTopic:
         raise DataError(message)
     try:
         shards = tuple(
-            tuple(Segment(**segment) for segment in segments) for segments in _by_shard(values["shards"])
+            tuple(_segment(segment) for segment in segments) for segments in _by_shard(values["shards"])
         )
-        topic = ArchivedTopic(folder, values["topic"], shards)
+        topic = ArchivedTopic(folder, str(values["topic"]), shards)
     except (TypeError, KeyError, ValueError):
         message = f"{path} is damaged: a shard is missing or does not say what a shard must"
         raise DataError(message) from None
@@ -212,6 +212,17 @@ def _by_shard(shards: Mapping[str, Any]) -> list[Any]:
     if not shards:
         raise ValueError(shards)
     return [shards[str(shard)] for shard in range(len(shards))]
+
+
+def _segment(values: Mapping[str, Any]) -> Segment:
+    """Return what a manifest says of a segment. Raises ValueError or TypeError for what it must not say."""
+    segment = Segment(**values)
+    for each in fields(Segment):
+        if type(getattr(segment, each.name)) is not each.type:
+            raise TypeError(each.name)
+    if Path(segment.file).name != segment.file:  # a file of this folder, never one elsewhere
+        raise ValueError(segment.file)
+    return segment
 
 
 def _refuse_holes(topic: ArchivedTopic) -> None:

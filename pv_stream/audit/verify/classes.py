@@ -178,7 +178,10 @@ def differing_fields(
     recorded: bytes | None, replayed: bytes | None, *, fields_max: int
 ) -> tuple[tuple[str, str, str], ...]:
     """Return the paths at which two values differ, in order, with what each says there."""
-    before, after = dict(_flat("", _json(recorded))), dict(_flat("", _json(replayed)))
+    try:
+        before, after = dict(_flat("", _json(recorded))), dict(_flat("", _json(replayed)))
+    except RecursionError:
+        return (("nested too deeply to compare", "-", "-"),)
     paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     return tuple((path, before.get(path, "-"), after.get(path, "-")) for path in paths[:fields_max])
 
@@ -186,7 +189,7 @@ def differing_fields(
 def _json(value: bytes | None) -> Any:
     try:
         return json.loads(value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return "not JSON"
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 from pv_stream.shard.fold import OutputStream
 
 _PARTS: Final = 3
+#: As many as a position of Kafka has.
+_DIGITS_MAX: Final = 19
 #: The fields of a value that make up the key of its record.
 _KEY_FIELDS: Final[Mapping[OutputStream, tuple[str, ...]]] = {
     OutputStream.ALERTS: ("alert_id",),
@@ -47,7 +49,7 @@ class Told:
 def read_place(text: bytes) -> Place | None:
     """Return a place from its text, or None when it is none."""
     parts = text.split(b"-")
-    if len(parts) != _PARTS or not all(part.isdigit() for part in parts):
+    if len(parts) != _PARTS or not all(part.isdigit() and len(part) <= _DIGITS_MAX for part in parts):
         return None
     return Place(*map(int, parts))
 
@@ -62,6 +64,6 @@ def fields_of(value: bytes | None) -> dict[str, Any]:
     """Return the fields of a value, none when it cannot be read."""
     try:
         fields = json.loads(value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}

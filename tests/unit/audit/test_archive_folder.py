@@ -217,6 +217,28 @@ def a_record_altered_with_its_segment_made_anew(folder: Path) -> None:
     rewrite(folder, lambda shards: shards["0"][1].update(digest=digest_of(content), bytes=len(content)))
 
 
+def a_position_that_is_no_number(folder: Path) -> None:
+    rewrite(folder, lambda shards: shards["0"][0].update(first="0"))
+
+
+def a_segment_in_another_folder(folder: Path) -> None:
+    rewrite(folder, lambda shards: shards["0"][0].update(file=f"../{folder.name}/{segments(folder)[0].name}"))
+
+
+def a_segment_with_something_behind_it(folder: Path) -> None:
+    put_segment(folder, segments(folder)[0].read_bytes() + gzip.compress(b"more", mtime=0))
+
+
+def a_segment_whose_first_line_is_nested_too_deeply(folder: Path) -> None:
+    put_segment(folder, gzip.compress(b"[" * 100_000, mtime=0))
+
+
+def put_segment(folder: Path, content: bytes) -> None:
+    """Put another content in the place of the first segment, with the right digest."""
+    segments(folder)[0].write_bytes(content)
+    rewrite(folder, lambda shards: shards["0"][0].update(digest=digest_of(content), bytes=len(content)))
+
+
 def rewrite(folder: Path, change: Callable[[dict[str, list[dict[str, object]]]], object]) -> None:
     values = manifest(folder)
     change(values["shards"])  # type: ignore[arg-type]
@@ -232,6 +254,10 @@ DAMAGES: dict[Callable[[Path], None], str] = {
     a_missing_shard: r"manifest.json is damaged: a shard is missing",
     a_log_without_its_beginning: r"shard 0 lacks the positions 0 to \d+",
     a_count_that_is_not_true: r"00000-0+\.gz: the manifest says something else",
+    a_position_that_is_no_number: r"manifest.json is damaged: a shard",
+    a_segment_in_another_folder: r"manifest.json is damaged: a shard",
+    a_segment_with_something_behind_it: r"00000-0+\.gz: it cannot be unpacked",
+    a_segment_whose_first_line_is_nested_too_deeply: r"00000-0+\.gz: not a segment",
     a_record_altered_with_its_segment_made_anew: r"positions \d+ to \d+: it does not continue the segment before",
 }
 
@@ -248,8 +274,17 @@ def test_a_replay_refuses_with_one_line_that_names_the_place(
     assert refused.value.exit_code == 4
 
 
+def test_a_segment_is_unpacked_up_to_a_bound(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes that unpack to very many do not fill the memory."""
+    monkeypatch.setattr("pv_stream.audit.archive.segments.TEXT_BYTES_MAX", 1_000_000)
+    assert sum(1 for _ in read_log(open_log(archive))) > 0
+    put_segment(archive, gzip.compress(bytes(1_000_001), mtime=0))
+    with pytest.raises(DataError, match=r"00000-0+\.gz: it cannot be unpacked"):
+        list(read_log(open_log(archive)))
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"archive":1}', b'{"archive":2,"topic":"t","shards":{}}']
+    "content", [b"", b"{", b"[" * 100_000, b"[]", b'{"archive":1}', b'{"archive":2,"topic":"t","shards":{}}']
 )
 def test_a_manifest_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_bytes(content)

@@ -11,7 +11,8 @@ import pytest
 from pv_stream.audit.log import EVENTS_TOPIC, open_log
 from pv_stream.audit.replay import ReplayPlan, replay
 from pv_stream.audit.shard_outputs import FILE_OF
-from pv_stream.audit.verify.classes import Difference, Finding, Kind
+from pv_stream.audit.verify.classes import Difference, Finding, Kind, differing_fields
+from pv_stream.audit.verify.places import fields_of
 from pv_stream.audit.verify.recorded import STATE_TOPIC, TOPIC_OF, open_recorded
 from pv_stream.audit.verify.replayed import open_replayed
 from pv_stream.audit.verify.verifying import Verification, verify
@@ -322,6 +323,25 @@ def test_a_file_is_refused_before_anything_of_it_is_read(tmp_path: Path, replaye
     (folder / name).write_bytes(b"{\n" + (folder / name).read_bytes()[2:])
     with pytest.raises(DataError, match=rf"{name} was changed after the replay"):
         open_replayed(folder)
+
+
+def test_values_and_places_that_nobody_wrote_are_differences_and_no_failure(
+    tmp_path: Path, replayed: Path
+) -> None:
+    recording = told_story()
+    headers = (("ce_id", b"1-1-" + b"9" * 5_000),)
+    recording.change(ALERTS, 1, 0, headers=headers)
+    recording.change(ALERTS, 2, 0, value=b"[" * 100_000)
+    found = verified(recording, tmp_path, replayed)
+    assert found.unexplained >= 2
+    assert Kind.NO_PLACE in {each.kind for each in found.findings}
+
+
+@pytest.mark.parametrize("depth", [400, 100_000])
+def test_what_is_nested_too_deeply_is_not_compared_inside(depth: int) -> None:
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    assert len(differing_fields(deep, b"{}", fields_max=3)) >= 1
+    assert fields_of(b"[" * 100_000) == {}
 
 
 def test_that_nothing_could_be_compared_is_said(tmp_path: Path, replayed: Path) -> None:
