@@ -371,3 +371,22 @@ def test_a_fetch_that_waited_while_the_group_was_shared_out_anew_brings_nothing(
             asyncio.run(asked)
     else:
         assert asyncio.run(asked) == {}
+
+
+def test_a_partition_that_was_given_again_in_the_same_generation_is_not_read_before_it_is_sought() -> None:
+    """A member that joins again under its lasting name keeps the generation, and aiokafka forgets the position."""
+    tp = TopicPartition("events", 0)
+    state = SimpleNamespace(has_valid_position=False)
+    consumer: Any = SimpleNamespace(
+        _coordinator=SimpleNamespace(generation=1),
+        _subscription=SimpleNamespace(
+            subscription=SimpleNamespace(assignment=SimpleNamespace(tps={tp}, state_value=lambda _: state))
+        ),
+        raw_fetches=SimpleNamespace(written_ms={}),
+    )
+    thread = object.__new__(batch_transport.RunConsumerThread)
+    thread._expected = {TP("events", 0): (1, 7)}
+    assert thread._runs(consumer, {TP("events", 0)}, {}) == {}
+    state.has_valid_position, state.position = True, 9
+    (run,) = thread._runs(consumer, {TP("events", 0)}, {}).values()
+    assert (run.position, run.next_position) == (7, 9)

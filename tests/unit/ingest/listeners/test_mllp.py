@@ -100,7 +100,14 @@ class Scene:
         self.said: list[str] = []
         self.folder = folder / "rejects"
         self.desk = Desk(intake, RejectStore(self.folder), BYTES_MAX, lambda: Instant(parse_instant(NOW)))
-        self.listener = MllpListener(self.desk, self.writer, say=self.said.append, limits=limits)
+        self.told: list[tuple[str, float]] = []
+        self.listener = MllpListener(
+            self.desk,
+            self.writer,
+            say=self.said.append,
+            limits=limits,
+            on_answer=lambda word, seconds: self.told.append((word, round(seconds))),
+        )
 
     def peer(self) -> Peer:
         return Peer(self.listener)
@@ -143,6 +150,23 @@ def test_a_message_is_acknowledged_after_its_events_are_durable_and_not_before(s
         assert event["patient_id"].encode() == key
         assert event["received_at"] == NOW
         assert not [canary for canary in CANARIES if canary in value + peer.sent]
+
+    stage(act)
+
+
+def test_each_answer_is_told_in_a_word_with_the_time_that_its_sender_waited(stage: Stage) -> None:
+    async def act(scene: Scene) -> None:
+        peer = scene.peer()
+        scene.writer.gate.clear()
+        peer.send(oru())
+        await peer.answers(60)
+        scene.writer.gate.set()
+        peer.send(oru(2).replace(b"ORU^R01", b"ORU^R99"))
+        await peer.answers()
+        scene.writer.errors = [Unavailable("away"), EnvironmentBroken("ended")]
+        peer.send(oru(3), oru(4))
+        await peer.answers()
+        assert scene.told == [("AA", 60), ("AR", 0), ("AE", 0), ("none", 0)]
 
     stage(act)
 
