@@ -335,6 +335,21 @@ def test_whatever_is_told_of_a_merge_says_of_which_days_not_every_value_was_kept
     assert topic.state_of(A).published.thinned == thinned
 
 
+def test_a_closed_alert_that_is_taken_over_says_of_which_days_not_every_value_was_kept() -> None:
+    topic = settled(
+        *of(A, *REACTION, present(FindingCode.REACTION_RESOLVED, at(17)), measured(Analyte.AST, 20, at(60)))
+    )
+    state, day = topic.state_of(A), at(15, 0) // MICROSECONDS_PER_DAY
+    thinned = (ThinnedDays(Analyte.BODY_TEMPERATURE, day, day),)
+    topic.shards[0].restore(
+        A.encode(), encode_state(replace(state, published=replace(state.published, thinned=thinned)))
+    )
+    topic.send(*merge(A, B, at(61)))
+    topic.settle()
+    (closed,) = alerts(topic, B)
+    assert (closed["status"], closed["flags"]) == ("closed", ["thinned"])
+
+
 # Separating ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Join: versions that tie."""
 
 import itertools
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -40,6 +41,13 @@ def test_what_has_no_time_of_its_own_and_is_heard_twice_stands_once_at_its_first
         (fact,) = facts_of(order).values()
         ((statement, provenance),) = fact.statements
         assert (statement.effective.earliest, provenance.received_at) == (at(1), at(1))
+
+
+def test_of_two_times_that_one_message_gives_to_what_has_none_the_same_stands_in_any_order() -> None:
+    heard = [event(Retracted(), at(day), key=KEY, received_at=at(3)) for day in (1, 2)]
+    same = replace(heard[1].version, provenance=heard[0].version.provenance)
+    heard[1] = replace(heard[1], version=same)
+    assert facts_of(heard) == facts_of(reversed(heard))
 
 
 def test_what_is_held_at_two_times_of_its_own_or_holds_two_values_stands_twice() -> None:
