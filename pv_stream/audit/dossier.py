@@ -90,11 +90,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """Hold a dossier with what it was made from."""
+    """Hold a dossier with what it was made from; a what-if is under a rulebook that the log did not name."""
 
     selection: Selection
     input: Survey
     clock: str
+    what_if: bool
     rulebooks: tuple[Mapping[str, str], ...]
     entries: tuple[Entry, ...]
 
@@ -116,6 +117,7 @@ class Dossier:
             "engine_version": ENGINE_VERSION,
             "rulebooks": list(self.rulebooks),
             "clock": self.clock,
+            "what_if": self.what_if,
             "entries": len(self.entries),
         }
 
@@ -147,7 +149,9 @@ def dossier_of(
                 reader.take(line)
             progress(line.bytes_read)
         reader.end_part()
-    return Dossier(selection, found, mode.value, tuple(reader.rulebooks.values()), tuple(reader.entries))
+    return Dossier(
+        selection, found, mode.value, plan.what_if, tuple(reader.rulebooks.values()), tuple(reader.entries)
+    )
 
 
 def _in_second_half(on_progress: Callable[[int], None], size_bytes: int, done: int) -> None:
@@ -229,7 +233,7 @@ class _Reader:
         self.entries += (
             each
             for each in entries
-            if self._is_asked(each) and self.selection.takes(each.at) and self._is_of_alert(each)
+            if self._is_asked(each) and self._is_of_period(each) and self._is_of_alert(each)
         )
 
     def _is_asked(self, entry: Entry) -> bool:
@@ -237,6 +241,10 @@ class _Reader:
         if entry.patient_id is not None:
             return entry.patient_id in self.subject.patients
         return entry.deed is not Deed.REFUSED or self.selection.patient_id is None
+
+    def _is_of_period(self, entry: Entry) -> bool:
+        """Tell whether an entry is of the period; before its shard's first clock record nobody knows when it was."""
+        return not entry.at or self.selection.takes(entry.at)
 
     def _is_of_alert(self, entry: Entry) -> bool:
         """Tell whether an entry is of the alert that is asked for: what it said, and all that was known."""

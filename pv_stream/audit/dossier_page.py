@@ -29,6 +29,9 @@ _NOTICE: Final = (
     "For qualified readers. It holds pseudonyms and clinical facts: keep it as you keep a patient's record. What was "
     "said is what the software said of this log; it is not validated for care."
 )
+_WHAT_IF: Final = (
+    "WHAT IF: under a rulebook that the log did not name. So this was not said: it would have been."
+)
 
 
 def page_of(dossier: Dossier) -> str:
@@ -47,6 +50,8 @@ def _title(dossier: Dossier) -> str:
 
 def _parts(dossier: Dossier) -> Iterator[str]:
     yield paragraph(_NOTICE, "notice")
+    if dossier.what_if:
+        yield paragraph(_WHAT_IF, "notice")
     manifest = dossier.manifest()
     yield table(
         ("made from", ""),
@@ -62,9 +67,12 @@ def _parts(dossier: Dossier) -> Iterator[str]:
     )
     for entry in dossier.entries:
         if entry.patient_id is None:
-            yield paragraph(f"{entry.at}: {_of_all(entry)}", "aside")
-    for patient in dossier.patients:
-        entries = [each for each in dossier.entries if each.patient_id == patient]
+            yield paragraph(f"{entry.at or 'Before the first clock record'}: {_of_all(entry)}", "aside")
+    of_patient: dict[str, list[Entry]] = {patient: [] for patient in dossier.patients}
+    for entry in dossier.entries:
+        if entry.patient_id is not None:
+            of_patient[entry.patient_id].append(entry)
+    for patient, entries in of_patient.items():
         yield heading(patient)
         yield from _of_patient(entries)
 

@@ -23,6 +23,7 @@ from pv_stream.audit.cohort.document import document_of
 from pv_stream.audit.cohort.figures import NUMBER_OF, QUESTION_OF, figures_of
 from pv_stream.audit.cohort.occurrences import (
     Occurrence,
+    Person,
     occurrences_of,
     published_occurrences,
     read_people,
@@ -134,6 +135,7 @@ def _show(
         console.print(_occurrences(rows))
         console.print()
     console.print(_numbers(document))
+    console.print("[dim]Below a mean or a median: its 95 % interval.[/]")
     console.print()
     console.print(_shares(document))
     console.print()
@@ -144,26 +146,25 @@ def _show(
 
 
 def _occurrences(rows: Sequence[Occurrence]) -> Table:
-    table = _table()
+    """Return the rows; whom nothing is known of beside the log has no column."""
+    with_people = any(row.person != Person() for row in rows)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("occurrence", header_style="dim", no_wrap=True)
-    table.add_column("age", header_style="dim", justify="right")
-    table.add_column("sex", header_style="dim")
-    table.add_column("suspect drug", header_style="dim")
-    table.add_column("score", header_style="dim", justify="right")
-    table.add_column("steroid", header_style="dim")
-    table.add_column("treatment", header_style="dim")
-    table.add_column("resolved after", header_style="dim")
-    table.add_column("recurrence", header_style="dim")
+    if with_people:
+        table.add_column("age, sex", header_style="dim", no_wrap=True)
+    table.add_column("suspect drug", header_style="dim", min_width=13, overflow="fold")
+    table.add_column("score", header_style="dim", justify="right", no_wrap=True)
+    table.add_column("treatment", header_style="dim", min_width=12, overflow="fold")
+    table.add_column("resolved after", header_style="dim", min_width=8, overflow="fold")
+    table.add_column("recurrence", header_style="dim", min_width=10, overflow="fold")
     for row in rows:
-        given = row.treatment
-        days = None if given is None else given.days_to_clinical_resolution
+        days = None if row.treatment is None else row.treatment.days_to_clinical_resolution
+        person = (f"{_or_dash(row.person.age_years)} {_or_dash(row.person.sex)}",) if with_people else ()
         table.add_row(
             row.label,
-            _or_dash(row.person.age_years),
-            _or_dash(row.person.sex),
+            *person,
             " or ".join(row.culprits) or "none",
             str(row.regiscar),
-            "-" if given is None else "before" if given.prior_steroid else "none",
             _treatment(row),
             "unknown" if days is None else plural(days, "day"),
             "" if row.recurrence is None else row.recurrence.replace("_", " "),
@@ -178,29 +179,39 @@ def _treatment(row: Occurrence) -> str:
     dose = "dose unknown" if given.dose_mg_per_kg is None else f"{given.dose_mg_per_kg:f} mg/kg"
     routes = " and ".join(given.routes) or "route unknown"
     days = "going on" if given.days is None else plural(given.days, "day")
-    return f"{given.drug} {dose}, {routes}, {days}"
+    after = " after a steroid" if given.prior_steroid else ""
+    return f"{given.drug}{after}: {dose}, {routes}, {days}"
 
 
 def _numbers(document: Mapping[str, Any]) -> Table:
     table = _table()
-    table.add_column("number", header_style="dim")
-    for heading in ("n", "unknown", "mean", "95 %", "SD", "median", "95 %", "from", "to"):
+    table.add_column("number", header_style="dim", overflow="fold")
+    for heading in ("n", "unknown", "mean", "SD", "median", "range"):
         table.add_column(heading, header_style="dim", justify="right", no_wrap=True)
     for figure in document["numbers"].values():
-        values = [figure.get(name) for name in ("mean", "mean_interval", "deviation", "median")]
-        values += [figure.get(name) for name in ("median_interval", "low", "high")]
+        ends = (figure.get("low"), figure.get("high"))
         table.add_row(
             f"{figure['title']}, {figure['unit']}",
             str(figure["n"]),
             str(figure["unknown"]),
-            *map(_or_dash, values),
+            _with_interval(figure, "mean"),
+            _or_dash(figure.get("deviation")),
+            _with_interval(figure, "median"),
+            "-" if None in ends else _or_dash(list(ends)),
         )
     return table
 
 
+def _with_interval(figure: Mapping[str, Any], name: str) -> str:
+    """Return a number, and below it its 95 % interval."""
+    interval = figure.get(f"{name}_interval")
+    value = _or_dash(figure.get(name))
+    return value if interval is None else f"{value}\n[dim]{_or_dash(interval)}[/]"
+
+
 def _shares(document: Mapping[str, Any]) -> Table:
     table = _table()
-    table.add_column("share", header_style="dim")
+    table.add_column("share", header_style="dim", overflow="fold")
     for heading in ("yes", "of", "unknown", "share", "95 %"):
         table.add_column(heading, header_style="dim", justify="right", no_wrap=True)
     for figure in document["shares"].values():

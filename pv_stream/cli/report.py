@@ -57,6 +57,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     if patient is not None and alert is not None:
         msg = "--patient and --alert name two reports: make one at a time"
         raise UsageError(msg)
+    if patient is not None and not patient.isprintable():
+        msg = "--patient is no pseudonym: copy it from an alert"
+        raise UsageError(msg)
     plan = ReplayPlan(
         open_log(source),
         load_default() if rulebook is None else load_file(rulebook),

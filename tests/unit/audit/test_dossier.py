@@ -132,6 +132,21 @@ def test_a_record_that_nobody_can_read_is_no_rulebook_and_no_patients(tmp_path: 
     assert Deed.REFUSED not in {each.deed for each in of_patient.entries}
 
 
+def test_what_was_refused_before_the_first_clock_record_is_of_every_period(tmp_path: Path) -> None:
+    made = dossier(tmp_path, Selection(since="2026-04-01T00:00:00Z"), [b"{ not json", *imatinib_lines()])
+    assert [each.at for each in made.entries if each.deed is Deed.REFUSED] == [""]
+    assert "Before the first clock record: a record that" in page_of(made)
+
+
+def test_a_what_if_says_so(tmp_path: Path) -> None:
+    log = write_lines(tmp_path / "log.jsonl", imatinib_lines())
+    selection = Selection(patient_id=PATIENT)
+    for what_if in (True, False):
+        made = dossier_of(plan_of(log, what_if=what_if), selection)
+        assert made.manifest()["what_if"] is what_if
+        assert ("WHAT IF" in page_of(made)) is what_if
+
+
 def test_of_a_merged_patient_the_other_record_is_told_too(tmp_path: Path) -> None:
     a, b = "patient-a", "patient-b"
     feed: list[PatientEvent] = [

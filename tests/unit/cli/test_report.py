@@ -42,6 +42,7 @@ def test_a_report_of_an_alert_goes_by_the_beginning_of_its_id(log: Path, tmp_pat
     [
         ([], "say what the report is about"),
         (["--patient", "a", "--alert", "b"], "make one at a time"),
+        (["--patient", "\udcff"], "--patient is no pseudonym"),
         (["--since", "yesterday"], "--since: 'yesterday' is no instant"),
     ],
 )
