@@ -1,7 +1,7 @@
 """The recorded side: archives of the output topics, and of the input log for what an output came from."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -81,14 +81,9 @@ def open_recorded(folder: Path) -> Recorded:
         message = f"{folder} is no folder: name what `pv-stream archive --out` wrote"
         raise DataError(message)
     found = [path for path in sorted(folder.iterdir()) if (path / MANIFEST).exists()]
-    outputs = {
-        stream: read_topic(path)
-        for stream, name in TOPIC_OF.items()
-        for path in found
-        if path.name.endswith(name)
-    }
-    states = next((read_topic(path) for path in found if path.name.endswith(STATE_TOPIC)), None)
-    events = next((read_topic(path) for path in found if path.name.endswith(EVENTS_TOPIC)), None)
+    topics = {stream: _topic_of(name, found) for stream, name in TOPIC_OF.items()}
+    outputs = {stream: topic for stream, topic in topics.items() if topic is not None}
+    states, events = _topic_of(STATE_TOPIC, found), _topic_of(EVENTS_TOPIC, found)
     if not outputs and states is None:
         message = f"{folder} holds no archive of an output topic: write one with `pv-stream archive --out`"
         raise DataError(message)
@@ -100,6 +95,18 @@ def open_recorded(folder: Path) -> Recorded:
         )
         raise DataError(message)
     return recorded
+
+
+def _topic_of(name: str, folders: Sequence[Path]) -> ArchivedTopic | None:
+    """Read the one topic of a name, whatever stands before it on a shared cluster."""
+    named = [folder for folder in folders if folder.name.endswith(name)]
+    if len(named) > 1:
+        message = (
+            f"{named[0].parent} holds {' and '.join(folder.name for folder in named)}: which is of this log? "
+            "Keep the archives of two logs in two folders"
+        )
+        raise DataError(message)
+    return read_topic(named[0]) if named else None
 
 
 def _text(key: bytes | None) -> str:

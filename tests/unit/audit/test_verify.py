@@ -352,6 +352,13 @@ def test_that_nothing_could_be_compared_is_said(tmp_path: Path, replayed: Path) 
     assert found.notes[0].startswith("NOTHING WAS COMPARED: ")
 
 
+def test_archives_of_two_logs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    folder = Recording().send(*reaction(patient_of(0))).archive(tmp_path / "archive", [ALERTS, STATE_TOPIC])
+    shutil.copytree(folder / ALERTS, folder / f"ward.{ALERTS}")
+    with pytest.raises(DataError, match=rf"holds {ALERTS} and ward.{ALERTS}"):
+        open_recorded(folder)
+
+
 def test_a_replay_of_another_number_of_shards_is_refused(tmp_path: Path, replayed: Path) -> None:
     one = Recording(1).send(*reaction(patient_of(0)))
     with pytest.raises(DataError, match="not of one log"):
