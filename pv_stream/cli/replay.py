@@ -33,6 +33,7 @@ _CLOCK_WORDS = {
 }
 _NO_CLOCK = "none: the log has no clock records, so nothing closes"
 _TIERS = ("info", "warning", "critical")
+_TIER_WORDS = {"off_the_list": "no longer open"}
 
 
 SourceArgument = Annotated[
@@ -167,7 +168,11 @@ def _summarise(manifest: dict[str, Any], out: Path) -> None:
     revisions = plural(alerts["records"], "revision")
     table.add_row("alerts", f"{alerts['alerts']:,} ({alerts['open']:,} open), {revisions}")
     for kind, tiers in alerts["by_kind_and_tier"].items():
-        told = ", ".join(f"{count:,} {tier.replace('_', ' ')}" for tier, count in tiers.items())
+        told = ", ".join(
+            f"{tiers[tier]:,} {_TIER_WORDS.get(tier, tier)}"
+            for tier in (*reversed(_TIERS), "off_the_list")
+            if tier in tiers
+        )
         table.add_row(f"  {kind}", told)
     table.add_row("recurrences", _listed(counts["recurrences"]["by_class"]))
     table.add_row("cases", _listed(counts["cases"]["by_state"]))
