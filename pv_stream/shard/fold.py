@@ -15,16 +15,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pv_stream.codec.canonical import canonical_json
-from pv_stream.codec.events import (
-    Rejection,
-    decode_event,
-    encode_event,
-)
-from pv_stream.codec.state import (
-    decode_state,
-    encode_state,
-    state_bytes,
-)
+from pv_stream.codec.events import Rejection, decode_event, encode_event
+from pv_stream.codec.state import encode_state, state_bytes
 from pv_stream.domain.codes import DeadLetterCode
 from pv_stream.domain.events import (
     AlertActed,
@@ -53,6 +45,7 @@ from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.crossing import chunks_of
 from pv_stream.shard.due import DueHeap
 from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
+from pv_stream.shard.memory import PatientMemory, merged
 from pv_stream.shard.overlay import Overlay
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
 from pv_stream.shard.slices import SLICE_KEY, Slice
@@ -147,7 +140,7 @@ class ShardFold:
         self._waiting: tuple[PatientId, ...] | None = ()
         self._used: tuple[Rulebook, ...] = ()
         self._clock: Instant | None = None
-        self._states: dict[PatientId, PatientState] = {}
+        self._states = PatientMemory(limits.patients_unpacked)
         self._sizes: dict[PatientId, int] = {}
         self._written = WrittenPatients(limits.patients_remembered)
         self._due = DueHeap()
@@ -189,16 +182,16 @@ class ShardFold:
             self._in_force = self._recorded = self._rules.restored(value)
         else:
             patient_id = PatientId(key.decode())
-            state, known = decode_state(value), self.state_of(patient_id)
-            self._states[patient_id] = state
+            known_due = self._states.due_of(patient_id)
+            state = self._states.restore(patient_id, value)
             self._sizes.pop(patient_id, None)
             self.standing.put(((patient_id, state),))
-            if state.due is not None and state.due != known.due:
+            if state.due is not None and state.due != known_due:
                 self._due.add(state.due, patient_id)
 
     def state_of(self, patient_id: PatientId) -> PatientState:
         """Return the committed state of a patient, empty for one never seen."""
-        return self._states.get(patient_id, PatientState())
+        return self._states.of(patient_id)
 
     def process(self, records: Sequence[RawRecord]) -> Run:
         """Compute what follows from records, in order, without changing the memory.
@@ -207,7 +200,10 @@ class ShardFold:
         """
         self._discard()
         if self._waiting is None:
-            self._waiting, self._passed = waiting_patients(self._states.items(), self._in_force), 0
+            self._waiting, self._passed = (
+                waiting_patients(self._states.outdated(self._in_force), self._in_force),
+                0,
+            )
         overlay = Overlay(
             self._clock, self._in_force, self._recorded, self._waiting, self._passed, self._used
         )
@@ -243,9 +239,7 @@ class ShardFold:
 
     def final_states(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of every state record as the runs so far leave it, patients in order."""
-        yield from (
-            (patient.encode(), encode_state(self._states[patient])) for patient in sorted(self._states)
-        )
+        yield from ((patient_id.encode(), record) for patient_id, record in self._states.records())
         if self._clock is not None:
             yield CLOCK_KEY, str(self._clock).encode()
         if self._recorded is not None:
@@ -354,8 +348,8 @@ class ShardFold:
         rulebook, overlay.activated = self._rules.activated(event, overlay.rulebook), True
         if rulebook.digest != overlay.rulebook.digest:
             overlay.rulebook = rulebook
-            states = {**self._states, **overlay.states}
-            overlay.waiting, overlay.passed = waiting_patients(states.items(), rulebook), 0
+            states = merged(self._states.outdated(rulebook), overlay.states)
+            overlay.waiting, overlay.passed = waiting_patients(states, rulebook), 0
         return ()
 
     def _reassess_some(self, record: RawRecord, overlay: Overlay) -> Sequence[_Told]:
@@ -432,15 +426,19 @@ class ShardFold:
         return outputs
 
     def _take_due(self, now: Instant, overlay: Overlay) -> PatientId | None:
-        return self._due.take(now, overlay.due, lambda patient_id: self._state(patient_id, overlay).due)
+        return self._due.take(now, overlay.due, lambda patient_id: self._due_of(patient_id, overlay))
 
     # Memory ----------------------------------------------------------------------------------------------------
 
     def _state(self, patient_id: PatientId, overlay: Overlay) -> PatientState:
         return overlay.states.get(patient_id) or self.state_of(patient_id)
 
+    def _due_of(self, patient_id: PatientId, overlay: Overlay) -> Instant | None:
+        changed = overlay.states.get(patient_id)
+        return self._states.due_of(patient_id) if changed is None else changed.due
+
     def _keep(self, patient_id: PatientId, state: PatientState, size: int, overlay: Overlay) -> None:
-        if state.due is not None and state.due != self._state(patient_id, overlay).due:
+        if state.due is not None and state.due != self._due_of(patient_id, overlay):
             overlay.due.add(state.due, patient_id)
         overlay.bytes_to_write += size - overlay.sizes.get(patient_id, 0)
         overlay.states[patient_id] = state

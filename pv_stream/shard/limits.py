@@ -14,7 +14,8 @@ class Limits:
     without a new fact (a system alert, closings) must fit too. After an activation each record takes along some of
     the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
     `run_due` and `run_bytes` end a run early: after so many patients who were due, and once so much is to be written.
-    None: never, as in a replay, where no transaction waits for the end.
+    None: never, as in a replay, where no transaction waits for the end. Of `patients_remembered` it is known how their
+    facts are written; `patients_unpacked` states are held as they are, the others as their packed records.
     """
 
     record_bytes_max: int = RECORD_BYTES_MAX
@@ -23,6 +24,7 @@ class Limits:
     reassessed_per_record: int = 8
     reassessed_per_control_record: int = 500
     patients_remembered: int = 2_048
+    patients_unpacked: int = 4_096
     run_due: int | None = None
     run_bytes: int | None = None
 

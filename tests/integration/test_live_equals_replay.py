@@ -144,6 +144,7 @@ def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluste
     the_ledgers_are_whole(archive, key, cluster, environment)
     a_second_call_adds_nothing(archive, environment)
     an_altered_alert_is_named(archive / cluster.name(Topic.ALERTS), archive, replayed)
+    any_number_of_processes_gives_the_same_digests(archive, replayed, tmp_path)
     an_archive_and_the_tail_of_its_topic_are_the_same_log(archive, replayed, tmp_path, environment)
 
 
@@ -164,6 +165,15 @@ def a_second_call_adds_nothing(archive: Path, environment: dict[str, str]) -> No
     before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
     succeed("archive", "--out", str(archive), **environment)
     assert {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()} == before
+
+
+def any_number_of_processes_gives_the_same_digests(archive: Path, replayed: Path, tmp_path: Path) -> None:
+    """Replay with one and with four processes: not one byte differs, so neither does any digest."""
+    expected = json.loads((replayed / "manifest.json").read_bytes())["files"]
+    for processes in ("1", "4"):
+        out = tmp_path / f"replay-{processes}"
+        succeed("replay", str(archive), "--out", str(out), "--states", "--processes", processes)
+        assert json.loads((out / "manifest.json").read_bytes())["files"] == expected, processes
 
 
 def an_altered_alert_is_named(alerts: Path, archive: Path, replayed: Path) -> None:

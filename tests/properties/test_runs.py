@@ -53,6 +53,19 @@ def test_outputs_and_states_do_not_depend_on_how_records_are_grouped(
 
 
 @unhurried
+@given(raw_logs(), st.integers(0, 1), st.data())
+def test_what_is_packed_changes_nothing(
+    records: list[RawRecord], unpacked_max: int, data: st.DataObject
+) -> None:
+    """Packed after each run, and unpacked where it is asked for: the same outputs, states, and final states."""
+    whole, packing = new_shard(), new_shard(limits=Limits(patients_unpacked=unpacked_max))
+    runs = _runs(records, data.draw(cuts(len(records))))
+    assert _folded(runs, packing) == _folded([records], whole)
+    assert list(packing.final_states()) == list(whole.final_states())
+    assert (packing.patients, packing.standing.now()) == (whole.patients, whole.standing.now())
+
+
+@unhurried
 @given(raw_logs(), st.data())
 def test_a_shard_that_is_restored_between_runs_tells_the_same(
     records: list[RawRecord], data: st.DataObject

@@ -58,7 +58,7 @@ def memory_of(fold: Any) -> object:
     """Return what a fold holds, comparable."""
     if isinstance(fold, CountingFold):
         return fold.counts
-    return fold._states, fold._clock
+    return dict(fold._states.records()), fold._clock
 
 
 class Clinical:

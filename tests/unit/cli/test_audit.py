@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pv_stream.audit.tamper.entries import TREE_HEADS
 from pv_stream.ledger.keys import read_private_key
-from tests.unit.audit.tamper.written import ALERTS, TREE_HEADS, some_written
+from tests.unit.audit.tamper.written import ALERTS, some_written
 from tests.unit.cli.calling import pv_stream
 
 

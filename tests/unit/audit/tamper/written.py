@@ -45,10 +45,12 @@ class Written:
                 {"alert_id": name, "record_id": f"{name}-{number}", "tier": "warning"}
             ).encode()
             made.append((topic, name.encode(), value, (("ce_id", f"{shard}-{number}-0".encode()),)))
-        leaves = [entry_hash(topic, shard, name, value, headers) for topic, name, value, headers in made]
+        leaves = [
+            entry_hash(topic, shard, record_key, value, headers) for topic, record_key, value, headers in made
+        ]
         done = extended(ledger, leaves)
-        for (topic, name, value, headers), places in zip(made, done.headers, strict=True):
-            self.append(topic, shard, name, value, (*headers, *places))
+        for (topic, record_key, value, headers), places in zip(made, done.headers, strict=True):
+            self.append(topic, shard, record_key, value, (*headers, *places))
         self.ledgers[shard] = done.ledger
         if head:
             self.head(shard, key)

@@ -1,0 +1,97 @@
+"""The memory of a shard: so many states as they are, the others packed, and nothing lost between the two."""
+
+from dataclasses import replace
+
+from pv_stream.codec.state import encode_state
+from pv_stream.domain.ids import PatientId
+from pv_stream.domain.published import PatientState
+from pv_stream.domain.times import Instant
+from pv_stream.shard.fold import RawRecord
+from pv_stream.shard.limits import Limits
+from pv_stream.shard.memory import PatientMemory, merged
+from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils
+from tests.shards import fold, new_shard, raw
+
+REACTION = raw([dose("imatinib", at(0)), eosinophils(1690, at(15))])
+
+
+def state_after(log: list[RawRecord]) -> PatientState:
+    shard = new_shard()
+    fold(log, shard)
+    return shard.state_of(PATIENT)
+
+
+SICK = state_after(REACTION)
+ONE, TWO, THREE = (PatientId(f"patient-{number}") for number in (1, 2, 3))
+
+
+def memory_of_three(unpacked_max: int) -> PatientMemory:
+    memory = PatientMemory(unpacked_max)
+    for patient_id in (ONE, TWO, THREE):
+        memory.update({patient_id: SICK})
+    return memory
+
+
+def test_only_so_many_are_held_as_they_are() -> None:
+    memory = memory_of_three(1)
+    assert (len(memory), len(memory._unpacked), len(memory._packed)) == (3, 1, 2)
+    assert list(memory._unpacked) == [THREE]
+
+
+def test_who_is_asked_for_is_unpacked_and_the_others_stay() -> None:
+    memory = memory_of_three(1)
+    assert memory.of(ONE) == SICK
+    assert memory.of(ONE) is memory.of(ONE)
+    memory.update({TWO: SICK})
+    assert list(memory._unpacked) == [TWO]
+    assert len(memory) == 3
+
+
+def test_a_patient_who_was_never_seen_is_empty() -> None:
+    memory = memory_of_three(0)
+    assert memory.of(PatientId("nobody")) == PatientState()
+    assert memory.due_of(PatientId("nobody")) is None
+    assert len(memory) == 3
+
+
+def test_when_a_patient_is_due_is_known_without_unpacking() -> None:
+    memory = memory_of_three(0)
+    assert SICK.due is not None
+    assert memory.due_of(ONE) == SICK.due
+    assert not memory._unpacked
+    memory.update({ONE: PatientState(due=Instant(7))})
+    assert memory.due_of(ONE) == 7
+
+
+def test_a_record_that_is_restored_stays_packed_until_it_is_asked_for() -> None:
+    memory = memory_of_three(5)
+    other = state_after(raw([eosinophils(300, at(0))]))
+    assert memory.restore(ONE, encode_state(other)) == other
+    assert (list(memory._packed), memory.of(ONE)) == ([ONE], other)
+    assert list(memory.records()) == [
+        (ONE, encode_state(other)),
+        (TWO, encode_state(SICK)),
+        (THREE, encode_state(SICK)),
+    ]
+
+
+def test_outdated_are_those_with_facts_of_their_own_under_another_rulebook() -> None:
+    another = replace(RULEBOOK, digest="sha256:another")
+    for unpacked_max in (0, 5):
+        memory = memory_of_three(unpacked_max)
+        memory.update({THREE: PatientState()})
+        assert list(memory.outdated(RULEBOOK)) == []
+        assert sorted(each for each, _ in memory.outdated(another)) == [ONE, TWO]
+
+
+def test_what_a_run_changed_stands_for_what_was_remembered() -> None:
+    empty = PatientState()
+    found = dict(merged([(ONE, SICK), (TWO, SICK)], {TWO: empty, THREE: empty}))
+    assert found == {ONE: SICK, TWO: empty, THREE: empty}
+
+
+def test_a_shard_packs_whom_it_does_not_hear_of() -> None:
+    shard = new_shard(limits=Limits(patients_unpacked=0))
+    fold(REACTION, shard)
+    assert (len(shard._states._unpacked), shard.patients) == (0, 1)
+    assert shard.state_of(PATIENT) == SICK
