@@ -119,6 +119,7 @@ def test_a_value_that_was_settled_stays_settled_and_the_one_that_waits_goes_on()
     (review,) = alerts(topic, B, "data_review")
     assert (review["status"], review["review"]["fact"]) == ("raised", waits.version.key)
     assert review["alert_id"] == derive_id("al", B, "data_review", waits.version.key)
+    assert review["continues"] == [derive_id("al", A, "data_review", waits.version.key)]
     assert [each.alert.status for each in topic.state_of(A).published.reviews] == ["closed", "transferred"]
     topic.send(*of(B, reviewed(waits, Retracted(), received_at=at(9))))
     assert _statuses(alerts(topic, B, "data_review")) == ["raised", "closed"]
