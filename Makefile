@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration fuzz chaos chaos-mutants bench bench-takeover bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz chaos chaos-mutants bench bench-takeover bench-replay bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -63,6 +63,9 @@ bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a
 
 bench-takeover: install ## Measure how long it takes until another worker has the states of a dead one (ARGS=--quick)
 	$(BIN)/python -m benchmarks.live.takeover $(ARGS)
+
+bench-replay: install $(PEERS)/.stamp ## Measure a replay beside polars and duckdb doing the naive query (EVENTS=1000000)
+	$(BIN)/python -m benchmarks.replay --events $(or $(EVENTS),1000000)
 
 bench-engine: $(PACKAGE) ## Measure the engine on a million events of a made-up ward (benchmarks/README.md)
 	$(BIN)/python -m benchmarks.engine
