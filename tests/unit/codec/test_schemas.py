@@ -6,10 +6,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pv_stream.codec.events import encode_event
 from pv_stream.codec.schemas import schema_documents
 from pv_stream.domain.events import Event
+from pv_stream.ledger.heads import TreeHead, signed
 from pv_stream.shard.fold import OutputStream
 from tests.acting import with_actions
 from tests.builders import at
@@ -26,6 +28,8 @@ DOCUMENT_OF = {
     OutputStream.DEAD_LETTERS: "dead-letter.v1.json",
     OutputStream.EVENTS: "clinical-event.v1.json",
 }
+#: What a worker writes beside the outputs of the fold.
+TREE_HEAD = "tree-head.v1.json"
 
 
 @pytest.mark.parametrize("name", sorted(schema_documents()))
@@ -33,8 +37,8 @@ def test_a_schema_on_disk_is_that_of_the_model(name: str) -> None:
     assert (SCHEMAS / name).read_bytes() == schema_documents()[name], "run `make schemas`"
 
 
-def test_every_output_stream_and_the_input_have_a_schema() -> None:
-    assert set(schema_documents()) == set(DOCUMENT_OF.values())
+def test_every_stream_has_a_schema() -> None:
+    assert set(schema_documents()) == {*DOCUMENT_OF.values(), TREE_HEAD}
     assert {path.name for path in SCHEMAS.glob("*.v1.json")} == set(schema_documents())
 
 
@@ -69,6 +73,12 @@ def test_every_output_of_a_log_fits_its_schema(log: list[Event | bytes]) -> None
         validators[DOCUMENT_OF[out.stream]].validate(json.loads(out.value))
         seen.add(out.stream)
     assert seen == set(OutputStream)
+
+
+@pytest.mark.parametrize("key", [None, Ed25519PrivateKey.from_private_bytes(b"k" * 32)])
+def test_a_tree_head_fits_its_schema(key: Ed25519PrivateKey | None) -> None:
+    head = signed(TreeHead("pv.clinical.events.v1/0", 3, b"r" * 32, b"l" * 32, 70), key)
+    _validators()[TREE_HEAD].validate(json.loads(head.to_bytes()))
 
 
 def test_every_event_of_a_log_fits_the_schema(log: list[Event | bytes]) -> None:
