@@ -24,6 +24,7 @@ from pv_stream.cli.terminal import plural, program, stderr, stdout
 from pv_stream.errors import DataError, UsageError
 from pv_stream.ledger.heads import TreeHead, is_signed_by
 from pv_stream.ledger.keys import new_key, read_public_key
+from pv_stream.stream import require_client
 
 app = typer.Typer(
     add_completion=False,
@@ -31,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Check that no output was changed, dropped, swapped or added after a worker wrote it (docs/audit.md).",
 )
+
+require_client("cryptography")
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -27,9 +27,13 @@ def new_key() -> tuple[bytes, bytes]:
 
 def read_private_key(text: str) -> "Ed25519PrivateKey":
     """Return the private key of a PEM text. Raises UsageError, which quotes nothing of it."""
-    # Only who signs or checks pays for the library.
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    # Only who signs or checks pays for the library, and must have it.
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    except ModuleNotFoundError:
+        missing = "a ledger's key needs the extra 'audit': pip install 'pv-stream[audit]'"
+        raise UsageError(missing) from None
 
     message = (
         "the ledger's key is not an Ed25519 private key without a password (PEM): "

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 
 def require_client(name: str) -> None:
-    """Raise ModuleNotFoundError when a client of the extra `kafka` is missing, without paying for its import.
+    """Raise ModuleNotFoundError when a module of an extra (a Kafka client) is missing, without paying for its import.
 
     An imported one is there; of it no spec is asked, for Faust's module, once imported, has none.
     """

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,14 @@ def test_a_private_key_that_is_none_is_refused_without_quoting_it() -> None:
         with pytest.raises(UsageError, match="Ed25519 private key") as raised:
             read_private_key(text)
         assert text.splitlines()[-1] not in str(raised.value)
+
+
+def test_a_key_without_the_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(UsageError, match=r"pip install 'pv-stream\[audit\]'"):
+        read_private_key("any")
 
 
 def test_a_public_key_that_is_none_is_refused() -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from pv_stream.errors import EnvironmentBroken
+from pv_stream.errors import EnvironmentBroken, UsageError
 from pv_stream.ledger.chain import Ledger, extended
 from pv_stream.ledger.merkle import leaf_hash
 from pv_stream.settings import Settings
@@ -152,6 +153,12 @@ def test_a_shard_that_comes_back_has_its_memory_and_goes_on_behind_its_last_tran
         await world.owner.close()
 
     asyncio.run(scenario())
+
+
+def test_a_key_that_cannot_be_read_is_refused_before_anything_is_owned() -> None:
+    settings = Settings(ledger_key=SecretStr("no key"))
+    with pytest.raises(UsageError, match="not an Ed25519 private key"):
+        ShardOwner(settings=settings, fold_factory=lambda *_: Fold(), source=Source(), on_failure=print)
 
 
 def test_a_memory_whose_tail_is_lost_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
