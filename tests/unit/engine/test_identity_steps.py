@@ -13,7 +13,7 @@ from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.outputs import Alert, AlertKind, AlertStatus
 from pv_stream.domain.published import PatientState, Published
 from pv_stream.domain.times import Instant, format_instant
-from pv_stream.engine.advance import advance
+from pv_stream.engine.advance import advance, fire_due, mark_incomplete
 from pv_stream.engine.merge import Step, follow
 from tests.acting import acted
 from tests.builders import RULEBOOK, at, dose, eosinophils, present, with_patient
@@ -132,6 +132,46 @@ def test_what_fell_due_before_an_identity_event_is_told_first_at_its_own_instant
     ]
     broken = _follow(stub, cycle)
     assert (_closed_at(broken), broken.refused) == ([lost], "merge_cycle")
+
+
+def test_what_fell_due_in_a_stub_that_gets_its_facts_back_waits_for_the_clock() -> None:
+    """The survivor never confirmed: a stub ends nothing by time, and what is past by then is told by the clock."""
+    stub = _follow(_after(*REACTION), absorbed(A, B, at(20))).state
+    step = _follow(stub, Transferred(A, (B,), TransferKind.RETURN, at(100)))
+    assert (step.outputs, step.state.due) == ((), at(30, 0))
+    _, told = fire_due(A, step.state, at(100), RULEBOOK)
+    assert {out.as_of for out in told if isinstance(out, Alert)} == {format_instant(at(100))}
+
+
+def test_a_survivor_that_let_go_asks_on_the_fifteenth_day_and_closes_as_before() -> None:
+    """Clinical specification: asked when the fifteenth day from the onset has passed, closed sixty days unobserved."""
+    state = _with(_after(*REACTION), **LEAVING)
+    state = _follow(state, Received(A, C, TransferKind.RETURN, at(20))).state
+    told: list[tuple[str, str, str]] = []
+    while state.due is not None:
+        state, outputs = fire_due(A, state, at(100), RULEBOOK)
+        told += [(out.kind, out.status, out.as_of) for out in outputs if isinstance(out, Alert)]
+    assert told == [
+        (AlertKind.FOLLOW_UP_DUE, AlertStatus.RAISED, format_instant(at(30, 0))),
+        (AlertKind.SUSPECTED_DRESS, AlertStatus.CLOSED, format_instant(at(74))),
+        (AlertKind.FOLLOW_UP_DUE, AlertStatus.CLOSED, format_instant(at(74))),
+    ]
+
+
+def test_that_a_record_is_incomplete_goes_with_each_merge_and_comes_back_with_each_unmerge() -> None:
+    """Nothing else is known of it: no drug, no sign."""
+    state, _ = mark_incomplete(A, PatientState(), at(14), RULEBOOK, "a record could not be read")
+    told: list[tuple[str, int]] = []
+    for day in (20, 30):
+        for event in (
+            absorbed(A, B, at(day)),
+            Received(A, B, TransferKind.STATE, at(day)),
+            Transferred(A, (B,), TransferKind.RETURN, at(day + 1)),
+        ):
+            step = _follow(state, event)
+            state = step.state
+            told += [(out.status, out.revision) for out in step.outputs if isinstance(out, Alert)]
+    assert told == [("transferred", 2), ("raised", 3), ("transferred", 4), ("raised", 5)]
 
 
 def test_how_old_the_news_is_counts_from_what_was_handed_over_else_from_the_event() -> None:

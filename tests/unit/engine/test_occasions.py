@@ -18,11 +18,13 @@ from tests.builders import (
     eosinophils,
     held,
     measured,
+    order,
     present,
     resent,
     retracted,
     reviewed,
     statement,
+    stop,
     temperature,
     with_status,
 )
@@ -147,6 +149,17 @@ def test_a_final_that_says_the_same_lets_no_latched_tier_fall() -> None:
         ("raised", "warning"),
         ("revised", "warning"),
     ]
+
+
+def test_beside_an_alert_that_stands_though_nothing_would_raise_it_now_a_skin_reaction_is_taken_back() -> (
+    None
+):
+    """A stop learned of late leaves both beyond the window of the drug: an alert that was told closes in its time."""
+    reaction = (eosinophils(1690, at(70)), present(FindingCode.REACTION_RESOLVED, at(75)))
+    late = resent(stop("imatinib", at(1)), received_at=at(86))
+    values = told([order("imatinib", at(0)), *reaction, present(FindingCode.RASH, at(85)), late])
+    last = {case["episode_id"]: case["state"] for case in values if "state" in case}
+    assert list(last.values()) == ["open", "withdrawn"]
 
 
 def test_a_candidate_is_the_same_without_its_first_sign_and_returns_after_its_last() -> None:

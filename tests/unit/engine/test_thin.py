@@ -16,7 +16,7 @@ from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.outputs import Alert, Case, Cause, Output
 from pv_stream.domain.published import PatientState, ThinnedDays, join_days
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant
-from pv_stream.engine.advance import advance
+from pv_stream.engine.advance import advance, fire_due
 from pv_stream.rules.other_values import other_below
 from pv_stream.shard.fold import OutputStream
 from pv_stream.shard.limits import DEFAULT_LIMITS
@@ -243,6 +243,22 @@ def test_an_episode_of_other_days_is_not_called_thinned(day: int, says_so: bool)
     _, outputs = _lived(*events[1:], state=state)
     (alert,) = (told for told in outputs if isinstance(told, Alert))
     assert ("thinned" in alert.flags) is says_so
+
+
+@pytest.mark.parametrize(("resolved", "says_so"), [(-15, False), (-14, True)])
+def test_the_day_on_which_an_episode_closes_is_one_of_its_days(resolved: int, says_so: bool) -> None:  # noqa: FBT001 - a row
+    """It closes fourteen days after the reaction is documented as resolved."""
+    reaction = (eosinophils(1700, at(-20)), present(FindingCode.REACTION_RESOLVED, at(resolved)))
+    state, _ = _lived(*HOURLY, ONE_MORE, order("imatinib", at(-40)))
+    _, outputs = _lived(*reaction, state=state)
+    assert [("thinned" in told.flags) for told in outputs if isinstance(told, Case)][-1] is says_so
+
+
+def test_an_episode_that_closes_by_the_clock_alone_says_that_its_days_were_thinned() -> None:
+    state, _ = _lived(order("imatinib", at(-20)), eosinophils(1700, at(0, 7)), *HOURLY, ONE_MORE)
+    _, outputs = fire_due(PATIENT, state, at(100), RULEBOOK)
+    told = [(type(out), "thinned" in out.flags) for out in outputs if isinstance(out, Alert | Case)]
+    assert told == [(Alert, True), (Case, True)]
 
 
 # Merged records --------------------------------------------------------------------------------------------------
