@@ -372,4 +372,6 @@ def _let_go(state: PatientState, prior: PatientId, scene: _Scene) -> Step:
     occasion = scene.occasion(state, effective=scene.as_of, replaced=touched)
     assessment = assess(facts, scene.rulebook, state.published.verdicts)
     published, told = diff(state.published, assessment, occasion)
-    return Step(replace(state, published=published, due=next_due(published)), (*fired, *told))
+    # One that waits for its own survivor to confirm ends nothing by time, as `_absorbed` says.
+    due = next_due(published) if lineage.into is None else None
+    return Step(replace(state, published=published, due=due), (*fired, *told))

@@ -158,6 +158,14 @@ def test_a_survivor_that_let_go_asks_on_the_fifteenth_day_and_closes_as_before()
     ]
 
 
+def test_a_record_that_was_merged_itself_lets_go_and_still_ends_nothing_by_time() -> None:
+    """Its survivor has not confirmed yet; what falls due is told by the survivor."""
+    state = _with(_after(*REACTION), **LEAVING)
+    state = _follow(state, absorbed(A, B, at(19))).state
+    step = _follow(state, Received(A, C, TransferKind.RETURN, at(20)))
+    assert (step.state.lineage.into, step.state.lineage.leaving, step.state.due) == (B, (), None)
+
+
 def test_that_a_record_is_incomplete_goes_with_each_merge_and_comes_back_with_each_unmerge() -> None:
     """Nothing else is known of it: no drug, no sign."""
     state, _ = mark_incomplete(A, PatientState(), at(14), RULEBOOK, "a record could not be read")
