@@ -283,9 +283,15 @@ def _show(checks: Sequence[ShardCheck], *, with_keys: bool, with_second: bool) -
             "Note: a log that was cut off with its tree heads looks whole: give --second-place.",
             soft_wrap=True,
         )
+    if unproved := sum(each.unproved for each in checks):
+        say.print(
+            f"Note: no tree head stands for the last {plural(unproved, 'record')}: whoever can write the topics may "
+            "have made them, or have taken heads away.",
+            soft_wrap=True,
+        )
     if not findings:
-        records = sum(each.records for each in checks)
-        say.print(f"Nothing is wrong: {plural(records, 'record')} as the workers wrote them.")
+        proved = sum(each.covered for each in checks)
+        say.print(f"Nothing is wrong: {plural(proved, 'record')} under tree heads as the workers wrote them.")
 
 
 def _as_json(

@@ -200,10 +200,8 @@ class ShardFold:
         """
         self._discard()
         if self._waiting is None:
-            self._waiting, self._passed = (
-                waiting_patients(self._states.outdated(self._in_force), self._in_force),
-                0,
-            )
+            outdated = self._states.outdated(self._in_force)
+            self._waiting, self._passed = waiting_patients(outdated, self._in_force), 0
         overlay = Overlay(
             self._clock, self._in_force, self._recorded, self._waiting, self._passed, self._used
         )

@@ -41,7 +41,7 @@ class PatientMemory:
     def __init__(self, unpacked_max: int) -> None:
         """Begin with nobody."""
         self._unpacked_max = unpacked_max
-        #: The first was neither asked for nor changed for the longest.
+        #: The first was neither changed nor unpacked for the longest.
         self._unpacked: dict[PatientId, PatientState] = {}
         self._packed: dict[PatientId, _Packed] = {}
 
@@ -69,7 +69,7 @@ class PatientMemory:
         return None if state is None else state.due
 
     def update(self, states: Mapping[PatientId, PatientState]) -> None:
-        """Take the new states of some patients, and pack those who were not asked for the longest."""
+        """Take the new states of some patients, and pack those who were not changed for the longest."""
         for patient_id, state in states.items():
             self._packed.pop(patient_id, None)
             self._unpacked.pop(patient_id, None)

@@ -47,8 +47,8 @@ class Finding:
 class ShardCheck:
     """Hold what was found of one shard.
 
-    `records` are those in the ledger, `earlier` those from before it began, which nothing proves; `covered` of them
-    stand under a tree head, `signed` under one whose signature was checked.
+    `records` are those in the ledger, `earlier` those from before it began, which nothing proves. The first `covered`
+    stand under a tree head, the first `signed` under one whose signature was checked; `unproved` follow the last head.
     """
 
     shard: int
@@ -58,6 +58,7 @@ class ShardCheck:
     heads: int = 0
     covered: int = 0
     signed: int = 0
+    unproved: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def find(self, kind: Kind, says: str) -> None:
@@ -178,6 +179,7 @@ class _Walk:
         """Take the next record of the ledger."""
         index, link = entry.index or 0, entry.link or NO_LINK
         if self._is_beyond:
+            self._check.unproved += 1
             return
         if index < self._size:
             self._check.find(Kind.DOUBLED, f"{entry.name}: another record is number {index:,} as well")
@@ -186,6 +188,7 @@ class _Walk:
             if self._size >= self._end:
                 # Behind the last head the topics of an archive may end at different places.
                 self._is_beyond = True
+                self._check.unproved += 1
                 return
             self._gap(index)
         elif link_after(self._link, entry.leaf) != link:
@@ -201,7 +204,8 @@ class _Walk:
         self._compare_heads()
 
     def end(self) -> None:
-        """See that no head knows more records than there are."""
+        """See that no head knows more records than there are, and count what no head stands for."""
+        self._check.unproved += max(0, self._size - self._end)
         beyond = [each for each in self._known[self._next_head :] if each.head.size > self._size]
         if beyond:
             most = beyond[-1]

@@ -42,7 +42,7 @@ def test_from_keys_to_a_proof(keys: Path, tmp_path: Path) -> None:
 
     whole = pv_stream("audit", "verify", str(archive), *public)
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    assert "Nothing is wrong: 13 records as the workers wrote them." in whole.stdout
+    assert "Nothing is wrong: 13 records under tree heads as the workers wrote them." in whole.stdout
     assert "give --second-place" in whole.stdout
 
     exported = pv_stream("audit", "export", str(archive), "--to", str(elsewhere), *public)

@@ -230,7 +230,19 @@ def test_topics_that_an_archive_ends_at_different_places_are_no_finding(tmp_path
     written.transaction(0, (ALERTS, "al_5"), (LETTERS, "dl_3"), (ALERTS, "al_6"), head=False)
     del written.records[LETTERS, 0][-1]
     found = written.check(tmp_path)
-    assert (found.records, found.covered, found.findings) == (11, 10, [])
+    assert (found.records, found.covered, found.unproved, found.findings) == (11, 10, 2, [])
+
+
+def test_what_was_made_anew_behind_heads_that_were_taken_away_is_not_called_proved(tmp_path: Path) -> None:
+    """Without the heads nothing tells it from what a worker wrote; so it is counted apart."""
+    written = some_written()
+    kept = written.head_of(0)
+    del written.records[TREE_HEADS, 0][1:]
+    written.change(ALERTS, 0, -1, value=b'{"tier":"info"}')
+    relinked(written, 0)
+    found = written.check(tmp_path / "alone")
+    assert (found.covered, found.signed, found.unproved, found.findings) == (3, 3, 7, [])
+    assert kinds(written.check(tmp_path / "beside", elsewhere=(kept,))) == ["rewritten"]
 
 
 def test_a_log_without_ledgers_is_said_to_have_none(tmp_path: Path) -> None:
