@@ -36,14 +36,23 @@ class Memory:
     messages: list[Sequence[KeyedEvent]] = field(default_factory=list)
     failure: Exception | None = None
     may_write: threading.Event = field(default_factory=threading.Event)
-    begun: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def __post_init__(self) -> None:
         self.may_write.set()
 
+    def has_begun(self, writes: int = 1) -> bool:
+        """Wait until so many writes have begun that were not waited for before."""
+        return all(self.begun.acquire(timeout=60) for _ in range(writes))
+
+    def clear(self) -> None:
+        """Forget what was written and begun."""
+        self.messages.clear()
+        self.begun = threading.Semaphore(0)
+
     async def write(self, events: Sequence[KeyedEvent]) -> None:
-        self.begun.set()
-        await asyncio.to_thread(self.may_write.wait, 10)
+        self.begun.release()
+        await asyncio.to_thread(self.may_write.wait, 60)
         if self.failure is not None:
             raise self.failure
         self.messages.append(events)

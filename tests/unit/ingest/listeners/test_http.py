@@ -75,8 +75,7 @@ def listener(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def served(listener: Served) -> Iterator[Served]:
     """The listener, with nothing written yet."""
-    listener.memory.messages.clear()
-    listener.memory.begun.clear()
+    listener.memory.clear()
     yield listener
     listener.memory.failure = None
     listener.memory.may_write.set()
@@ -104,7 +103,7 @@ def test_a_bundle_is_answered_after_its_events_are_written(served: Served) -> No
     served.memory.may_write.clear()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(served.post, "/fhir", bundle(fresh(), medication()))
-        assert served.memory.begun.wait(10)
+        assert served.memory.has_begun()
         assert not answer.done()
         served.memory.may_write.set()
         said = answer.result()
@@ -312,7 +311,7 @@ def test_the_same_bytes_at_the_same_time_are_written_once(served: Served) -> Non
     served.memory.may_write.clear()
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(served.post, "/fhir", body) for _ in range(4)]
-        assert served.memory.begun.wait(10)
+        assert served.memory.has_begun()
         served.memory.may_write.set()
         said = [answer.result() for answer in answers]
     assert {answer.status for answer in said} == {200}
