@@ -20,10 +20,11 @@ from pv_stream.audit.tamper import second_place
 from pv_stream.audit.tamper.checking import ShardCheck, check_shard
 from pv_stream.audit.tamper.entries import COVERED, TREE_HEADS, open_heads, open_ledgers, tree_heads
 from pv_stream.cli.decisions import KAFKA
+from pv_stream.cli.public_keys import PublicKeysOption, read_public_keys
 from pv_stream.cli.terminal import plural, program, stderr, stdout
 from pv_stream.errors import DataError, UsageError
 from pv_stream.ledger.heads import TreeHead, is_signed_by
-from pv_stream.ledger.keys import new_key, read_public_key
+from pv_stream.ledger.keys import new_key
 from pv_stream.stream import require_client
 
 app = typer.Typer(
@@ -42,12 +43,6 @@ _SHOWN_MAX: Final = 20
 
 Source = Annotated[
     str, typer.Argument(metavar="DIR|kafka", help="A folder of `archive`, or kafka for the live topics.")
-]
-PublicKeys = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--public-key", metavar="FILE", help="Key of the workers (PEM), from `audit keygen`; may be repeated."
-    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -81,7 +76,7 @@ def keygen(
 @app.command()
 def verify(
     source: Source,
-    public_key: PublicKeys = None,
+    public_key: PublicKeysOption = None,
     second: Annotated[
         Path | None,
         typer.Option("--second-place", metavar="DIR", help="Tree heads that `audit export` put elsewhere."),
@@ -94,7 +89,7 @@ def verify(
     A log that was cut off together with its tree heads is whole; only a head in a second place tells. Exit code 1:
     something is wrong.
     """
-    keys = _public_keys(public_key)
+    keys = read_public_keys(public_key)
     kept = {} if second is None else second_place.read_notes(second)
     with _folder(source) as folder:
         ledgers = open_ledgers(folder)
@@ -124,14 +119,14 @@ def export(
             "--to", metavar="DIR", help="Folder in a second place, out of reach of the log's owner."
         ),
     ],
-    public_key: PublicKeys = None,
+    public_key: PublicKeysOption = None,
 ) -> None:
     """Write the last tree head of each shard to a second place, after comparing those that lie there. Run it daily.
 
     Nothing is overwritten. Exit code 1: the log does not bear out a head that lies there, or a signature is wrong;
     nothing is written then.
     """
-    keys = _public_keys(public_key)
+    keys = read_public_keys(public_key)
     kept = second_place.read_notes(to) if to.exists() else {}
     with _folder(source, topics=(TREE_HEADS,)) as folder:
         heads = _heads_by_shard(open_heads(folder))
@@ -194,12 +189,12 @@ def prove(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `audit prove` wrote.")],
-    public_key: PublicKeys = None,
+    public_key: PublicKeysOption = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Check a proof, without log and network. Exit code 1: it proves nothing, or no key was given."""
-    keys = _public_keys(public_key)
+    keys = read_public_keys(public_key)
     try:
         proof = proofs.from_json(file.read_bytes(), name=str(file))
     except OSError as error:
@@ -230,17 +225,6 @@ def _folder(source: str, topics: Sequence[str] = (*COVERED, TREE_HEADS)) -> Iter
     with TemporaryDirectory(prefix="pv-stream-ledger-") as folder, position_progress("Reading") as told:
         archive_topics(settings, chosen, Path(folder), on_progress=told)
         yield Path(folder)
-
-
-def _public_keys(files: Sequence[Path] | None) -> "list[Ed25519PublicKey]":
-    keys: list[Ed25519PublicKey] = []
-    for file in files or ():
-        try:
-            keys.append(read_public_key(file.read_bytes(), name=str(file)))
-        except OSError as error:
-            message = f"{file}: {error.strerror}"
-            raise DataError(message) from None
-    return keys
 
 
 def _heads_by_shard(topic: ArchivedTopic) -> dict[int, list[TreeHead]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pv_stream.cli.options import CarryOption
+from pv_stream.cli.public_keys import PublicKeysOption, read_public_keys
 from pv_stream.stream import require_client
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ def command(
         str | None, typer.Option(help="Consumer group that the workers share. [pv-stream]")
     ] = None,
     carry: CarryOption = None,
+    public_key: PublicKeysOption = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print every row as JSON.")] = False,
 ) -> None:
-    """Check broker, topics, partitions, retention, replication, rulebook, clocks, and offsets against checkpoints.
+    """Check broker, topics, partitions, retention, replication, rulebook, clocks, offsets, and who signed tree heads.
 
     Changes nothing. Every finding comes with what to do. Exit codes: 0 all is well, 1 something was found or could
     not be checked, 3 Kafka does not answer.
@@ -36,13 +38,14 @@ def command(
     from pv_stream.stream.connection import require_broker  # noqa: PLC0415
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, group_id=group_id)
+    keys = read_public_keys(public_key)
     require_broker(settings)
 
     from pv_stream.rulebooks import carried_rulebooks  # noqa: PLC0415 - only when Kafka is there
     from pv_stream.stream.doctor.examination import examine  # noqa: PLC0415
     from pv_stream.stream.doctor.judgements import Outcome  # noqa: PLC0415
 
-    rows = examine(settings, carried_rulebooks(carry or ()))
+    rows = examine(settings, carried_rulebooks(carry or ()), keys)
     if as_json:
         from dataclasses import asdict  # noqa: PLC0415
 

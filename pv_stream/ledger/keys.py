@@ -1,11 +1,13 @@
 """Keys of the ledger: Ed25519, as PEM text, that `openssl` and every other tool reads."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pv_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_NO_LIBRARY: Final = "a ledger's key needs the extra 'audit': pip install 'pv-stream[audit]'"
 
 
 def new_key() -> tuple[bytes, bytes]:
@@ -32,8 +34,7 @@ def read_private_key(text: str) -> "Ed25519PrivateKey":
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
     except ModuleNotFoundError:
-        missing = "a ledger's key needs the extra 'audit': pip install 'pv-stream[audit]'"
-        raise UsageError(missing) from None
+        raise UsageError(_NO_LIBRARY) from None
 
     message = (
         "the ledger's key is not an Ed25519 private key without a password (PEM): "
@@ -50,8 +51,11 @@ def read_private_key(text: str) -> "Ed25519PrivateKey":
 
 def read_public_key(text: bytes, *, name: str) -> "Ed25519PublicKey":
     """Return the public key of a PEM text. Raises UsageError naming where it came from."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - see above
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise UsageError(_NO_LIBRARY) from None
 
     message = (
         f"{name} is not an Ed25519 public key (PEM): name the .pub file that `pv-stream audit keygen` wrote"

@@ -16,6 +16,7 @@ from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.keys import new_key
 from pv_stream.stream.kafka_dev.broker import free_port
 from pv_stream.stream.publish import publish
 from pv_stream.stream.topics import Topic
@@ -63,17 +64,17 @@ def write_log(cluster: Cluster) -> None:
     )
 
 
-def doctor(cluster: Cluster) -> tuple[int, list[dict[str, Any]]]:
+def doctor(cluster: Cluster, *options: str) -> tuple[int, list[dict[str, Any]]]:
     """Return exit code and rows."""
-    done = call("doctor", "--json", **environment_of(cluster))
+    done = call("doctor", "--json", *options, **environment_of(cluster))
     assert not done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
-def open_and_watch(cluster: Cluster, port: int) -> tuple[Worker, set[int]]:
+def open_and_watch(cluster: Cluster, port: int, signing: dict[str, str]) -> tuple[Worker, set[int]]:
     """Start a worker and return it when it is ready, with what /readyz answered until then while it was live."""
     environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_LOG_FORMAT": "json"}
-    worker = cluster.start_worker(environment, command=RUN)
+    worker = cluster.start_worker(environment | signing, command=RUN)
     answered: set[int] = set()
 
     def is_ready() -> bool:
@@ -106,7 +107,10 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
     """Live while it opens, ready when it is done, counted, logged by name; the doctor finds what was broken."""
     write_log(cluster)
     port = free_port()
-    worker, answered = open_and_watch(cluster, port)
+    private_pem, public_pem = new_key()
+    public_key = tmp_path / "ledger.pem.pub"
+    public_key.write_bytes(public_pem)
+    worker, answered = open_and_watch(cluster, port, {"PV_STREAM_LEDGER_KEY": private_pem.decode()})
     assert answered == {503, 200}
 
     written = len(REACTION) + 1
@@ -124,7 +128,7 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
         lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
     )
 
-    code, rows = doctor(cluster)
+    code, rows = doctor(cluster, "--public-key", str(public_key))
     assert (code, {row["outcome"] for row in rows}) == (0, {"ok"}), rows
     assert [row["saw"] for row in rows if row["check"] == "rulebook"] == [
         f"{RULEBOOK.version} is in force and carried"
@@ -132,6 +136,9 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
     assert [row["saw"] for row in rows if row["check"] == "clocks"] == [
         "nothing was written in the future; 1 of the shards' workers agree with their broker"
     ]
+    signed = [row["saw"] for row in rows if row["check"] == "tree heads" and "signed by" in row["saw"]]
+    assert len(signed) == 1, "the one patient's shard"
+    assert signed[0].endswith("one of those given")
 
     assert worker.stop() == 0
     said = [json.loads(line) for line in worker.said().splitlines()]

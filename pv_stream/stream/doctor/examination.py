@@ -5,34 +5,45 @@ go on meanwhile then move each of them only in the direction that is harmless.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pv_stream.codec.events import decode_event
 from pv_stream.codec.state import decode_state
 from pv_stream.domain.events import RulebookActivated
 from pv_stream.errors import PvStreamError
+from pv_stream.ledger.chain import Ledger
+from pv_stream.ledger.heads import NotATreeHead, TreeHead
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.settings import Settings
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint, InputLog
 from pv_stream.stream.connection import require_broker
 from pv_stream.stream.doctor import judgements
-from pv_stream.stream.doctor.judgements import Replicas, Row, ShardLook, could_not
+from pv_stream.stream.doctor.judgements import LedgerLook, Replicas, Row, ShardLook, could_not
 from pv_stream.stream.reading import TopicReader, TopicRecord
 from pv_stream.stream.topics import Topic, admin_client, plan, topic_name
 
-#: How far back in a shard's state its checkpoint and its rulebook are looked for: first so many positions, then more.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+#: How far back from the end of a shard what stands last in it is looked for: first so many positions, then more.
 WINDOWS: Final = (64, 1_024, 16_384)
 _INTERNAL: Final = ("__consumer_offsets", "__transaction_state")
 _NO_SUCH_GROUP: Final = "GroupIdNotFoundError"
 _CLIENT: Final = "pv-stream-doctor"
 
 
-def examine(settings: Settings, carried: Mapping[str, Rulebook]) -> list[Row]:
-    """Return every row of the examination; `carried` are the rulebooks that are here, by digest.
+def examine(
+    settings: Settings,
+    carried: Mapping[str, Rulebook],
+    public_keys: "Sequence[Ed25519PublicKey]" = (),
+) -> list[Row]:
+    """Return every row of the examination.
+
+    `carried` are the rulebooks that are here, by digest; `public_keys` those with which tree heads should be signed.
 
     Raise ConnectionFailed when there is no broker to examine.
     """
@@ -51,6 +62,7 @@ def examine(settings: Settings, carried: Mapping[str, Rulebook]) -> list[Row]:
             ("rulebook", "all shards", lambda: look.rulebooks(carried)),
             ("group", settings.group_id, look.group),
             ("offsets", "all shards", look.offsets),
+            ("tree heads", "all shards", lambda: look.tree_heads(public_keys)),
         )
         return [row for check, subject, make in checks for row in _made(check, subject, make)]
 
@@ -213,6 +225,31 @@ class _Look:
             )
             rows.append(judgements.offsets(look, self._settings, now_ms=_now_ms()))
         return rows
+
+    def tree_heads(self, public_keys: "Sequence[Ed25519PublicKey]") -> list[Row]:
+        rows = []
+        for shard in self._shards():
+            checkpoint = self._tail(shard).checkpoint
+            ledger = Ledger() if checkpoint is None else checkpoint.ledger
+            record = self._last_head(shard)
+            try:
+                head = None if record is None else TreeHead.from_bytes(record.value)
+            except NotATreeHead:
+                look = LedgerLook(shard, ledger.size, ledger.covered, None, is_readable=False)
+            else:
+                look = LedgerLook(shard, ledger.size, ledger.covered, head)
+            rows.append(judgements.tree_heads(look, public_keys))
+        return rows
+
+    def _last_head(self, shard: int) -> TopicRecord | None:
+        topic = topic_name(Topic.TREE_HEADS, self._settings)
+        start, end = self._reader.bounds(topic).get(shard, (0, 0))
+        for window in WINDOWS:
+            first = max(start, end - window)
+            records = list(self._reader.between(topic, shard, first, end))
+            if records or first == start:
+                return records[-1] if records else None
+        return None
 
     def _shards(self) -> list[int]:
         return list(self._reader.shards(self._events))

@@ -5,15 +5,19 @@ shards, positions, versions, times.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.heads import TreeHead, is_signed_by
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import Checkpoint, InputLog, start_position
 from pv_stream.stream.topics import Action, Difference, Topic, topic_name
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 #: Clocks of machines that are synchronised differ by far less.
 SKEW_SECONDS_MAX: Final = 60.0
@@ -61,6 +65,21 @@ class ShardLook:
     checkpoint: Checkpoint | None
     committed: int | None
     oldest_written_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLook:
+    """Hold what a shard's checkpoint counts of its ledger, and the last tree head of its topic.
+
+    `told` outputs, of which `covered` stand under a head; `head` is None when the topic holds none, and
+    `is_readable` says whether what stands there is one.
+    """
+
+    shard: int
+    told: int
+    covered: int
+    head: TreeHead | None
+    is_readable: bool = True
 
 
 def brokers(count: int, settings: Settings, *, internal_replicas: Mapping[str, int]) -> list[Row]:
@@ -326,6 +345,43 @@ def _fix_of(look: ShardLook, settings: Settings) -> str:
             f"--reset-offsets --to-offset {position} --topic {topic}:{look.shard} --execute"
         )
     return "stop the workers; restore the topics from one backup, or rebuild the state from the archived log"
+
+
+_SIGN: Final = (
+    "make a pair of keys (`pv-stream audit keygen --out ledger.pem`), start each worker again with "
+    "PV_STREAM_LEDGER_KEY_FILE=ledger.pem, and give ledger.pem.pub to the auditors: the shard's next output brings a "
+    "signed head, which stands for all before it"
+)
+_VERIFY: Final = "see what else is wrong: `pv-stream audit verify kafka --public-key ledger.pem.pub`"
+
+
+def tree_heads(look: LedgerLook, public_keys: "Sequence[Ed25519PublicKey]") -> Row:
+    """Judge whether the last tree head of a shard is signed, and with public keys whether one of them made it.
+
+    The checkpoint was read before the head: a head that knows more is of a worker that went on.
+    """
+    subject = f"shard {look.shard}"
+    found = Row("tree heads", subject, Outcome.FINDING, "", _VERIFY)
+    head = look.head
+    if not look.is_readable:
+        return replace(found, saw="its last record is no tree head: somebody else wrote it")
+    known = 0 if head is None else head.size
+    if known < look.covered:
+        return replace(found, saw=f"heads of {look.covered} outputs were written, and the last knows {known}")
+    if head is None:
+        saw = "nothing was told yet" if not look.told else f"{look.told} outputs, none under a head yet"
+        return Row("tree heads", subject, Outcome.OK, saw)
+    if head.signature is None:
+        saw = (
+            f"the head of its {head.size} outputs is not signed: whoever can write the topics can make others"
+        )
+        return replace(found, saw=saw, fix=_SIGN)
+    saw = f"the head of its {head.size} outputs is signed by key {head.key_id}"
+    if not public_keys:
+        return Row("tree heads", subject, Outcome.OK, f"{saw} (not checked: --public-key)")
+    if not is_signed_by(head, public_keys):
+        return replace(found, saw=f"{saw}, which is none of those given, or the signature is wrong")
+    return Row("tree heads", subject, Outcome.OK, f"{saw}, one of those given")
 
 
 def could_not(check: str, subject: str, why: str) -> Row:

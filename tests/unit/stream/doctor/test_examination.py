@@ -1,5 +1,6 @@
 """What the doctor reads: the end of a shard's state, a group that never was, and a check that is refused."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from kafka.errors import ClusterAuthorizationFailedError, GroupAuthorizationFail
 from pv_stream.domain.events import RulebookActivated
 from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import EnvironmentBroken
+from pv_stream.ledger.heads import TreeHead
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.doctor.examination import _Look, _made, _read, _Tail
@@ -99,3 +101,37 @@ def test_a_check_that_fails_is_a_row_and_the_others_go_on(error: Exception, saw:
 
     (row,) = _made("limits", "timeouts", fail)
     assert (row.outcome, row.saw) == (Outcome.UNKNOWN, saw)
+
+
+@pytest.mark.parametrize(
+    ("last", "saw"),
+    [
+        pytest.param(TreeHead("log/0", 5, bytes(32), bytes(32), 9).to_bytes(), "its 5 outputs", id="a head"),
+        pytest.param(b"{}", "is no tree head", id="something else"),
+    ],
+)
+def test_the_last_tree_head_is_found_behind_many_markers(last: bytes, saw: str) -> None:
+    """Positions that hold no record, of aborted transactions, are looked past."""
+    heads = {100: TreeHead("log/0", 4, bytes(32), bytes(32), 8).to_bytes(), 101: last}
+    (row,) = _Look(Settings(), cast("Any", None), cast("Any", Topics(heads))).tree_heads(())
+    assert (row.outcome, saw in row.saw) == (Outcome.FINDING, True)
+
+
+class Topics:
+    """One shard: an empty state, and a topic of tree heads that ends far behind its last record."""
+
+    def __init__(self, heads: dict[int, bytes]) -> None:
+        self._heads = heads
+
+    def shards(self, topic: str) -> range:
+        del topic
+        return range(1)
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        return {0: (0, 2_000 if "heads" in topic else 0)}
+
+    def between(self, topic: str, shard: int, first: int, end: int) -> Iterator[TopicRecord]:
+        if "heads" in topic:
+            yield from (
+                TopicRecord(shard, at, None, value) for at, value in self._heads.items() if first <= at < end
+            )

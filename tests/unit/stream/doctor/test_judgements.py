@@ -1,14 +1,17 @@
 """The doctor's judgements: each finding at its bound, what mends it, and an ok row where nothing is wrong."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pv_stream.engine.activation import ENGINE_VERSION
+from pv_stream.ledger.heads import TreeHead, signed
 from pv_stream.settings import Settings
 from pv_stream.stream.checkpoint import Checkpoint, InputLog
 from pv_stream.stream.doctor import judgements
-from pv_stream.stream.doctor.judgements import Outcome, Replicas, Row, ShardLook
+from pv_stream.stream.doctor.judgements import LedgerLook, Outcome, Replicas, Row, ShardLook
 from pv_stream.stream.topics import Action, Difference, Topic, compare, topic_configs
 
 SETTINGS = Settings(ready_lag_seconds_max=60)
@@ -223,3 +226,56 @@ def test_offsets(look: ShardLook, outcome: Outcome, saw: str, fix: str) -> None:
 def test_a_check_that_was_refused_says_what_to_grant() -> None:
     row = judgements.could_not("limits", "timeouts", "ClusterAuthorizationFailedError")
     assert (row.outcome, "acls" in row.fix) == (Outcome.UNKNOWN, True)
+
+
+KEY, OTHER_KEY = (
+    Ed25519PrivateKey.from_private_bytes(b"k" * 32),
+    Ed25519PrivateKey.from_private_bytes(b"o" * 32),
+)
+UNSIGNED = TreeHead("pv.clinical.events.v1/2", 7, bytes(32), bytes(32), 40)
+SIGNED = signed(UNSIGNED, KEY)
+FORGED = replace(SIGNED, root=b"r" * 32)
+
+
+@pytest.mark.parametrize(
+    ("look", "saw", "fix"),
+    [
+        pytest.param(LedgerLook(2, 0, 0, None), "nothing was told yet", "", id="nothing was told"),
+        pytest.param(LedgerLook(2, 3, 0, None), "none under a head yet", "", id="a head after more records"),
+        pytest.param(
+            LedgerLook(2, 9, 7, SIGNED), f"7 outputs is signed by key {SIGNED.key_id}", "", id="signed"
+        ),
+        pytest.param(LedgerLook(2, 6, 6, SIGNED), "is signed", "", id="the worker went on"),
+        pytest.param(
+            LedgerLook(2, 7, 7, UNSIGNED), "is not signed", "PV_STREAM_LEDGER_KEY_FILE", id="not signed"
+        ),
+        pytest.param(
+            LedgerLook(2, 8, 8, SIGNED), "the last knows 7", "audit verify", id="the last head is gone"
+        ),
+        pytest.param(LedgerLook(2, 8, 8, None), "the last knows 0", "audit verify", id="every head is gone"),
+        pytest.param(
+            LedgerLook(2, 8, 8, None, is_readable=False), "is no tree head", "audit verify", id="no head"
+        ),
+    ],
+)
+def test_tree_heads(look: LedgerLook, saw: str, fix: str) -> None:
+    row = judgements.tree_heads(look, ())
+    assert row.outcome is (Outcome.FINDING if fix else Outcome.OK)
+    assert saw in row.saw
+    assert fix in row.fix
+
+
+@pytest.mark.parametrize(
+    ("head", "keys", "expected"),
+    [
+        pytest.param(SIGNED, [OTHER_KEY, KEY], OK, id="one of the keys"),
+        pytest.param(SIGNED, [OTHER_KEY], FINDING, id="another key"),
+        pytest.param(FORGED, [KEY], FINDING, id="a wrong signature"),
+        pytest.param(UNSIGNED, [KEY], FINDING, id="not signed"),
+    ],
+)
+def test_tree_heads_with_public_keys(
+    head: TreeHead, keys: list[Ed25519PrivateKey], expected: list[Outcome]
+) -> None:
+    row = judgements.tree_heads(LedgerLook(2, 7, 7, head), [key.public_key() for key in keys])
+    assert outcomes([row]) == expected
