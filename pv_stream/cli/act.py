@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pv_stream.cli.decisions import KAFKA, actor_of, decided_at, plan_of, target_of, write_events
+from pv_stream.cli.options import CarryOption
 from pv_stream.domain.codes import ActionKind, DeadLetterCode, Judgement, OverrideReason
 from pv_stream.errors import UsageError
 
@@ -91,6 +92,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     to: Annotated[
         str | None, typer.Option(metavar="kafka|FILE", help="Where the action goes, if not to --log.")
     ] = None,
+    carry: CarryOption = None,
     received_at: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="When it was done, for an old log. [now]")
     ] = None,
@@ -108,7 +110,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     target = _target(log, out, to)
-    plan = None if log is None else plan_of(log)
+    plan = None if log is None else plan_of(log, carry or ())
     if plan is not None and target == log:
         _check_can_append(plan)
     seen = _find(alert, plan, out, settings)
@@ -118,7 +120,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
         _show(seen, acted)
     kept = None if note is None else _keep_note(note, acted, settings)
     write_events((acted,), target, settings)
-    _say(seen, acted, target, kept, log=log, as_json=as_json)
+    _say(seen, acted, target, kept, log=log, carry=carry or (), as_json=as_json)
 
 
 def _target(log: Path | None, out: Path | None, to: str | None) -> Path | None:
@@ -264,6 +266,7 @@ def _say(  # noqa: PLR0913 - all that was done, to be said
     kept: Path | None,
     *,
     log: Path | None,
+    carry: Sequence[Path],
     as_json: bool,
 ) -> None:
     from pv_stream.cli.terminal import program  # noqa: PLC0415 - see above
@@ -280,5 +283,6 @@ def _say(  # noqa: PLR0913 - all that was done, to be said
     if target is None:
         typer.echo(f"Next: {program()} worklist", err=True)
     elif target == log:
-        words = shlex.join(["replay", str(log), "--out", f"{log.stem}-replay"])
+        carried = [word for path in carry for word in ("--carry", str(path))]
+        words = shlex.join(["replay", str(log), "--out", f"{log.stem}-replay", *carried])
         typer.echo(f"Next: {program()} {words}", err=True)

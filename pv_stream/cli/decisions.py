@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pv_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pv_stream.audit.replay import ReplayPlan
     from pv_stream.domain.times import Instant
@@ -33,13 +33,13 @@ def target_of(log: Path | None, to: str | None) -> Path | None:
     return None if to == KAFKA else Path(to)
 
 
-def plan_of(log: Path) -> "ReplayPlan":
-    """Return how a log is replayed under the shipped rulebooks."""
+def plan_of(log: Path, carry: "Iterable[Path]" = ()) -> "ReplayPlan":
+    """Return how a log is replayed under the shipped rulebooks, and those of further files that it may activate."""
     from pv_stream.audit.log import open_log  # noqa: PLC0415 - `--help` must not pay for them
     from pv_stream.audit.replay import ReplayPlan  # noqa: PLC0415
     from pv_stream.rulebooks import carried_rulebooks, load_default  # noqa: PLC0415
 
-    return ReplayPlan(open_log(log), load_default(), carried=carried_rulebooks(()))
+    return ReplayPlan(open_log(log), load_default(), carried=carried_rulebooks(carry))
 
 
 def actor_of(by: str | None, settings: "Settings", target: Path | None) -> str:

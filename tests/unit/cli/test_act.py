@@ -2,22 +2,28 @@
 
 import json
 import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from pv_stream.audit.acting import append_to_log
 from pv_stream.audit.action_notes import NOTES_NAME, keep_note
 from pv_stream.audit.replay import replay
 from pv_stream.cli import main as entry
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import ActionKind, FindingCode
-from pv_stream.domain.events import AlertActed
+from pv_stream.domain.events import AlertActed, RulebookActivated
 from pv_stream.domain.times import format_instant
+from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import ConnectionFailed, DataError, PvStreamError, UsageError
+from pv_stream.rulebooks import carried_rulebooks, load_file
 from pv_stream.stream import consumer, publish
-from tests.builders import PATIENT, at, dose, eosinophils, present
+from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, present
 from tests.unit.audit.logs import header, plan_of, values, write_lines
 
 WHEN = format_instant(at(15))
@@ -36,14 +42,14 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_lines(tmp_path / "events.jsonl", (encode_event(sent) for sent in story))
 
 
-def replayed(log: Path) -> Path:
+def replayed(log: Path, carried: Iterable[Path] = ()) -> Path:
     folder = log.parent / "out"
-    replay(plan_of(log), folder, force=True)
+    replay(replace(plan_of(log), carried=carried_rulebooks(carried)), folder, force=True)
     return folder
 
 
-def alert_of(log: Path) -> dict[str, Any]:
-    return values(replayed(log) / "alerts.jsonl")[-1]
+def alert_of(log: Path, carried: Iterable[Path] = ()) -> dict[str, Any]:
+    return values(replayed(log, carried) / "alerts.jsonl")[-1]
 
 
 def act(*words: str, fails: type[PvStreamError] | None = None) -> Any:
@@ -154,6 +160,24 @@ def test_a_note_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
     (tmp_path / NOTES_NAME).mkdir()
     with pytest.raises(DataError, match="not kept"):
         keep_note(tmp_path, action_id="act_1", alert_id="al_1", at=WHEN, note=CANARY)
+
+
+# Under a rulebook of one's own ------------------------------------------------------------------------------------
+
+
+def test_an_alert_of_a_log_under_a_rulebook_of_one_s_own_is_acted_on_with_its_file(log: Path) -> None:
+    """Without it the log cannot be read; the next step that is named reads it, too."""
+    shipped = resources.files("pv_stream.rules").joinpath("rulebooks", f"{RULEBOOK.version}.toml")
+    own = log.parent / "own.toml"
+    own.write_text(shipped.read_text("utf-8").replace(f'"{RULEBOOK.version}"', '"own"', 1), encoding="utf-8")
+    book = load_file(own)
+    append_to_log(log, [RulebookActivated(ENGINE_VERSION, book.digest)])
+    words = [alert_of(log, carried=[own])["alert_id"], "ack", "--log", str(log), "--received-at", WHEN]
+    before = log.read_bytes()
+    assert "name its file with --carry" in act(*words, fails=DataError)
+    assert log.read_bytes() == before
+    assert f"--carry {own}" in act(*words, "--carry", str(own)).stderr
+    assert last_event(log).action is ActionKind.ACKNOWLEDGE
 
 
 # Refused ----------------------------------------------------------------------------------------------------------
