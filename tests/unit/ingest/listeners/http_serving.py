@@ -23,8 +23,11 @@ FHIR = "application/fhir+json"
 HL7 = "application/hl7-v2"
 #: One body may have so many bytes here, one message half of them.
 BYTES_MAX = 64 * 1024
-LIMITS = HttpLimits(body_bytes_max=BYTES_MAX)
-OPTIONS = ServerOptions(stop_seconds_max=5)
+#: So long is waited for what must come; only what never comes takes as long.
+PATIENCE_SECONDS = 60.0
+#: No limit of time strikes a sender here, however busy the machine is: a test that is about one sets it.
+LIMITS = HttpLimits(body_bytes_max=BYTES_MAX, body_seconds_max=PATIENCE_SECONDS)
+OPTIONS = ServerOptions(stop_seconds_max=30, head_seconds_max=PATIENCE_SECONDS)
 TOKEN = "a-token-of-the-tests-with-enough-letters"  # noqa: S105 - it opens nothing
 OTHER_TOKEN = "another-token-of-the-tests-long-enough"  # noqa: S105 - as above
 
@@ -43,7 +46,7 @@ class Memory:
 
     def has_begun(self, writes: int = 1) -> bool:
         """Wait until so many writes have begun that were not waited for before."""
-        return all(self.begun.acquire(timeout=60) for _ in range(writes))
+        return all(self.begun.acquire(timeout=PATIENCE_SECONDS) for _ in range(writes))
 
     def clear(self) -> None:
         """Forget what was written and begun."""
@@ -52,7 +55,7 @@ class Memory:
 
     async def write(self, events: Sequence[KeyedEvent]) -> None:
         self.begun.release()
-        await asyncio.to_thread(self.may_write.wait, 60)
+        await asyncio.to_thread(self.may_write.wait, PATIENCE_SECONDS)
         if self.failure is not None:
             raise self.failure
         self.messages.append(events)
@@ -100,12 +103,14 @@ class Served:
     ready: list[bool]
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
         """Send a request; header names are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        ) as connection:
             connection.request(method, path, body, named)
             answer = connection.getresponse()
             received = {name.lower(): value for name, value in answer.getheaders()}
@@ -168,13 +173,13 @@ def serving(
         port = listening.getsockname()[1]
         thread = threading.Thread(target=lambda: asyncio.run(serve()))
         thread.start()
-        started.wait(10)
+        assert started.wait(PATIENCE_SECONDS)
         try:
             yield Served(port, servers[0], desk, memory, lines, records, ready)
         finally:
             memory.may_write.set()
             servers[0].should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
