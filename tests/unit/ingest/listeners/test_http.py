@@ -17,7 +17,16 @@ from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.listeners.http_answers import ISSUES_MAX, verdict
 from pv_stream.ingest.listeners.http_tokens import Tokens
 from pv_stream.ingest.outcomes import Outcome, Reject, RejectCode
-from tests.unit.ingest.listeners.http_serving import BYTES_MAX, HL7, OTHER_TOKEN, TOKEN, Said, Served, serving
+from tests.unit.ingest.listeners.http_serving import (
+    BYTES_MAX,
+    HL7,
+    OTHER_TOKEN,
+    PATIENCE_SECONDS,
+    TOKEN,
+    Said,
+    Served,
+    serving,
+)
 from tests.unit.ingest.messages import as_json, bundle, medication, observation, obx, oru
 
 #: The FHIR R4 value set issue-type.
@@ -397,10 +406,17 @@ def test_a_fault_of_ours_is_one_answer_and_one_line_without_content(
 
 
 @pytest.fixture(scope="module")
-def guarded(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def guarded_listener(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A listener that asks for tokens."""
     with serving(intake, tmp_path_factory.mktemp("guarded"), tokens=Tokens(f"{TOKEN}\n{OTHER_TOKEN}")) as one:
         yield one
+
+
+@pytest.fixture
+def guarded(guarded_listener: Served) -> Served:
+    """The same, with nothing written yet."""
+    guarded_listener.memory.clear()
+    return guarded_listener
 
 
 @pytest.mark.parametrize(
@@ -430,7 +446,6 @@ def test_without_a_token_of_ours_nobody_sends(guarded: Served, authorization: st
 @pytest.mark.parametrize("authorization", [f"Bearer {TOKEN}", f"bearer  {OTHER_TOKEN}"])
 def test_with_a_token_of_ours_one_sends(guarded: Served, authorization: str) -> None:
     assert guarded.post("/fhir", as_json(fresh()), authorization=authorization).status == 200
-    guarded.memory.messages.clear()
 
 
 def test_a_path_is_not_probed_without_a_token(guarded: Served) -> None:
@@ -578,7 +593,7 @@ def test_many_senders_at_once_are_all_answered(served: Served) -> None:
     barrier = threading.Barrier(8)
 
     def send(share: list[bytes]) -> list[int]:
-        barrier.wait(10)
+        barrier.wait(PATIENCE_SECONDS)
         return [served.post("/fhir", body).status for body in share]
 
     with ThreadPoolExecutor(8) as pool:
