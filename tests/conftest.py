@@ -20,8 +20,15 @@ SAMPLE_DATA = "PV_STREAM_SAMPLE_DATA"
 _NEEDS_A_BROKER = ("tests/integration/", "tests/chaos/test_chaos")
 _NO_SAMPLES = f"{SAMPLE_DATA} is not set"
 
-# No deadline: a slow machine is not a finding. Every run draws anew, and prints how to repeat what it found.
-hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False)
+# A slow machine is not a finding, neither in a test nor while its examples are drawn. Every run draws anew, and prints
+# how to repeat what it found.
+hypothesis.settings.register_profile(
+    "ci",
+    deadline=None,
+    print_blob=True,
+    derandomize=False,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.register_profile("dev", parent=hypothesis.settings.get_profile("ci"), max_examples=25)
 hypothesis.settings.register_profile(
     "thorough", parent=hypothesis.settings.get_profile("ci"), max_examples=2_000
