@@ -552,7 +552,7 @@ def test_with_tls_only_clients_of_the_authority_are_heard(
 def test_a_handshake_of_tls_that_takes_too_long_ends_the_connection(
     intake: Intake, tmp_path: Path, certificates: Path
 ) -> None:
-    ours = tls_context(*(certificates / name for name in ("server.pem", "server.key")), None)
+    ours = tls_context(certificates / "server.pem", certificates / "server.key", None)
     with serving(intake, tmp_path, options=replace(HASTY_HEADS, tls=ours)) as one, one.connect() as silent:
         assert received(silent) == b""
 
