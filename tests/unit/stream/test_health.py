@@ -12,6 +12,7 @@ import pytest
 
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
+from pv_stream.stream import health as health_module
 from pv_stream.stream import worker
 from pv_stream.stream.health import REQUEST_BYTES_MAX, HealthServer, WorkerHealth
 from pv_stream.stream.lag import FETCHED_SECONDS_MAX, Lag
@@ -122,6 +123,12 @@ def test_a_worker_that_the_watchdog_ends_is_neither_live_nor_ready_and_says_why(
         answer = server.answer("GET", path)
         assert answer.status is HTTPStatus.SERVICE_UNAVAILABLE
         assert b"opening shard 1" in answer.body
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a request as long as a busy machine takes to send it."""
+    monkeypatch.setattr(health_module, "REQUEST_SECONDS_MAX", 60.0)
 
 
 def talk(request: bytes) -> bytes:

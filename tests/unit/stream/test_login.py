@@ -6,6 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ LOGIN = Login("user", "pencil", "SCRAM-SHA-256")
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 CHALLENGE = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
 PROOF = b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+WORKER = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "worker", "sasl_password": "secret"}
 GENUINE = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
@@ -71,8 +73,13 @@ def service(answer: Callable[[int, bytes], bytes]) -> Iterator[int]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
+
+
+def at(port: int, **changes: Any) -> Settings:
+    """Return the settings of who asks there, and has time."""
+    return Settings(bootstrap_servers=f"127.0.0.1:{port}", connect_timeout_seconds=60, **changes)
 
 
 def framed(request: bytes, body: bytes) -> bytes:
@@ -86,7 +93,7 @@ def test_another_service_is_said_to_be_none() -> None:
         service(lambda _count, _request: b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(NotLetIn, match="does not answer as Kafka does"),
     ):
-        require_broker(Settings(bootstrap_servers=f"127.0.0.1:{port}"))
+        require_broker(at(port))
 
 
 def test_a_broker_that_cannot_prove_itself_is_not_spoken_to() -> None:
@@ -105,14 +112,7 @@ def test_a_broker_that_cannot_prove_itself_is_not_spoken_to() -> None:
         return framed(request, struct.pack(">hhi", 0, -1, len(said)) + said)
 
     with service(pretend) as port, pytest.raises(NotLetIn, match="does not know the password of worker"):
-        require_broker(
-            Settings(
-                bootstrap_servers=f"127.0.0.1:{port}",
-                security_protocol="SASL_PLAINTEXT",
-                sasl_username="worker",
-                sasl_password="secret",  # type: ignore[arg-type]  # noqa: S106 - of a test
-            )
-        )
+        require_broker(at(port, **WORKER))
 
 
 def test_a_mechanism_that_is_not_offered_is_told_with_those_that_are() -> None:
@@ -121,11 +121,4 @@ def test_a_mechanism_that_is_not_offered_is_told_with_those_that_are() -> None:
         service(lambda count, request: framed(request, offered if count else b"\0\0")) as port,
         pytest.raises(NotLetIn, match=r"takes logins by PLAIN, not by SCRAM-SHA-512"),
     ):
-        require_broker(
-            Settings(
-                bootstrap_servers=f"127.0.0.1:{port}",
-                security_protocol="SASL_PLAINTEXT",
-                sasl_username="worker",
-                sasl_password="secret",  # type: ignore[arg-type]  # noqa: S106 - of a test
-            )
-        )
+        require_broker(at(port, **WORKER))

@@ -110,19 +110,19 @@ def test_a_fence_is_told_as_what_it_is() -> None:
 def test_a_coordinator_that_hangs_keeps_nobody_who_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pv_stream.stream.membership.ANSWER_SECONDS_MAX", 0.01)
     answers = Event()
+    answered: list[bool] = []
 
     def hangs(_: float) -> None:
-        answers.wait(5)
+        answered.append(answers.wait(60))
 
     async def scenario() -> BaseException:
         member = membership(hangs)
         member.joined(MINE)
         fenced = EnvironmentBroken("committing failed")
         fenced.__cause__ = KafkaError()
-        began = asyncio.get_running_loop().time()
         try:
             told: BaseException = await member.instead_of(fenced)
-            assert asyncio.get_running_loop().time() - began < 4
+            assert answered == []
         finally:
             answers.set()
         return told

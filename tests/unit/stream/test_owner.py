@@ -124,7 +124,7 @@ class World:
         self.owner.offer(
             FetchedRun(0, generation, position, position + 1, (RawRecord(position, b"p", b"x"),))
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while position not in self.folds[-1].memory and not self.failures:  # noqa: ASYNC110 - no time passes
                 await asyncio.sleep(0)
 

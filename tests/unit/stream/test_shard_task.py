@@ -92,7 +92,7 @@ def run(position: int, count: int) -> FetchedRun:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - any condition, and no time passes
             await asyncio.sleep(0)
 

@@ -144,5 +144,5 @@ def test_the_thread_ends_the_worker_once() -> None:
     ended: list[EnvironmentBroken] = []
     dog = Watchdog(STALL, lambda: {"something": 1})
     thread = watch_in_a_thread(dog, ended.append, sleep=lambda _: None, exit_anyway=lambda: None)
-    thread.join(5)
+    thread.join(60)
     assert [str(each)[:40] for each in ended] == ["no progress for 10 s in something: the w"]

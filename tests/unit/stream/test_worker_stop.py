@@ -33,7 +33,13 @@ async def _fail() -> None:
     raise EnvironmentBroken(message)
 
 
-def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, *, broker_up: bool) -> object:
+def stop(
+    close: Callable[[], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    broker_up: bool,
+    seconds_max: float,
+) -> object:
     """Stop a worker whose shards close so, and return the exit code."""
 
     def end(code: int) -> None:
@@ -54,7 +60,7 @@ def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, 
             name: asyncio.create_task(_never()) for name in ("crash", "watch")
         }
         watch = BrokerWatch(Settings(bootstrap_servers="kafka:9092"), lambda _line: None, ask=ask)
-        await worker._stop(app, Settings(shutdown_timeout_seconds=2), tasks, watch)
+        await worker._stop(app, Settings(shutdown_timeout_seconds=seconds_max), tasks, watch)
 
     with pytest.raises(Ended) as ended:
         asyncio.run(scenario())
@@ -62,24 +68,25 @@ def stop(close: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("close", "broker_up", "code", "last_line"),
+    ("close", "broker_up", "seconds_max", "code", "last_line"),
     [
-        pytest.param(_at_once, True, 0, "stopped", id="graceful"),
-        pytest.param(_never, False, 0, "stopped without Kafka", id="broker-gone"),
-        pytest.param(_fail, True, 5, "closing failed", id="failure"),
-        pytest.param(_never, True, 5, "the worker did not stop within 2 s", id="stuck"),
+        pytest.param(_at_once, True, 60, 0, "stopped", id="graceful"),
+        pytest.param(_never, False, 60, 0, "stopped without Kafka", id="broker-gone"),
+        pytest.param(_fail, True, 60, 5, "closing failed", id="failure"),
+        pytest.param(_never, True, 1, 5, "the worker did not stop within 1 s", id="stuck"),
     ],
 )
 def test_stopping_ends_with_one_line_that_says_how(
     close: Callable[[], Awaitable[None]],
     broker_up: bool,  # noqa: FBT001 - a column of the table
+    seconds_max: float,
     code: int,
     last_line: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    assert stop(close, monkeypatch, broker_up=broker_up) == code
+    assert stop(close, monkeypatch, broker_up=broker_up, seconds_max=seconds_max) == code
     assert caplog.messages[-1].startswith(last_line)
 
 
