@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pv_stream.audit.log import LogRecord
+from pv_stream.audit.merged_records import survivor_of
 from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.events import Absorbed, Event, FactArrived, RulebookActivated, Separated
 from pv_stream.domain.facts import (
@@ -129,12 +130,7 @@ class _Reading:
                 yield OpenHold(hold_id, patient_id, current, key, fact.order, statement, provenance)
 
     def _current(self, patient_id: PatientId) -> PatientId:
-        """Return the record into which one was merged at last; merges that go in a circle end where they began."""
-        seen = {patient_id}
-        while (following := self.into.get(patient_id)) is not None and following not in seen:
-            patient_id = following
-            seen.add(following)
-        return patient_id
+        return survivor_of(patient_id, self.into.get)
 
 
 def _with(known: Fact | None, version: FactVersion) -> Fact:

@@ -3,17 +3,21 @@
 The whole log is read under both rulebooks, whatever it activates itself. Then, for the patients who differ, each change
 between the two is made alone: a change that alone makes a patient differ from the old rulebook is named as a reason.
 Where none does, it takes several together.
+
+Patient records that are merged when the log ends are one person, under the pseudonym that survives, and an alert that
+goes on under it is one alert. Merges do not depend on a rulebook.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from pv_stream.audit.clock import TimedLog, settle
 from pv_stream.audit.log import LogRecord, read_in_parts, read_log, survey
-from pv_stream.audit.merged_records import with_merged
-from pv_stream.audit.replay import ReplayPlan, fold_log
+from pv_stream.audit.merged_records import Persons, survivor_of, with_merged
+from pv_stream.audit.replay import Folds, ReplayPlan, fold_log
+from pv_stream.domain.ids import PatientId
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream
 
@@ -37,7 +41,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Hold where two rulebooks differ about one patient and kind of alert, and which changes do it alone."""
+    """Hold where two rulebooks differ about one person and kind of alert, and which changes do it alone."""
 
     patient_id: str
     kind: str
@@ -80,6 +84,72 @@ class Effects:
 _Summary = dict[tuple[str, str], dict[str, str]]
 
 
+@dataclass(slots=True)
+class _Telling:
+    """Collect what one rulebook tells: tiers by patient record, and which alerts each alert continues."""
+
+    tiers: _Summary = field(default_factory=dict)
+    continues: dict[str, set[str]] = field(default_factory=dict)
+
+    def note(self, alert: Mapping[str, Any]) -> None:
+        """Look at one revision."""
+        if alert["continues"]:
+            self.continues.setdefault(alert["alert_id"], set()).update(alert["continues"])
+        if alert["status"] not in _STANDING:
+            return
+        alerts = self.tiers.setdefault((alert["patient_id"], alert["kind"]), {})
+        known = alerts.get(alert["alert_id"], alert["tier"])
+        alerts[alert["alert_id"]] = _highest((known, alert["tier"]))
+
+    def by_person(self, into: Mapping[PatientId, PatientId]) -> _Summary:
+        """Return the tiers by person, where each patient record went into the one that is named."""
+        summary: _Summary = {}
+        for (patient, kind), alerts in self.tiers.items():
+            summary.setdefault((survivor_of(PatientId(patient), into.get), kind), {}).update(alerts)
+        return {key: self._each_once(alerts) for key, alerts in summary.items()}
+
+    def _each_once(self, alerts: Mapping[str, str]) -> dict[str, str]:
+        groups: list[set[str]] = []
+        for alert_id in alerts:
+            group = {alert_id, *self.continues.get(alert_id, ())} & alerts.keys()
+            for known in [each for each in groups if each & group]:
+                groups.remove(known)
+                group |= known
+            groups.append(group)
+        return {min(group): _highest(alerts[each] for each in group) for group in groups}
+
+
+@dataclass(slots=True)
+class _Records:
+    """Collect the patient records of a log, and which of them were merged into which."""
+
+    patients: set[bytes] = field(default_factory=set)
+    into: dict[PatientId, PatientId] = field(default_factory=dict)
+    _touched: set[PatientId] = field(default_factory=set)
+
+    def passing(self, records: Iterable[LogRecord]) -> Iterator[LogRecord]:
+        """Pass records on and look at their keys."""
+        for line in records:
+            if line.record.key is not None:
+                self.patients.add(line.record.key)
+                if b'"identity.' in (line.record.value or b""):
+                    self._touched.add(PatientId(line.record.key.decode(errors="replace")))
+            yield line
+
+    def merged(self, persons: Persons) -> None:
+        """Ask the folds of what passed what became of the records that something merged."""
+        for patient in self._touched:
+            if (into := persons.into(patient)) is not None:
+                self.into[patient] = into
+
+    @property
+    def persons(self) -> int:
+        """Return how many persons the records are of."""
+        return len(
+            {survivor_of(PatientId(each.decode(errors="replace")), self.into.get) for each in self.patients}
+        )
+
+
 def effects_of(
     plan: ReplayPlan,
     old: Rulebook,
@@ -90,15 +160,17 @@ def effects_of(
     plan = replace(plan, clock=settle(plan.clock, survey(plan.log)), what_if=True)
     units = changed_units(old, new)
     passes = 3 + len(units)
-    summaries = []
-    patients: set[bytes] = set()
+    tellings = []
+    found = _Records()
     for done, rulebook in enumerate((old, new)):
         on_progress(done, passes)
-        parts = (_seen(records, patients) for records in read_in_parts(plan.log))
-        summaries.append(_summary(parts, plan, rulebook))
+        tellings.append(_telling(read_in_parts(plan.log), plan, rulebook, found))
+    summaries = [telling.by_person(found.into) for telling in tellings]
     differing = {key for key in _keys(summaries) if _told(summaries[0], key) != _told(summaries[1], key)}
     on_progress(2, passes)
-    reasons = _reasons(plan, (old, new), units, differing, lambda done: on_progress(3 + done, passes))
+    reasons = _reasons(
+        plan, (old, new), units, differing, found.into, lambda done: on_progress(3 + done, passes)
+    )
     differences = [
         Difference(
             *key, _told(summaries[0], key), _told(summaries[1], key), tuple(reasons[key]) or (TOGETHER,)
@@ -109,7 +181,7 @@ def effects_of(
     return Effects(
         old=_side(old, summaries[0]),
         new=_side(new, summaries[1]),
-        patients=len(patients),
+        patients=found.persons,
         changes=tuple(units),
         differences=tuple(sorted(differences, key=lambda each: (_ORDER.index(each.what), each.patient_id))),
     )
@@ -118,34 +190,28 @@ def effects_of(
 _ORDER: Final = ("lost", "lowered", "fewer", "gained", "raised", "more")
 
 
-def _seen(records: Iterable[LogRecord], patients: set[bytes]) -> Iterator[LogRecord]:
-    for line in records:
-        if line.record.key is not None:
-            patients.add(line.record.key)
-        yield line
-
-
-def _summary(parts: Iterable[Iterable[LogRecord]], plan: ReplayPlan, rulebook: Rulebook) -> _Summary:
+def _telling(
+    parts: Iterable[Iterable[LogRecord]], plan: ReplayPlan, rulebook: Rulebook, found: _Records
+) -> _Telling:
     """Return what a rulebook tells of a log that is read part by part; no shard stands in two parts."""
-    summary: _Summary = {}
+    telling = _Telling()
     for records in parts:
-        for _, output in fold_log(TimedLog(records, plan.clock), replace(plan, rulebook=rulebook)):
+        folds: Folds = {}
+        log = TimedLog(found.passing(records), plan.clock)
+        for _, output in fold_log(log, replace(plan, rulebook=rulebook), folds):
             if output.stream is OutputStream.ALERTS:
-                _note(json.loads(output.value), summary)
-    return summary
+                telling.note(json.loads(output.value))
+        found.merged(Persons(folds, plan.log.shard_count))
+    return telling
 
 
-def _note(alert: Mapping[str, Any], summary: _Summary) -> None:
-    if alert["status"] not in _STANDING:
-        return
-    alerts = summary.setdefault((alert["patient_id"], alert["kind"]), {})
-    known = alerts.get(alert["alert_id"], alert["tier"])
-    alerts[alert["alert_id"]] = max(known, alert["tier"], key=_TIERS.index)
+def _highest(tiers: Iterable[str]) -> str:
+    return max(tiers, key=_TIERS.index)
 
 
 def _told(summary: _Summary, key: tuple[str, str]) -> Told | None:
     alerts = summary.get(key)
-    return Told(len(alerts), max(alerts.values(), key=_TIERS.index)) if alerts else None
+    return Told(len(alerts), _highest(alerts.values())) if alerts else None
 
 
 def _keys(summaries: Iterable[_Summary]) -> set[tuple[str, str]]:
@@ -169,11 +235,12 @@ def _side(rulebook: Rulebook, summary: _Summary) -> Side:
 # Which change does it ---------------------------------------------------------------------------------------------
 
 
-def _reasons(
+def _reasons(  # noqa: PLR0913 - all that was found so far
     plan: ReplayPlan,
     rulebooks: tuple[Rulebook, Rulebook],
     units: Sequence[str],
     differing: set[tuple[str, str]],
+    into: Mapping[PatientId, PatientId],
     on_progress: Callable[[int], None],
 ) -> dict[tuple[str, str], list[str]]:
     """Return the changes that alone make each differing patient differ, on the records of these and merged patients."""
@@ -183,10 +250,14 @@ def _reasons(
     wanted = with_merged(plan.log, {patient.encode() for patient, _ in differing})
     records = [line for line in read_log(plan.log) if line.record.key is None or line.record.key in wanted]
     old, new = rulebooks
-    before = _summary([records], plan, old)
+
+    def told_under(rulebook: Rulebook) -> _Summary:
+        return _telling([records], plan, rulebook, _Records()).by_person(into)
+
+    before = told_under(old)
     for done, unit in enumerate(units):
         on_progress(done)
-        after = _summary([records], plan, with_one_change(old, new, unit))
+        after = told_under(with_one_change(old, new, unit))
         for key in differing:
             if _told(before, key) != _told(after, key):
                 reasons[key].append(unit)

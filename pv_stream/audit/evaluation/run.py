@@ -12,11 +12,12 @@ from pv_stream.audit.evaluation.measures import Found, Incidence, Stood, measure
 from pv_stream.audit.evaluation.rules_beside import NEEDS, TITLES, RulesBeside
 from pv_stream.audit.evaluation.standing import TIERS, AlertsTold
 from pv_stream.audit.log import LogRecord
+from pv_stream.audit.merged_records import Persons
 from pv_stream.audit.patient_table import read_patient_table
 from pv_stream.audit.replay import Folds, ReplayPlan, fold_log
 from pv_stream.codec.events import decode_event
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.ids import PatientId, shard_of
+from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Instant, parse_instant
 from pv_stream.shard.fold import OutputStream
 
@@ -61,7 +62,7 @@ class _Watched:
             self.on_progress(line.bytes_read)
             yield line
 
-    def stays_of(self, person_of: "_Persons") -> dict[PatientId, tuple[Instant, Instant]]:
+    def stays_of(self, person_of: Persons) -> dict[PatientId, tuple[Instant, Instant]]:
         """Return the first and the last record of each person."""
         stays: dict[PatientId, tuple[Instant, Instant]] = {}
         for patient, (first, last) in self.stays.items():
@@ -69,25 +70,6 @@ class _Watched:
             before = stays.get(person, (first, last))
             stays[person] = min(first, before[0]), max(last, before[1])
         return stays
-
-
-@dataclass(frozen=True, slots=True)
-class _Persons:
-    """Say which person a patient record belongs to when the log ends: the record that it was merged into, at last."""
-
-    folds: Folds
-    shard_count: int
-
-    def __call__(self, patient: PatientId) -> PatientId:
-        passed = {patient}
-        while (into := self._into(patient)) is not None and into not in passed:
-            passed.add(into)
-            patient = into
-        return patient
-
-    def _into(self, patient: PatientId) -> PatientId | None:
-        fold = self.folds.get(shard_of(patient, self.shard_count))
-        return None if fold is None else fold.state_of(patient).lineage.into
 
 
 def evaluate(
@@ -102,7 +84,7 @@ def evaluate(
     for _, output in fold_log(watched, plan, folds):
         if output.stream is OutputStream.ALERTS:
             told.take(json.loads(output.value))
-    person_of = _Persons(folds, plan.log.shard_count)
+    person_of = Persons(folds, plan.log.shard_count)
     named, stays = _by_person(truth or (), person_of), watched.stays_of(person_of)
     everybody = [named.get(person, Truth(person)) for person in sorted({*stays, *named})]
     days = sum((last - first) // MICROSECONDS_PER_DAY + 1 for first, last in stays.values())
@@ -130,7 +112,7 @@ def _title(tier: str) -> str:
     return f"pv_stream, {tier}{'' if tier == TIERS[-1] else ' and above'}"
 
 
-def _by_person(truth: Iterable[Truth], person_of: _Persons) -> dict[PatientId, Truth]:
+def _by_person(truth: Iterable[Truth], person_of: Persons) -> dict[PatientId, Truth]:
     """Return the truth of each person: of merged records the case with the earliest sign."""
     named: dict[PatientId, Truth] = {}
     for one in sorted(truth, key=_by_first_sign):

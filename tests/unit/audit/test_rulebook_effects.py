@@ -21,7 +21,7 @@ from pv_stream.codec.events import encode_event
 from pv_stream.domain.codes import Analyte
 from pv_stream.rules.rulebook import Rulebook
 from tests.builders import RULEBOOK, at, dose, eosinophils, with_patient
-from tests.merging import PatientEvent, merge
+from tests.merging import PatientEvent, merge, separated
 from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
 
 
@@ -140,3 +140,34 @@ def test_a_change_is_named_though_what_it_rests_on_came_from_a_merged_record(tmp
     new = variant_of(RULEBOOK, "new", {"drugs.imatinib.threshold_per_ul": "1000"})
     (difference,) = effects_of(plan_of(log), RULEBOOK, new).differences
     assert (difference.patient_id, difference.because) == ("patient-b", ("drugs.imatinib",))
+
+
+def merged_log(tmp_path: Path, *more: PatientEvent) -> Path:
+    """Return a log of a reaction under one pseudonym that is merged into another and goes on there."""
+    feed: list[PatientEvent] = [
+        *(with_patient(sent, "patient-a") for sent in (dose("imatinib", at(0)), eosinophils(1700, at(14)))),
+        *merge("patient-a", "patient-b", at(15)),
+        with_patient(eosinophils(1900, at(16)), "patient-b"),
+        *more,
+    ]
+    return write_lines(tmp_path / "log.jsonl", [encode_event(sent) for sent in feed])
+
+
+def test_a_merged_person_is_listed_once_under_the_pseudonym_that_survives(tmp_path: Path) -> None:
+    """The alert of the first record goes on under the second: one alert, lost once."""
+    new = variant_of(RULEBOOK, "new", {"drugs.imatinib": "unwatched"})
+    found = effects_of(plan_of(merged_log(tmp_path)), RULEBOOK, new)
+    (lost,) = [each for each in found.differences if each.kind == "suspected_dress"]
+    assert (lost.patient_id, lost.what, lost.because) == ("patient-b", "lost", ("drugs.imatinib",))
+    assert lost.old == Told(1, "info")
+    assert (found.patients, found.old.patients) == (1, 1)
+    assert sum(found.old.alerts["suspected_dress"].values()) == 1
+
+
+def test_a_person_whose_merge_was_undone_is_two(tmp_path: Path) -> None:
+    new = variant_of(RULEBOOK, "new", {"drugs.imatinib": "unwatched"})
+    log = merged_log(tmp_path, separated("patient-a", "patient-b", at(17)))
+    found = effects_of(plan_of(log), RULEBOOK, new)
+    lost = {each.patient_id for each in found.differences if each.kind == "suspected_dress"}
+    assert lost == {"patient-a", "patient-b"}
+    assert found.patients == 2
