@@ -14,7 +14,6 @@ from pv_stream.domain.ids import FactKey
 
 YES: Final = "yes"
 NO: Final = "no"
-NO_YES: Final = (NO, YES)
 
 
 @dataclass(frozen=True, slots=True)
