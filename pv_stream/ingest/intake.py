@@ -5,8 +5,10 @@ run began, and serves only to refuse a message that claims to have been sent in 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import Status
@@ -14,14 +16,17 @@ from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Content, FactVersion, Provenance, Retracted, Statement, VersionOrder
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
+from pv_stream.errors import UsageError
 from pv_stream.ingest.drugs import DrugList
 from pv_stream.ingest.outcomes import RejectCode
 from pv_stream.ingest.pseudonyms import Pseudonyms
+from pv_stream.ingest.tables import fold, named_tests
 from pv_stream.ingest.times import Moment
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.settings import Settings
 
 _OID: Final = "urn:oid:"
+_MEDDRA_CODE: Final = re.compile(r"\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Intake:
     `received_at` is the operator's own stamp (`--received-at`) and overrides the sender's; `utc_offset_minutes` is
     the facility's offset where a message states none; `fhir_server` is the base URL of the FHIR resources that state
     none, so that Patient/1 of two hospitals are two patients; `fhir_identifier_systems` says which assigning authority
-    of HL7v2 a system of FHIR identifiers is; `now` bounds what a sender may claim.
+    of HL7v2 a system of FHIR identifiers is, and `meddra_tests` which listed test a MedDRA code of a safety report is;
+    `now` bounds what a sender may claim.
     """
 
     pseudonyms: Pseudonyms
@@ -42,6 +48,7 @@ class Intake:
     utc_offset_minutes: int | None = None
     fhir_server: str = ""
     fhir_identifier_systems: Mapping[str, str] = field(default_factory=dict)
+    meddra_tests: Mapping[str, str] = field(default_factory=dict)
 
     def authority_of(self, system: str) -> str:
         """Return the assigning authority that a system of FHIR identifiers is, else its OID, else the system itself."""
@@ -78,7 +85,20 @@ def intake_of(  # noqa: PLR0913 - what is set, and what each run chooses
         utc_offset_minutes,
         settings.fhir_server.rstrip("/"),
         settings.fhir_identifier_systems,
+        _checked(settings.meddra_tests),
     )
+
+
+def _checked(meddra_tests: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the MedDRA codes of tests. Raises UsageError when one is none, or leads to a name that is not listed."""
+    for code, name in meddra_tests.items():
+        if _MEDDRA_CODE.fullmatch(code) is None:
+            message = f"meddra_tests: {code!r} is no code of MedDRA, which has eight digits"
+            raise UsageError(message)
+        if fold(name) not in named_tests():
+            message = f"meddra_tests: {code} is {name!r}, which is no listed test: say one such as 'eosinophil count'"
+            raise UsageError(message)
+    return meddra_tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +110,7 @@ class Envelope:
     received_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `results.Result` is not
 class Version:
     """Hold whose fact a statement is about and how its version ranks."""
 
@@ -110,11 +130,17 @@ def arrive(version: Version, content: Content, moment: Moment, envelope: Envelop
     """Return the event of one statement."""
     status = Status.RETRACTED if isinstance(content, Retracted) else version.status
     return FactArrived(
-        patient_id=version.patient,
-        version=FactVersion(
-            key=version.key,
-            order=VersionOrder(version.source_version, status, issued_at=version.issued_at),
-            statement=Statement(content, moment.interval, moment.utc_offset_minutes),
-            provenance=Provenance(envelope.received_at, envelope.message_digest, path, envelope.format),
+        version.patient,
+        FactVersion(
+            version.key,
+            _order(version.source_version, status, version.issued_at),
+            Statement(content, moment.interval, moment.utc_offset_minutes),
+            Provenance(envelope.received_at, envelope.message_digest, path, envelope.format),
         ),
     )
+
+
+#: The results of one message mostly rank alike.
+@lru_cache(maxsize=64)
+def _order(source_version: int, status: Status, issued_at: int) -> VersionOrder:
+    return VersionOrder(source_version, status, issued_at=issued_at)

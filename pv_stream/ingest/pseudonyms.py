@@ -83,8 +83,11 @@ class Pseudonyms:
 
 def _joined(parts: Iterable[str]) -> bytes:
     """Return the bytes of the parts, each after its length: ("a", "bc") and ("ab", "c") must not meet."""
-    contents = [part.strip().encode("utf-8", "surrogatepass") for part in parts]
-    return b"".join([len(content).to_bytes(8, "big") + content for content in contents])
+    joined = b""
+    for part in parts:
+        content = part.strip().encode("utf-8", "surrogatepass")
+        joined += len(content).to_bytes(8, "big") + content
+    return joined
 
 
 @lru_cache(maxsize=16)

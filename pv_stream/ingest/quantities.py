@@ -49,7 +49,7 @@ class UcumCode(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `results.Result` is not
 class Converted:
     """Hold a value in the unit of its analyte, and how our table spells the unit that was sent.
 
@@ -106,6 +106,18 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     `spellings` are what the sender wrote for the unit, such as its code and its text. Those that we know must agree;
     without any the value is held, whatever the number looks like.
     """
+    choose = _chosen if sum(map(len, spellings)) <= _REMEMBERED_MAX else _choose
+    chosen = choose(code.quantities, *spellings)
+    if isinstance(chosen, HoldCode):
+        return chosen
+    spelling, unit = chosen
+    value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit)
+    if not -_MAGNITUDE_MAX < value < _MAGNITUDE_MAX:
+        return HoldCode.OUT_OF_RANGE
+    return Converted(_cut(value, _NINE_DECIMALS), spelling, _is_of_single_cells(unit) and _has_decimals(sent))
+
+
+def _choose(quantities: frozenset[str], *spellings: str) -> tuple[str, Unit] | HoldCode:
     stated = [spelling for spelling in spellings if spelling.strip()]
     if not stated:
         return HoldCode.MISSING_UNIT
@@ -113,12 +125,13 @@ def convert(sent: Decimal, spellings: tuple[str, ...], code: AnalyteCode) -> Con
     if not known:
         return HoldCode.UNKNOWN_UNIT
     spelling, unit = known[0]
-    if unit.quantity not in code.quantities or any(other != unit for _, other in known):
+    if unit.quantity not in quantities or any(other != unit for _, other in known):
         return HoldCode.UNIT_DOES_NOT_FIT
-    value = _fahrenheit_to_celsius(sent) if unit.quantity == _FAHRENHEIT else _times(sent, unit)
-    if abs(value) >= _MAGNITUDE_MAX:
-        return HoldCode.OUT_OF_RANGE
-    return Converted(_cut(value, _NINE_DECIMALS), spelling, _is_of_single_cells(unit) and _has_decimals(sent))
+    return spelling, unit
+
+
+#: As for `_remembered`; each test is sent in one unit or two.
+_chosen: Final = lru_cache(maxsize=4096, typed=True)(_choose)
 
 
 def _has_decimals(sent: Decimal) -> bool:

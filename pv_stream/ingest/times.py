@@ -17,6 +17,7 @@ from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_HOUR,
     MICROSECONDS_PER_MINUTE,
+    MICROSECONDS_PER_SECOND,
     UTC_OFFSET_MINUTES_MAX,
     UTC_OFFSET_MINUTES_MIN,
     Instant,
@@ -38,6 +39,7 @@ _FHIR: Final = re.compile(
 )
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
 _OFFSET_LENGTH: Final = 5
+_HOURS: Final = 24
 _SIXTY: Final = 60
 #: A time stamp has 29 characters at most; a longer text is none, and is not kept in memory.
 _REMEMBERED_MAX: Final = 40
@@ -54,6 +56,11 @@ class Moment:
 
 def parse_utc_offset(text: str) -> int | None:
     """Read an offset such as +01:00, -0500 or Z in minutes; None when it is not one that clocks have."""
+    read = _offset_remembered if len(text) <= _REMEMBERED_MAX else _offset
+    return read(text)
+
+
+def _offset(text: str) -> int | None:
     if text == "Z":
         return 0
     match = _OFFSET.fullmatch(text)
@@ -62,6 +69,9 @@ def parse_utc_offset(text: str) -> int | None:
     minutes = int(match[2]) * _SIXTY + int(match[3])
     minutes = -minutes if match[1] == "-" else minutes
     return minutes if UTC_OFFSET_MINUTES_MIN <= minutes <= UTC_OFFSET_MINUTES_MAX else None
+
+
+_offset_remembered: Final = lru_cache(maxsize=256)(_offset)
 
 
 def hl7_offset(text: str) -> int | None:
@@ -92,13 +102,16 @@ def fhir_moment(text: object, default_offset: int | None) -> Moment | HoldCode:
         return HoldCode.MISSING_TIME
     if not isinstance(text, str):
         return HoldCode.UNREADABLE_TIME
-    return _fhir_text(text, default_offset)
+    read = _fhir_text_remembered if len(text) <= _REMEMBERED_MAX else _fhir_text
+    return read(text, default_offset)
 
 
-@lru_cache(maxsize=4096)
 def _fhir_text(text: str, default_offset: int | None) -> Moment | HoldCode:
-    """Read a time that many resources of one document repeat."""
     return _moment(_FHIR.fullmatch(text.strip()), text, default_offset)
+
+
+#: Many resources of one document say the same time.
+_fhir_text_remembered: Final = lru_cache(maxsize=4096)(_fhir_text)
 
 
 def span(start: Moment, end: Moment) -> Moment | HoldCode:
@@ -142,40 +155,42 @@ def _moment(match: re.Match[str] | None, text: str, default_offset: int | None) 
 
 def _local_interval(match: re.Match[str]) -> tuple[int, int] | None:
     """Return the first and last microsecond that the text allows, on the facility's clock."""
-    year, month, day, hour, minute, second = (
-        None if part is None else int(part) for part in match.groups()[:6]
-    )
-    if year is None or not YEAR_MIN <= year <= YEAR_MAX:
+    year, month, day, hour, minute, second, fraction, _ = match.groups()
+    days = _days(year, month, day)
+    if days is None:
+        return None
+    if hour is None:
+        return days
+    hours, minutes, seconds = int(hour), int(minute or 0), int(second or 0)
+    if hours >= _HOURS or minutes >= _SIXTY or seconds >= _SIXTY:
+        return None
+    start = days[0] + hours * MICROSECONDS_PER_HOUR + minutes * MICROSECONDS_PER_MINUTE
+    if second is not None:
+        # A second is taken as an instant: clinical devices do not state more, and ordering needs a point.
+        start += seconds * MICROSECONDS_PER_SECOND
+        start += int(fraction[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")) if fraction else 0
+        return start, start
+    return start, start + (MICROSECONDS_PER_HOUR if minute is None else MICROSECONDS_PER_MINUTE) - 1
+
+
+#: The messages of a day say the same day.
+@lru_cache(maxsize=1024)
+def _days(year: str, month: str | None, day: str | None) -> tuple[int, int] | None:
+    """Return the first and last microsecond of a day, a month or a year, or None when there is none such."""
+    if not YEAR_MIN <= int(year) <= YEAR_MAX:
         return None
     try:
         # A part that is stated as zero is not one that is left out: there is no month 00.
-        first = datetime(
-            year,
-            1 if month is None else month,
-            1 if day is None else day,
-            hour or 0,
-            minute or 0,
-            second or 0,
-            tzinfo=UTC,
-        )
+        first = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
     except ValueError:
         return None
     start = from_datetime(first)
-    if second is not None:
-        # A second is taken as an instant: clinical devices do not state more, and ordering needs a point.
-        start = Instant(start + int((match[7] or "")[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")))
-        return start, start
-    width = _width(year, month, day, hour, minute)
-    return start, start + width - 1
+    return start, start + _days_long(first, month, day) * MICROSECONDS_PER_DAY - 1
 
 
-def _width(year: int, month: int | None, day: int | None, hour: int | None, minute: int | None) -> int:
-    if minute is not None:
-        return MICROSECONDS_PER_MINUTE
-    if hour is not None:
-        return MICROSECONDS_PER_HOUR
+def _days_long(first: datetime, month: str | None, day: str | None) -> int:
     if day is not None:
-        return MICROSECONDS_PER_DAY
+        return 1
     if month is not None:
-        return calendar.monthrange(year, month)[1] * MICROSECONDS_PER_DAY
-    return (366 if calendar.isleap(year) else 365) * MICROSECONDS_PER_DAY
+        return calendar.monthrange(first.year, first.month)[1]
+    return 366 if calendar.isleap(first.year) else 365

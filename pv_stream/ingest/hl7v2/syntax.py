@@ -13,7 +13,7 @@ from typing import Final
 from pv_stream.ingest.hl7v2.charsets import decoded
 from pv_stream.ingest.outcomes import Fate, RejectCode
 
-_SEGMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}", re.ASCII)
+_SEGMENT_NAME: Final = r"[A-Z][A-Z0-9]{2}"
 _LINE_END: Final = re.compile(r"\r\n|\r|\n|\x1c")
 _HEX_ESCAPE: Final = re.compile(r"X((?:[0-9A-Fa-f]{2})+)", re.ASCII)
 _NOT_A_DELIMITER: Final = re.compile(r"[A-Za-z0-9\s]")
@@ -54,8 +54,8 @@ class Delimiters:
         """Split a text at a delimiter of this message, without escapes and outer blanks."""
         parts = text.split(delimiter) if delimiter else [text]
         if self.escape and self.escape in text:
-            return [self.unescape(part).strip() for part in parts]
-        return [part.strip() for part in parts]
+            parts = [self.unescape(part) for part in parts]
+        return list(map(str.strip, parts))
 
     def _meaning(self, escape: str) -> str:
         named = {
@@ -93,7 +93,8 @@ class Segment:
 
     def text(self, number: int) -> str:
         """Return a whole field without its escapes."""
-        raw = self.raw(number)
+        fields = self.fields
+        raw = fields[number] if number < len(fields) else ""
         return self.delimiters.unescape(raw).strip() if raw else ""
 
     def repetitions(self, number: int) -> list[str]:
@@ -174,14 +175,13 @@ def parse_message(content: bytes) -> Message | RejectCode:
         return RejectCode.MALFORMED_HL7
     begun, continued = joined
     segments = [Segment(line.split(separator), delimiters) for line in begun]
-    headers = 0
-    for segment in segments:
-        if segment.name == "MSH":
-            segment.fields.insert(1, separator)  # MSH-1 is the separator itself
-            headers += 1
-    if headers != 1:
+    segments[0].fields.insert(1, separator)  # MSH-1 is the separator itself
+    names = [segment.name for segment in segments]
+    if names.count("MSH") != 1:
         return RejectCode.MALFORMED_HL7
-    return Message([segment for segment in segments if segment.name not in _BATCH], continued)
+    if not _BATCH.isdisjoint(names):
+        segments = [segment for segment in segments if segment.name not in _BATCH]
+    return Message(segments, continued)
 
 
 @lru_cache(maxsize=256)
@@ -198,14 +198,22 @@ def _delimiters(beginning: str) -> Delimiters | None:
     return Delimiters(separator, component, repetition, escape, subcomponent)
 
 
+@lru_cache(maxsize=256)
+def _beginning(separator: str) -> re.Pattern[str]:
+    """Return how a segment begins: its name, alone or before the separator."""
+    return re.compile(rf"{_SEGMENT_NAME}(?:{re.escape(separator)}|\Z)", re.ASCII)
+
+
 def _joined(lines: list[str], separator: str) -> tuple[list[str], int] | None:
     """Return the segments as lines and how many lines were joined to one, or None when one is a damaged segment."""
+    begins = _beginning(separator).match
+    if all(map(begins, lines)):
+        return lines, 0
     joined: list[str] = []
     more: list[str] = []
     continued = 0
     for line in lines:
-        begins = line[_NAME_LENGTH : _NAME_LENGTH + 1] == separator or len(line) == _NAME_LENGTH
-        if begins and _SEGMENT_NAME.match(line):
+        if begins(line):
             if more:
                 joined[-1] = " ".join((joined[-1], *more))
                 more = []
