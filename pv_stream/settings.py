@@ -141,6 +141,10 @@ class Settings(BaseSettings):
         {},
         description="which assigning authority of HL7v2 (PID-3) a system of Patient.identifier is; joins the records",
     )
+    meddra_tests: dict[_Name, _Name] = Field(
+        {},
+        description="which test a MedDRA code of a safety report (F.r.2.2b) is, by a listed name: of your own licence",
+    )
     e2b_document_bytes_max: int = Field(
         256 * 1024 * 1024, ge=1024, description="a larger batch of safety reports is rejected as too_large"
     )

@@ -40,13 +40,13 @@ class Specimen:
 class Result:
     """Hold one result as it was sent, under a code that rules use.
 
-    `number` is None when the text is no number that can be read. `status` is None for a status that nobody defines;
-    `version.status` then only ranks the hold.
+    `code_as_sent` is that code in `system`, or the listed name of a test. `number` is None when the text is no number
+    that can be read. `status` is None for a status that nobody defines; `version.status` then only ranks the hold.
     """
 
     envelope: Envelope
     path: str
-    loinc: str
+    code_as_sent: str
     code: AnalyteCode
     version: Version
     status: Status | None
@@ -56,6 +56,7 @@ class Result:
     units: tuple[str, ...]
     specimen: Specimen
     weak_key: bool = False
+    system: str = "loinc"
 
 
 def find_code(codings: Iterable[tuple[str, str]]) -> tuple[str, AnalyteCode] | IgnoreReason:
@@ -119,7 +120,12 @@ def _measurement(result: Result, number: Sent, converted: Converted) -> Measurem
         value=converted.value,
         comparator=number.comparator,
         specimen=result.specimen.token if result.code.in_blood else None,
-        as_sent=AsSent("loinc", result.loinc, _token(format(number.value, "f")), _unit_token(converted.unit)),
+        as_sent=AsSent(
+            result.system,
+            result.code_as_sent,
+            _token(format(number.value, "f")),
+            _unit_token(converted.unit),
+        ),
         flags=tuple(sorted(flags)),
     )
 

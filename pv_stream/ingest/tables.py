@@ -27,6 +27,14 @@ class AnalyteCode:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedTest:
+    """Hold one reading of a test's name; `is_specimen_stated` is false where the test is made of other fluids too."""
+
+    code: AnalyteCode
+    is_specimen_stated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """Hold what a unit measures and its exact factor to the unit that values are kept in.
 
@@ -114,6 +122,28 @@ def loinc_table() -> LoincTable:
         frozenset(tables["panels"]["loinc"]),
         frozenset(tables["loinc_systems"]["names"]),
     )
+
+
+@cache
+def named_tests() -> dict[str, tuple[NamedTest, ...]]:
+    """Return the readings of the names of tests in safety reports; their units tell several of one name apart."""
+    table: dict[str, tuple[NamedTest, ...]] = {}
+    for entry in _read("test_names.toml")["tests"]:
+        quantities = frozenset(entry["quantities"])
+        code = AnalyteCode(Analyte(entry["analyte"]), quantities, in_blood=entry["specimen"] != "patient")
+        reading = NamedTest(code, is_specimen_stated=entry["specimen"] != "not_stated")
+        for name in entry["names"]:
+            before = table.get(name, ())
+            if any(each.code.quantities & quantities for each in before):
+                message = f"test_names.toml: no unit tells the readings of {name!r} apart"
+                raise DataError(message)
+            table[name] = (*before, reading)
+    return table
+
+
+def fold(name: str) -> str:
+    """Return a name without regard to case and spaces, as tables list it."""
+    return " ".join(name.split()).casefold()
 
 
 @cache

@@ -188,7 +188,7 @@ def _result(  # noqa: PLR0913 - what a result is made of
     return Result(
         envelope=context.envelope,
         path=part.path,
-        loinc=loinc,
+        code_as_sent=loinc,
         code=code,
         version=version,
         status=status,

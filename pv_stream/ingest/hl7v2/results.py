@@ -138,7 +138,7 @@ def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: 
     return Result(
         envelope=context.envelope,
         path=path,
-        loinc=loinc,
+        code_as_sent=loinc,
         code=code,
         version=Version(
             patient=context.patient,

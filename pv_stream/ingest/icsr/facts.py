@@ -8,12 +8,14 @@ ones is needed. A nullification leaves all places empty.
 A report is about one patient of its own: record numbers (D.1.1) name no assigning authority, so they join nobody.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.domain.codes import (
     TIME_HOLDS,
+    Analyte,
     DrugRole,
     EvidenceFlag,
     ExposureKind,
@@ -33,11 +35,12 @@ from pv_stream.domain.facts import (
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.times import Interval, exactly
 from pv_stream.ingest.drugs import Drug, report_route_of
-from pv_stream.ingest.icsr.report import Dosage, Product, Reaction, SafetyReport, TestResult, shifted
+from pv_stream.ingest.icsr.laboratory import LOINC, Tested, find_test
+from pv_stream.ingest.icsr.report import Dosage, Product, Reaction, SafetyReport, Stated, TestResult, shifted
 from pv_stream.ingest.intake import Envelope, Intake, Version, arrive, digest_of
 from pv_stream.ingest.outcomes import Fate, Hold, IgnoreReason, Outcome, Reject, RejectCode
 from pv_stream.ingest.quantities import parse_number
-from pv_stream.ingest.results import Result, Specimen, find_code, judge
+from pv_stream.ingest.results import Result, Specimen, judge
 from pv_stream.ingest.tables import AnalyteCode, loinc_table
 from pv_stream.ingest.times import Moment
 from pv_stream.rules.plausibility import why_held
@@ -52,6 +55,8 @@ _REPORTED_DRUGS_MAX: Final = 64
 _PLACES: Final = {"dosage": DOSAGES_MAX, "measurement": MEASUREMENTS_MAX, "reaction": REACTIONS_MAX}
 _REACTION: Final = "E.i reaction"
 _DOSAGE: Final = "G.k.4.r dosage"
+_TEST: Final = "F.r test"
+_WEIGHT: Final = "D.3 body weight"
 
 #: D.3 is a body weight by definition; this is the LOINC code of one.
 _BODY_WEIGHT: Final = "29463-7"
@@ -313,28 +318,44 @@ def _exposure(dosage: Dosage, drug: Drug, end: Interval | None) -> Exposure:
 
 def _results(writer: _Writer) -> list[Result]:
     """Return the tests and the weight that rules use, each in its place."""
-    results: list[Result] = []
+    used: list[tuple[TestResult, Tested]] = []
     for test in writer.report.tests:
-        found = find_code(test.codings) if test.unused is None else test.unused
-        if isinstance(found, IgnoreReason):
-            writer.ignore("F.r test", found)
-        elif len(results) == MEASUREMENTS_MAX - 1:  # the last place is for the weight
-            writer.refuse("F.r test", RejectCode.TOO_MANY_REPEATS, test.path)
-        else:
+        found = find_test(test, writer.intake.meddra_tests)
+        reason = found if isinstance(found, IgnoreReason) else test.stated.unused
+        if reason is not None:
+            writer.ignore(_TEST, reason)
+        elif isinstance(found, Tested):
+            used.append((test, found))
+    in_places = _in_turn([found.code.analyte for _, found in used])[: MEASUREMENTS_MAX - 1]
+    results: list[Result] = []
+    for number, (test, found) in enumerate(used):
+        if number in in_places:
             results.append(_result(writer, test, found, len(results) + 1))
+        else:  # the last place is for the weight
+            writer.refuse(_TEST, RejectCode.TOO_MANY_REPEATS, test.path)
     weight = _weight(writer)
     if isinstance(weight, IgnoreReason):
-        writer.ignore("D.3 body weight", weight)
+        writer.ignore(_WEIGHT, weight)
     elif weight is not None:
-        results.append(_result(writer, weight, (_BODY_WEIGHT, _weight_code()), len(results) + 1))
+        results.append(_result(writer, weight, Tested(LOINC, _BODY_WEIGHT, _weight_code()), len(results) + 1))
     return results
+
+
+def _in_turn(analytes: Sequence[Analyte]) -> list[int]:
+    """Return the numbers of tests in turn, the first of each analyte first, so that no series leaves out the others."""
+    seen: Counter[Analyte] = Counter()
+    turns: list[int] = []
+    for analyte in analytes:
+        turns.append(seen[analyte])
+        seen[analyte] += 1
+    return sorted(range(len(analytes)), key=turns.__getitem__)
 
 
 def _note(results: Sequence[Result], report: SafetyReport, outcome: Outcome) -> None:
     """Say of each result that was judged whether it is held."""
     held = {hold.path for hold in outcome.holds}
     for result in results:
-        part = "D.3 body weight" if result.path == f"{report.prefix}D.3" else "F.r test"
+        part = _WEIGHT if result.path == f"{report.prefix}D.3" else _TEST
         outcome.note(part, Fate.HELD if result.path in held else Fate.FACT)
 
 
@@ -348,28 +369,28 @@ def _weight(writer: _Writer) -> TestResult | IgnoreReason | None:
         return IgnoreReason.NO_START
     first = min(onsets, key=lambda onset: (onset.interval.earliest, onset.interval.latest))
     number = parse_number(report.weight_kg)
-    return TestResult(f"{report.prefix}D.3", (), first, number, report.weight_kg, ("kg",), None)
+    return TestResult(f"{report.prefix}D.3", (), "", first, Stated(number, report.weight_kg, ("kg",)))
 
 
 def _weight_code() -> AnalyteCode:
     return loinc_table().analytes[_BODY_WEIGHT]
 
 
-def _result(writer: _Writer, test: TestResult, found: tuple[str, AnalyteCode], place: int) -> Result:
-    loinc, code = found
+def _result(writer: _Writer, test: TestResult, found: Tested, place: int) -> Result:
     version = writer.version("measurement", place)
     return Result(
         envelope=writer.envelope,
         path=test.path,
-        loinc=loinc,
-        code=code,
+        system=found.system,
+        code_as_sent=found.name,
+        code=found.code,
         version=version,
         status=version.status,
         moment=test.moment,
-        number=test.number,
-        value_text=test.value_text,
-        units=test.units,
-        specimen=Specimen(None, EvidenceFlag.SPECIMEN_NOT_STATED),
+        number=test.stated.number,
+        value_text=test.stated.text,
+        units=test.stated.units,
+        specimen=Specimen(None, EvidenceFlag.SPECIMEN_NOT_STATED, found.is_specimen_stated),
     )
 
 

@@ -1,7 +1,7 @@
 """E2B(R2): one report of an ichicsr document, in the element names of ICH's DTD 2.1.
 
 Times come with a format code, which their length says as well. R2 has no amendment: a version is told by its dates
-and `safetyreportversion`. Tests are named in free text, so none of them becomes a measurement.
+and `safetyreportversion`. Tests are named in free text.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Final
 from pv_stream.domain.codes import HoldCode, RechallengeOutcome, ReportOutcome, Status
 from pv_stream.domain.facts import Dose
 from pv_stream.ingest.drugs import Coding
+from pv_stream.ingest.icsr.laboratory import read_stated
 from pv_stream.ingest.icsr.r3 import IDENTITY, LATEST, REACTIONS
 from pv_stream.ingest.icsr.report import (
     Dosage,
@@ -213,5 +214,11 @@ def _dose(element: Element) -> Dose | None:
 
 
 def _test(element: Element, path: str, offset: int | None) -> TestResult:
-    moment = hl7_moment(r2_text(element, "testdate"), offset)
-    return TestResult(path, (), moment, None, "", (), IgnoreReason.TEST_NOT_CODED)
+    unit = r2_text(element, "testunit")
+    return TestResult(
+        path,
+        (),
+        r2_text(element, "testname"),
+        hl7_moment(r2_text(element, "testdate"), offset),
+        read_stated(r2_text(element, "testresult"), (unit,) if unit else ()),
+    )

@@ -11,11 +11,13 @@ from pv_stream.domain.codes import DrugRole, HoldCode, RechallengeOutcome, Repor
 from pv_stream.domain.facts import Dose
 from pv_stream.domain.times import Instant
 from pv_stream.ingest.drugs import Coding
+from pv_stream.ingest.icsr.laboratory import read_stated
 from pv_stream.ingest.icsr.report import (
     Dosage,
     Product,
     Reaction,
     SafetyReport,
+    Stated,
     TestResult,
     dose_of,
     lasted_of,
@@ -25,8 +27,7 @@ from pv_stream.ingest.icsr.report import (
 )
 from pv_stream.ingest.icsr.syntax import Element, attribute, child, children, text_of
 from pv_stream.ingest.icsr.tables import HIGHLIGHTED_SERIOUS, OUTCOMES, RECHALLENGES, ROLES, report_table
-from pv_stream.ingest.outcomes import IgnoreReason
-from pv_stream.ingest.quantities import Sent, parse_number
+from pv_stream.ingest.quantities import UcumCode, parse_number
 from pv_stream.ingest.times import Moment, hl7_moment, stamp
 
 FORMAT: Final = "e2b_r3"
@@ -331,39 +332,39 @@ class _Times:
 
 def _test(element: Element, path: str, offset: int | None) -> TestResult:
     code = child(element, "code")
-    coded = (attribute(code, "", "codeSystem"), attribute(code, "", "code"))
-    value = child(element, "value")
-    number, text, units, has_number = _quantity(value)
-    unused: IgnoreReason | None = None
-    if not coded[1]:
-        unused = IgnoreReason.TEST_NOT_CODED
-    elif not has_number:
-        unused = IgnoreReason.TEXT_VALUE if text_of(value) else IgnoreReason.NO_VALUE
-    moment = hl7_moment(attribute(element, "effectiveTime", "value"), offset)
-    return TestResult(path, (coded,), moment, number, text, units, unused)
+    values = [_stated(value) for value in children(element, "value")]
+    measured = (value for value in values if value.unused is None)
+    return TestResult(
+        path,
+        ((attribute(code, "", "codeSystem"), attribute(code, "", "code")),),
+        text_of(child(code, "originalText")),
+        hl7_moment(attribute(element, "effectiveTime", "value"), offset),
+        next(measured, values[0] if values else read_stated("")),
+    )
 
 
-def _quantity(value: Element | None) -> tuple[Sent | None, str, tuple[str, ...], bool]:
-    """Return the number of a result, its text, its units, and whether there is any: a point, or one bound."""
+def _stated(value: Element) -> Stated:
+    """Read a result: a point or one bound (F.r.3.2), two bounds, or text (F.r.3.4)."""
     point = child(value, "center")
     point = value if point is None else point
     text = attribute(point, "", "value")
     if text:
-        return parse_number(text), text, _units(point), True
+        return Stated(parse_number(text), text, _units(point))
     low, high = child(value, "low"), child(value, "high")
     least, most = attribute(low, "", "value"), attribute(high, "", "value")
     if least and most:
-        return None, f"{least}-{most}", _units(low), True
+        return Stated(None, f"{least}-{most}", _units(low))
     bound, text, sign = (low, least, ">") if least else (high, most, "<")
     if not text:
-        return None, "", (), False
+        return read_stated(text_of(value))
     sign += "" if attribute(bound, "", "inclusive") == "false" else "="
-    return parse_number(f"{sign}{text}"), f"{sign}{text}", _units(bound), True
+    return Stated(parse_number(f"{sign}{text}"), f"{sign}{text}", _units(bound))
 
 
-def _units(element: Element | None) -> tuple[str, ...]:
+def _units(element: Element | None) -> tuple[UcumCode, ...]:
+    """Return the unit of a PQ, which is UCUM by its type."""
     unit = attribute(element, "", "unit")
-    return (unit,) if unit else ()
+    return (UcumCode(unit),) if unit else ()
 
 
 def _weight(element: Element) -> str:

@@ -76,16 +76,27 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """Hold the number of a result and its units; `unused` says why there is nothing to measure.
+
+    A number of None without a reason is one that is there but cannot be read.
+    """
+
+    number: Sent | None
+    text: str
+    units: tuple[str, ...]
+    unused: IgnoreReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
-    """Hold one test (F.r, B.3.r). `unused` says why it cannot be a measurement."""
+    """Hold one test (F.r, B.3.r): its codes, the name that the reporter gave it, and its result."""
 
     path: str
     codings: tuple[tuple[str, str], ...]
+    name: str
     moment: Moment | HoldCode
-    number: Sent | None
-    value_text: str
-    units: tuple[str, ...]
-    unused: IgnoreReason | None
+    stated: Stated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

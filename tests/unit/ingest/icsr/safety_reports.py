@@ -74,9 +74,11 @@ def result(
     system: str = LOINC,
     at: str = "20260211",
     kind: str = "IVL_PQ",
+    name: str = "",
 ) -> str:
+    coded = f'code="{code}" codeSystem="{system}"' if code else ""
     return (
-        f'<observation classCode="OBS" moodCode="EVN"><code code="{code}" codeSystem="{system}"/>'
+        f'<observation classCode="OBS" moodCode="EVN"><code {coded}><originalText>{name}</originalText></code>'
         f'<effectiveTime value="{at}"/><value xsi:type="{kind}">{value}</value></observation>'
     )
 

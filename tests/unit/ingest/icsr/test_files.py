@@ -72,7 +72,7 @@ def test_no_text_of_a_report_leaks(tmp_path: Path, canary: str) -> None:
     version = Version(
         reactions=[Onset(), Onset(RASH)],
         drugs=[Given(), Given("Zyxwvut", code="012C11ZU6G")],
-        tests=[result()],
+        tests=[result(name="Eosinophil count")],
         weight="61.5",
     )
     content = r3(version).decode()
@@ -107,10 +107,9 @@ def test_the_report_that_holds_every_element(sample_data: Path, intake: Intake) 
     assert len([each for each in contents if isinstance(each, Exposure)]) == 1
     assert outcome.parts["G.k drug", Fate.FACT] == 2
     assert outcome.parts["E.i reaction", Fate.FACT] == 2
-    # Five tests have a MedDRA code that leads to no analyte, two a text.
+    # All of them are of calcium and the like, by a MedDRA code and by name: no rule uses one.
     assert outcome.parts["F.r test", Fate.IGNORED] == 7
-    assert outcome.ignored[IgnoreReason.CODE_NOT_USED] == 5
-    assert outcome.ignored[IgnoreReason.TEXT_VALUE] == 2
+    assert outcome.ignored[IgnoreReason.CODE_NOT_USED] == 7
     (weight,) = [each for each in contents if isinstance(each, Measurement)]
     assert weight.analyte.value == "body_weight"
 
@@ -125,6 +124,34 @@ def test_a_public_test_coded_in_loinc_is_a_measurement(sample_data: Path, intake
         each.analyte.value: format(each.value, "f") for each in contents if isinstance(each, Measurement)
     }
     assert measured["creatinine"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "expected"),
+    [
+        ("Eosinophil count", "10*9/L", {"eosinophils": "10000"}),
+        ("Eosinophils", "%", {"eosinophils_percent": "10"}),
+        ("Eosinophils", "mg/dl", {}),
+    ],
+)
+def test_a_public_test_by_its_name_is_a_measurement(
+    sample_data: Path, intake: Intake, name: str, unit: str, expected: dict[str, str]
+) -> None:
+    content = (sample_data / MEGA).read_bytes()
+    for old, new in (
+        ("Calcium Level", name),
+        ('<center value="10" unit="mg/dl"', f'<center value="10" unit="{unit}"'),
+    ):
+        assert content.count(old.encode()) == 1
+        content = content.replace(old.encode(), new.encode())
+    outcome = read_e2b(content, intake)
+    contents = [event.version.statement.content for event in facts(outcome)]
+    measured = {
+        each.analyte.value: format(each.value, "f") for each in contents if isinstance(each, Measurement)
+    }
+    del measured["body_weight"]
+    assert measured == expected
+    assert [hold.code.value for hold in outcome.holds] == ([] if expected else ["unit_does_not_fit"])
 
 
 def test_a_public_report_made_one_of_dress_alerts(sample_data: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 from pv_stream.domain.codes import (
     Analyte,
     DrugRole,
+    EvidenceFlag,
     ExposureKind,
+    HoldCode,
     RechallengeOutcome,
     ReportedReaction,
     ReportOutcome,
@@ -103,12 +105,80 @@ def test_substances_name_a_drug_whose_product_no_list_knows(zoned: Intake) -> No
     assert given.ingredients == ("imatinib",)
 
 
-def test_tests_in_free_text_are_counted_and_the_weight_is_kept(zoned: Intake) -> None:
-    tests = "<test><testname>eosinophils</testname><testresult>1690</testresult></test>"
-    content = r2("<patientweight>61.5</patientweight>" + R2_DRESS + tests)
+def _test(name: str, value: str, unit: str = "", date: str = "20260211") -> str:
+    return (
+        f"<test><testdateformat>102</testdateformat><testdate>{date}</testdate><testname>{name}</testname>"
+        f"<testresult>{value}</testresult><testunit>{unit}</testunit></test>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "expected"),
+    [
+        ("Eosinophil count", "1690", "/uL", (Analyte.EOSINOPHILS, "1690")),
+        ("EOSINOPHIL  COUNT", "1.69", "10^9/L", (Analyte.EOSINOPHILS, "1690")),
+        ("Eosinophil percentage", "21", "%", (Analyte.EOSINOPHILS_PERCENT, "21")),
+        ("Eosinophils", "21", "%", (Analyte.EOSINOPHILS_PERCENT, "21")),
+        ("eosinophils", "1690", "/uL", (Analyte.EOSINOPHILS, "1690")),
+        ("eosinophils", "21 %", "", (Analyte.EOSINOPHILS_PERCENT, "21")),
+        ("White blood cell count", "11.2 x10^9/L", "", (Analyte.LEUKOCYTES, "11200")),
+        ("SGPT", "312", "IU/L", (Analyte.ALT, "312")),
+        ("Serum creatinine", "1.4", "mg/dl", (Analyte.CREATININE, "1.4")),
+        ("Body temperature", "101.3", "F", (Analyte.BODY_TEMPERATURE, "38.5")),
+    ],
+)
+def test_a_test_is_known_by_its_whole_name_and_measured_in_its_own_unit(
+    zoned: Intake, name: str, value: str, unit: str, expected: tuple[Analyte, str]
+) -> None:
+    (measured,) = _contents(r2(R2_DRESS + _test(name, value, unit)), zoned, Measurement)
+    assert isinstance(measured, Measurement)
+    assert (measured.analyte, measured.value) == (expected[0], Decimal(expected[1]))
+    assert measured.flags == (
+        () if expected[0] is Analyte.BODY_TEMPERATURE else (EvidenceFlag.SPECIMEN_NOT_STATED,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "date", "code"),
+    [
+        ("eosinophils", "21", "", "20260211", HoldCode.MISSING_UNIT),
+        ("eosinophil count", "1690", "", "20260211", HoldCode.MISSING_UNIT),
+        ("eosinophil count", "1690", "furlongs", "20260211", HoldCode.UNKNOWN_UNIT),
+        ("eosinophil count", "21", "%", "20260211", HoldCode.UNIT_DOES_NOT_FIT),
+        ("eosinophil percentage", "1690", "/uL", "20260211", HoldCode.UNIT_DOES_NOT_FIT),
+        ("eosinophils", "21 %", "/uL", "20260211", HoldCode.UNIT_DOES_NOT_FIT),
+        ("eosinophil count", "1690", "/uL", "", HoldCode.MISSING_TIME),
+        ("eosinophil count", "1690", "/uL", "20261341", HoldCode.UNREADABLE_TIME),
+        ("eosinophil count", "1,690", "/uL", "20260211", HoldCode.UNREADABLE_VALUE),
+        ("eosinophil count", "1500 to 1690", "/uL", "20260211", HoldCode.UNREADABLE_VALUE),
+        ("creatinine", "1.4", "mg/dL", "20260211", HoldCode.UNKNOWN_SPECIMEN),
+    ],
+)
+def test_a_listed_test_that_cannot_be_believed_is_held_with_its_reason(
+    zoned: Intake, name: str, value: str, unit: str, date: str, code: HoldCode
+) -> None:
+    outcome = read_e2b(r2(R2_DRESS + _test(name, value, unit, date)), zoned)
+    assert [hold.code for hold in outcome.holds] == [code]
+    assert (outcome.parts["F.r test", Fate.HELD], outcome.parts["F.r test", Fate.FACT]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("Eosinophil count increased", "1690", IgnoreReason.TEST_NOT_CODED),
+        ("Sputum eosinophils", "21", IgnoreReason.TEST_NOT_CODED),
+        ("Urine creatinine", "90", IgnoreReason.TEST_NOT_CODED),
+        ("Eosinophil", "raised", IgnoreReason.TEXT_VALUE),
+        ("Eosinophil count", "", IgnoreReason.NO_VALUE),
+        ("", "1690", IgnoreReason.TEST_NOT_CODED),
+    ],
+)
+def test_a_test_that_no_list_knows_or_that_says_no_number_is_counted(
+    zoned: Intake, name: str, value: str, reason: IgnoreReason
+) -> None:
+    content = r2("<patientweight>61.5</patientweight>" + R2_DRESS + _test(name, value, "/uL"))
     outcome = read_e2b(content, zoned)
-    assert outcome.ignored[IgnoreReason.TEST_NOT_CODED] == 1
-    assert outcome.parts["F.r test", Fate.IGNORED] == 1
+    assert (outcome.ignored[reason], outcome.parts["F.r test", Fate.IGNORED]) == (1, 1)
     (weight,) = _contents(content, zoned, Measurement)
     assert isinstance(weight, Measurement)
     assert (weight.analyte, weight.value) == (Analyte.BODY_WEIGHT, Decimal("61.5"))
