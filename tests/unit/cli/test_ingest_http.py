@@ -2,7 +2,6 @@
 
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def test_a_folder_of_rejects_that_others_can_read_is_refused_before_anything_is_
 
 
 def test_a_broker_that_is_away_is_one_line(tmp_path: Path) -> None:
-    began = time.monotonic()
     said = pv_stream(
         *("ingest-http", "--no-auth", "--port", "0", "--bootstrap-servers", NOWHERE),
         cwd=tmp_path,
@@ -85,8 +83,6 @@ def test_a_broker_that_is_away_is_one_line(tmp_path: Path) -> None:
     assert said.returncode == 3
     (line,) = said.stderr.splitlines()
     assert re.search(rf"Kafka at {NOWHERE} does not answer.*pv-stream kafka up", line)
-    # Three seconds are promised; starting Python on a busy machine is not counted.
-    assert time.monotonic() - began < 10
 
 
 def test_the_demos_key_is_refused_for_a_broker_elsewhere(refused: Refused) -> None:

@@ -154,22 +154,34 @@ def heeded_interrupts() -> Iterator[None]:
 @pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) -> None:
-    log = tmp_path / "log"
+    log, partial = tmp_path / "log", tmp_path / ".out.jsonl.partial"
     os.mkfifo(log)
-    with subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "pv_stream.cli", "ingest", str(log), "--to", "out.jsonl", "--format", "hl7v2"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    ) as process:
-        log.open("wb").close()  # the try whether it can be read
-        with log.open("wb"):
-            partial = tmp_path / ".out.jsonl.partial"
-            while not (partial.exists() and _is_asleep(process.pid)):
-                time.sleep(0.01)
-            process.send_signal(number)
-            _, said = process.communicate(timeout=20)
+    with (
+        subprocess.Popen(  # noqa: S603 - our own command
+            [
+                sys.executable,
+                "-m",
+                "pv_stream.cli",
+                "ingest",
+                str(log),
+                "--to",
+                "out.jsonl",
+                "--format",
+                "hl7v2",
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        ) as process,
+        # To be read and written, so that nobody waits for the other end; while it is open the file has none.
+        log.open("r+b", buffering=0),
+    ):
+        while not (partial.exists() and _is_asleep(process.pid)):
+            assert process.poll() is None, "it ended before it was stopped"
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
 
     assert (process.returncode, said) == (128 + number, entry.STOPPED_LINE)
     assert not partial.exists()

@@ -4,12 +4,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from pv_stream.errors import ConnectionFailed
 from pv_stream.settings import Settings
-from pv_stream.stream import require_client
+from pv_stream.stream import connection, require_client
 from pv_stream.stream.connection import answers, missing, require_broker, split_servers
 
 
@@ -46,6 +47,24 @@ def test_a_broker_that_is_down_is_named(silent_port: int) -> None:
         ConnectionFailed, match=rf"Kafka at 127\.0\.0\.1:{silent_port} does not answer: start one"
     ):
         require_broker(Settings(bootstrap_servers=f"127.0.0.1:{silent_port}"), timeout_seconds=0.2)
+
+
+@pytest.mark.parametrize("servers", ["kafka:1", "kafka:1, kafka:2, kafka:3"])
+def test_brokers_that_are_down_are_told_within_the_three_seconds_that_are_promised(
+    servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes all the time that it is given, to be connected to and then to answer."""
+    now = [0.0]
+
+    def hang(*_: object, timeout_seconds: float) -> None:
+        now[0] += 2 * timeout_seconds
+        raise TimeoutError
+
+    monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(connection, "greet", hang)
+    with pytest.raises(ConnectionFailed):
+        require_broker(Settings(bootstrap_servers=servers))
+    assert 0 < now[0] <= 3
 
 
 def test_no_server_at_all_is_a_failure_too() -> None:

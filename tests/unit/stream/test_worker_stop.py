@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from pv_stream.errors import ActivationRefused, ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.stream import batch_transport, worker
-from pv_stream.stream.broker_watch import BrokerWatch
+from pv_stream.stream.broker_watch import ANSWER_SECONDS_MAX, BrokerWatch
 
 
 class Ended(BaseException):
@@ -88,6 +88,11 @@ def test_stopping_ends_with_one_line_that_says_how(
     caplog.set_level(logging.INFO)
     assert stop(close, monkeypatch, broker_up=broker_up, seconds_max=seconds_max) == code
     assert caplog.messages[-1].startswith(last_line)
+
+
+def test_a_stop_while_kafka_is_gone_takes_no_longer_than_the_ten_seconds_that_are_promised() -> None:
+    """Asked, left a grace, and asked again."""
+    assert 2 * ANSWER_SECONDS_MAX + worker.STOPPING_GRACE_SECONDS + worker.STOPPING_ASK_SECONDS < 10
 
 
 @pytest.mark.parametrize(
