@@ -9,6 +9,7 @@ future, since a lab dated 2052 must move nothing.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pv_stream.domain.codes import TIME_HOLDS, Analyte, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.events import FactArrived
@@ -126,7 +127,7 @@ def _measurement(result: Result, number: Sent, converted: Converted) -> Measurem
             _token(format(number.value, "f")),
             _unit_token(converted.unit),
         ),
-        flags=tuple(sorted(flags)),
+        flags=tuple(sorted(flags)) if flags else (),
     )
 
 
@@ -177,8 +178,9 @@ def _at_arrival(envelope: Envelope) -> Moment:
     return Moment(exactly(envelope.received_at), None)
 
 
+@lru_cache(maxsize=1024)
 def _unit_token(unit: str) -> str | None:
-    # The spelling is our table's own, never free text; a token holds no space.
+    # The spelling is our table's own or a UCUM code, never free text; a token holds no space.
     return _token(unit.strip().replace(" ", "_"))
 
 

@@ -7,7 +7,7 @@ smallest (authority, number). National and insurance numbers are used only when 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pv_stream.domain.ids import PatientId
 from pv_stream.ingest.hl7v2.syntax import Message, Segment, part_of
@@ -51,7 +51,7 @@ class OrderNumber:
         return self.kind, self.authority, self.number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every message, and freezing it costs more than filling it
 class PatientContext:
     """Hold what the segments of one patient in a message share."""
 
@@ -64,8 +64,7 @@ class PatientContext:
     path: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identifier:
+class Identifier(NamedTuple):
     """Hold one identifier of a patient; the smallest is the one that counts."""
 
     rank: int

@@ -3,8 +3,10 @@
 Types are told by message code and trigger event; the events of the versions before 2.4 are read as what they became.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import takewhile
+from operator import attrgetter
 from typing import Final
 
 from pv_stream.ingest.hl7v2.merges import MERGES, read_merge
@@ -41,6 +43,8 @@ _NAMED: Final = _CONTEXT | {
     "IAM", "IN1", "IN2", "IN3", "NK1", "NTE", "OBX", "OH1", "OH2", "OH3", "OH4", "PD1", "PDA", "PR1", "PRT", "PV1",
     "PV2", "ROL", "RXG", "RXV", "SAC", "SFT", "TQ2", "UAC", "UB1", "UB2",
 }  # fmt: skip
+
+_NAME_AND_FATE: Final = attrgetter("name", "fate")
 
 
 def read_hl7v2(content: bytes, intake: Intake) -> Outcome:
@@ -138,18 +142,12 @@ def _by_patient(message: Message) -> Iterator[tuple[Segment, list[Segment]]]:
 def _note(message: Message, outcome: Outcome) -> None:
     """Note what became of each segment; those of a message that is refused whole are refused."""
     is_refused = bool(outcome.rejects) and not outcome.events and not outcome.ignored
-    told: dict[str, tuple[str, Fate]] = {}
-    counts: dict[str, int] = {}
-    for segment in message.segments:
-        name, fate = segment.name, segment.fate
+    for (name, told), count in Counter(map(_NAME_AND_FATE, message.segments)).items():
+        fate = told
         if fate is None:
             fate = Fate.CONTEXT if name in _CONTEXT else Fate.IGNORED
             fate = Fate.REJECTED if is_refused else fate
-        together = name + fate  # the hash of an enum is slow, and segments of one name mostly share a fate
-        told[together] = (name, fate)
-        counts[together] = counts.get(together, 0) + 1
-    for together, (name, fate) in told.items():
-        outcome.parts[_part(name), fate] += counts[together]
+        outcome.parts[_part(name), fate] += count
     if message.continued:
         outcome.parts["continued line", Fate.REJECTED if is_refused else Fate.CONTEXT] += message.continued
 
