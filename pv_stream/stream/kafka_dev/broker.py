@@ -5,13 +5,16 @@ The state directory holds its configuration, its data, its log and `broker.json`
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -26,6 +29,9 @@ JAVA_VERSION_MIN = 17
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.1
+FREE_PORT_MIN = 20_000
+FREE_PORTS = 12_000
+_asked_for_ports = count(secrets.randbelow(FREE_PORTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +198,16 @@ class LocalBroker:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing uses at this moment, another one each time.
+
+    It may take a while until somebody listens on it. So it is none of those that the system gives to whoever asks for
+    any (on Linux 32768 and above): nobody gets it meanwhile.
+    """
+    while True:
+        port = FREE_PORT_MIN + next(_asked_for_ports) % FREE_PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def _java_command(java: str, jars: Path, *, heap_mb: int) -> list[str]:
