@@ -51,7 +51,9 @@ class OrderNumber:
         return self.kind, self.authority, self.number
 
 
-@dataclass(slots=True)  # not frozen: there is one for every message, and freezing it costs more than filling it
+@dataclass(
+    slots=True
+)  # not frozen: there is one for every message, and freezing it costs more than filling it
 class PatientContext:
     """Hold what the segments of one patient in a message share."""
 

@@ -99,7 +99,9 @@ def read_group(
     """Yield the measurements of one group that rules use; add its findings, and count the rest."""
     shared: GroupContext | None = None
     for position, segment in group.results:
-        found = _worth_reading(segment)
+        found = code_of(segment)
+        if not isinstance(found, IgnoreReason):
+            found = _worth_reading(segment, found)
         if isinstance(found, IgnoreReason):
             outcome.ignored[found] += 1
             segment.fate = Fate.IGNORED
@@ -156,10 +158,10 @@ def _result(segment: Segment, loinc: str, code: AnalyteCode, path: str, shared: 
     )
 
 
-def _worth_reading(segment: Segment) -> tuple[str, AnalyteCode | Asked] | IgnoreReason:
-    found = code_of(segment)
-    if isinstance(found, IgnoreReason):
-        return found
+def _worth_reading(
+    segment: Segment, found: tuple[str, AnalyteCode | Asked]
+) -> tuple[str, AnalyteCode | Asked] | IgnoreReason:
+    """Return what a code was found to be, or why the segment says nothing of it."""
     status = segment.text(11)
     if status in _NO_RESULT:
         return IgnoreReason.NO_RESULT_YET
@@ -283,22 +285,20 @@ def _specimen_id(segment: Segment, context: PatientContext) -> tuple[str, str]:
 
 
 def _is_blood(group: OrderGroup) -> bool:
-    """Tell whether every specimen that is named (SPM-4, or OBR-15 of older versions) may hold blood.
-
-    Older senders write the name where the code belongs.
-    """
+    """Tell whether every specimen that is named (SPM-4, or OBR-15 of older versions) may hold blood."""
     named = [segment.components(4) for segment in group.specimens]
     if group.request is not None and group.request.raw(15):
         named.append(group.request.subcomponents(15, 1))
+    return all(_names_blood(part_of(each, 1), part_of(each, 2), part_of(each, 4)) for each in named)
+
+
+def _names_blood(code: str, name: str, other: str) -> bool:
+    """Tell whether a code, its name and its alternate may be of blood; older senders write the name as the code."""
     table = blood_table()
-    for components in named:
-        codes = [part for part in (components[0], part_of(components, 4)) if part]
-        if codes:
-            if not any(code in table.codes or code.casefold() in table.names for code in codes):
-                return False
-        elif (name := part_of(components, 2)) and name.casefold() not in table.names:
-            return False
-    return True
+    codes = [part for part in (code, other) if part]
+    if codes:
+        return any(code in table.codes or code.casefold() in table.names for code in codes)
+    return not name or name.casefold() in table.names
 
 
 def _key(segment: Segment, code: str, moment: Moment | HoldCode, shared: GroupContext) -> FactKey:

@@ -93,9 +93,9 @@ class Segment:
 
     def text(self, number: int) -> str:
         """Return a whole field without its escapes."""
-        fields = self.fields
+        fields, marks = self.fields, self.delimiters
         raw = fields[number] if number < len(fields) else ""
-        return self.delimiters.unescape(raw).strip() if raw else ""
+        return (marks.unescape(raw) if marks.escape in raw else raw).strip()
 
     def repetitions(self, number: int) -> list[str]:
         """Return the repetitions of a field, as sent."""
