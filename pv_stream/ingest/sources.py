@@ -65,7 +65,7 @@ def find_format(head: bytes, suffix: str) -> Format | None:
     text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_FRAMING)
     if is_hl7v2(head):
         return Format.HL7V2
-    if text.startswith(b"<") and is_e2b(text):
+    if is_e2b(head):
         return Format.E2B
     found = next((form for record in _parsed_lines(head) if (form := _form_of_line(record))), None)
     if found is not None:

@@ -13,6 +13,7 @@ from lxml import etree
 
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Instant, format_instant
+from pv_stream.ingest.icsr.encodings import beginning_in_utf8
 from pv_stream.ingest.icsr.reader import reports_of
 from pv_stream.ingest.icsr.syntax import (
     R2_BATCH,
@@ -79,7 +80,7 @@ class BatchReceipt:
         digest = digest_of(content).removeprefix("sha256:")[:_DIGITS]
         reports = [] if isinstance(root, RejectCode) else list(reports_of(root))
         if isinstance(root, RejectCode) or not reports:
-            self.is_r2 = self.is_r2 or b"ichicsr" in content[:4096].lower()
+            self.is_r2 = self.is_r2 or b"ichicsr" in beginning_in_utf8(content[:4096]).lower()
             self.unparsed.append(_reasons(outcome))
             return
         self.is_r2 = name_of(root) == R2_BATCH

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pv_stream.ingest.icsr.encodings import beginning_in_utf8, in_utf8
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: What stands before the first report and after the last is a header of some hundred bytes, and a report is longer:
 #: repeating the header costs at most so many times the file.
 FRAMES_MAX: Final = 32
@@ -35,16 +38,21 @@ class Part:
 
 def is_e2b(head: bytes) -> bool:
     """Tell whether a file that begins so is E2B, by the name of its outermost element."""
-    return _ROOT.search(head) is not None
+    text = beginning_in_utf8(head).removeprefix(_BYTE_ORDER_MARK).lstrip()
+    return text.startswith(b"<") and _ROOT.search(text) is not None
 
 
 def split_batch(content: bytes) -> Iterator[Part]:
-    """Yield the messages of a document; a document without a report, or with one alone, is one message as it is."""
+    """Yield the messages of a document; a document without a report, or with one alone, is one message as it is.
+
+    Those of a batch in UTF-16 are UTF-8, and their places are those in UTF-8.
+    """
+    whole, content = content, in_utf8(content)
     spans = list(_spans(content))
     head, tail = spans[0][0] if spans else 0, spans[-1][1] if spans else 0
     frame = head + len(content) - tail
     if len(spans) <= 1 or frame * len(spans) > FRAMES_MAX * len(content):
-        yield Part(content, 0, len(content))
+        yield Part(whole, 0, len(whole))
         return
     before, after = content[:head], content[tail:]
     for start, end in spans:

@@ -2,7 +2,8 @@
 
 No document type is ever loaded. E2B(R3) has none, so one is refused. E2B(R2) names the DTD of ICH: such a line without
 an internal subset is taken out before the parser sees the document, any other is refused. So there are no entities, no
-network and no files, and what a document may cost is bounded by its size and the limits below.
+network and no files, and what a document may cost is bounded by its size and the limits below. A document in UTF-16 is
+read as UTF-8 first, and the parser reads every document in the encoding in which it was searched.
 
 E2B(R2) was SGML first: a document without a declaration, or with names in capitals, is read as long as it is
 well-formed XML. What leaves tags out is refused.
@@ -15,6 +16,7 @@ from typing import Final
 
 from lxml import etree
 
+from pv_stream.ingest.icsr.encodings import in_utf8
 from pv_stream.ingest.outcomes import RejectCode
 
 Element = etree._Element  # noqa: SLF001 - the only name that lxml has for the type
@@ -65,16 +67,18 @@ _EXCEEDS_LIMITS: Final = etree.XPath(
 
 def read_tree(content: bytes) -> Element | RejectCode:
     """Return the root of a document, or why it cannot be read. Comments and processing instructions are left out."""
-    text = content.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    text = in_utf8(content).removeprefix(_BYTE_ORDER_MARK).lstrip()
     if not text:
         return RejectCode.EMPTY
     declared = _DECLARATION.match(text)
-    if b"\x00" in text or (declared is not None and declared[1].lower() not in _ENCODINGS):
+    encoding = b"utf-8" if declared is None else declared[1].lower()
+    if b"\x00" in text or encoding not in _ENCODINGS:
         return RejectCode.UNREADABLE_CHARACTERS
     plain = _without_r2_doctype(text)
     if _MARKUP_DECLARATION.search(plain) is not None:
         return RejectCode.DOCTYPE_REFUSED
     parser = etree.XMLParser(
+        encoding=encoding.decode(),  # that in which no document type was found, whatever else the document claims
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
