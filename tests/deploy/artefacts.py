@@ -45,9 +45,13 @@ def manifests() -> list[dict[str, Any]]:
     return [each for file in files for each in yaml.safe_load_all(file.read_text()) if each is not None]
 
 
-def of_kind(kind: str) -> dict[str, Any]:
-    """Return the one Kubernetes object of a kind."""
-    (found,) = (each for each in manifests() if each["kind"] == kind)
+def of_kind(kind: str, name: str | None = None) -> dict[str, Any]:
+    """Return the one Kubernetes object of a kind, or of a kind and a name."""
+    (found,) = (
+        each
+        for each in manifests()
+        if each["kind"] == kind and name in {None, each.get("metadata", {}).get("name")}
+    )
     return found
 
 
@@ -61,12 +65,20 @@ def pods() -> dict[str, dict[str, Any]]:
 
 
 def environment(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return what the container of a pod is told, with what is only known in the cluster left as it is described."""
+    """Return the settings of a pod's container, with what is only known in the cluster left as it is described."""
     (container,) = pod["containers"]
     told: dict[str, Any] = dict(of_kind("ConfigMap")["data"])
     for entry in container["env"]:
-        told[entry["name"]] = entry.get("value", entry.get("valueFrom"))
+        if entry["name"].startswith("PV_STREAM_"):
+            told[entry["name"]] = entry.get("value", entry.get("valueFrom"))
     return told
+
+
+def arguments(pod: dict[str, Any]) -> list[str]:
+    """Return the words of the command that a pod's container runs, with the variables of the pod left as they stand."""
+    (container,) = pod["containers"]
+    words: list[str] = container["args"]
+    return words
 
 
 def texts() -> dict[str, str]:

@@ -6,11 +6,9 @@ import shlex
 from typing import Any, Final, get_args
 
 import pytest
-import typer
 import yaml
 from pydantic import SecretStr
 
-from pv_stream.cli.main import COMMANDS, LazyCommands
 from pv_stream.settings import Settings
 from tests.deploy.artefacts import (
     COMPOSE,
@@ -19,6 +17,7 @@ from tests.deploy.artefacts import (
     DEPLOY,
     DOCS,
     ROOT,
+    arguments,
     code_blocks,
     environment,
     manifests,
@@ -26,8 +25,18 @@ from tests.deploy.artefacts import (
     pods,
     texts,
 )
+from tests.deploy.commands import unknown_options
 
 FIELDS: Final = Settings.model_fields
+LISTENERS: Final = ("pv-stream-ingest-mllp", "pv-stream-ingest-http")
+WORKER: Final = "pv-stream-worker"
+#: The files of secrets that each pod needs, beside those that every one has.
+SECRET_FILES: Final = {
+    WORKER: {"PV_STREAM_LEDGER_KEY_FILE"},
+    "pv-stream-topics": set(),
+    "pv-stream-ingest-mllp": {"PV_STREAM_PSEUDONYM_KEY_FILE"},
+    "pv-stream-ingest-http": {"PV_STREAM_PSEUDONYM_KEY_FILE", "PV_STREAM_HTTP_TOKENS_FILE"},
+}
 SECRETS: Final = {name for name, field in FIELDS.items() if SecretStr in get_args(field.annotation)}
 PLACES: Final = {
     "PV_STREAM_CONFIG",
@@ -94,29 +103,51 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", pods())
-def test_files_that_settings_name_are_mounted_from_secrets(name: str) -> None:
+def test_files_that_settings_and_options_name_are_mounted_from_secrets(name: str) -> None:
     pod = pods()[name]
     (container,) = pod["containers"]
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert set(mounts.values()) == set(volumes)
+    claims = {claim["metadata"]["name"] for claim in _stateful(name).get("volumeClaimTemplates", ())}
+    assert set(mounts.values()) == {*volumes, *claims}
     files = {key: value for key, value in environment(pod).items() if key.endswith("FILE")}
-    assert set(files) == {"PV_STREAM_SSL_CAFILE", "PV_STREAM_SASL_PASSWORD_FILE"}
+    common = {"PV_STREAM_SSL_CAFILE", "PV_STREAM_SASL_PASSWORD_FILE"}
+    assert set(files) == common | SECRET_FILES[name]
+    options = [word.partition("=")[2] for word in arguments(pod) if "=/" in word]
     guide = (ROOT / "docs" / "deploy.md").read_text()
-    for path in files.values():
+    for path in (*files.values(), *options):
         folder, _, file = path.rpartition("/")
         secret = volumes[mounts[folder]]["secret"]["secretName"]
-        assert re.search(rf"create secret generic {secret} .*--from-file={file}", guide)
+        assert re.search(rf"create secret generic {secret} .*--from-file={re.escape(file)}\b", guide), path
     user = environment(pod)["PV_STREAM_SASL_USERNAME"]["secretKeyRef"]
     assert f"create secret generic {user['name']} --from-literal=username=" in guide
 
 
-def test_a_worker_is_probed_where_it_answers_and_has_time_to_stop() -> None:
-    pod = pods()["pv-stream-worker"]
+def _stateful(name: str) -> dict[str, Any]:
+    """Return the specification of the stateful set of a name; empty when something else makes the pod."""
+    found: list[dict[str, Any]] = [
+        each["spec"]
+        for each in manifests()
+        if each["kind"] == "StatefulSet" and each["metadata"]["name"] == name
+    ]
+    return found[0] if found else {}
+
+
+@pytest.mark.parametrize("name", pods())
+def test_a_pod_runs_a_command_that_exists_with_its_options(name: str) -> None:
+    assert not unknown_options(arguments(pods()[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "port"),
+    [(WORKER, "PV_STREAM_HEALTH_PORT"), *((n, "PV_STREAM_LISTENER_HEALTH_PORT") for n in LISTENERS)],
+)
+def test_a_pod_is_probed_where_it_answers_and_has_time_to_stop(name: str, port: str) -> None:
+    pod = pods()[name]
     (container,) = pod["containers"]
     told = environment(pod)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert str(ports["health"]) == told["PV_STREAM_HEALTH_PORT"]
+    assert str(ports["health"]) == told[port]
     assert told["PV_STREAM_HEALTH_HOST"] == "0.0.0.0"  # noqa: S104 - in a pod nobody else is there
     paths = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "liveness", "readiness")}
     assert paths == {
@@ -126,24 +157,62 @@ def test_a_worker_is_probed_where_it_answers_and_has_time_to_stop() -> None:
     }
     drain_seconds = float(told["PV_STREAM_SHUTDOWN_TIMEOUT_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > drain_seconds
-    assert told["PV_STREAM_WORKER_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-    template = of_kind("StatefulSet")["spec"]["template"]["metadata"]
-    assert template["annotations"]["prometheus.io/port"] == told["PV_STREAM_HEALTH_PORT"]
+    template = of_kind("StatefulSet", name)["spec"]["template"]["metadata"]
+    assert template["annotations"]["prometheus.io/port"] == told[port]
 
 
-def test_selectors_choose_the_pods_that_they_mean() -> None:
-    stateful = of_kind("StatefulSet")["spec"]
+def test_a_worker_has_a_lasting_name() -> None:
+    assert environment(pods()[WORKER])["PV_STREAM_WORKER_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+@pytest.mark.parametrize("name", LISTENERS)
+def test_a_listener_has_a_name_of_its_own_tls_and_a_reject_store_that_stays_its_own(name: str) -> None:
+    pod, stateful = pods()[name], _stateful(name)
+    (container,) = pod["containers"]
+    words = dict(word.partition("=")[::2] for word in arguments(pod)[1:])
+    own = {entry["name"]: entry.get("valueFrom") for entry in container["env"]}
+    assert words["--name"] == "$(POD_NAME)"
+    assert own["POD_NAME"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert {"--tls-cert", "--tls-key"} <= words.keys()
+    assert ("--client-ca" in words) or ("PV_STREAM_HTTP_TOKENS_FILE" in environment(pod))
+    (claim,) = stateful["volumeClaimTemplates"]
+    kept = {
+        mount["mountPath"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == claim["metadata"]["name"]
+    }
+    assert kept == {environment(pod)["PV_STREAM_STATE_DIR"]}
+    # Without it the group could read the store after the next start, and the listener would refuse it.
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    (served,) = of_kind("Service", name)["spec"]["ports"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert str(ports[served["targetPort"]]) == words["--port"]
+    open_ports = {
+        port["port"] for rule in of_kind("NetworkPolicy", name)["spec"]["ingress"] for port in rule["ports"]
+    }
+    assert open_ports == set(ports.values())
+
+
+@pytest.mark.parametrize("name", [WORKER, *LISTENERS])
+def test_selectors_choose_the_pods_that_they_mean(name: str) -> None:
+    stateful = of_kind("StatefulSet", name)["spec"]
     labels = stateful["template"]["metadata"]["labels"]
     assert stateful["selector"]["matchLabels"] == labels
-    assert of_kind("Service")["spec"]["selector"] == labels
-    assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
-    assert stateful["serviceName"] == of_kind("Service")["metadata"]["name"]
-    chosen = of_kind("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    assert of_kind("Service", name)["spec"]["selector"] == labels
+    assert stateful["serviceName"] == name
+    for policy in ("pv-stream", name):
+        if policy != WORKER:
+            chosen = of_kind("NetworkPolicy", policy)["spec"]["podSelector"]["matchLabels"]
+            assert chosen.items() <= labels.items()
+
+
+def test_workers_are_fewer_than_shards_and_more_than_may_be_taken_away() -> None:
+    stateful, budget = of_kind("StatefulSet", WORKER)["spec"], of_kind("PodDisruptionBudget")["spec"]
+    assert budget["selector"]["matchLabels"] == stateful["template"]["metadata"]["labels"]
+    assert budget["maxUnavailable"] < stateful["replicas"] <= Settings().partitions
+    chosen = of_kind("NetworkPolicy", "pv-stream")["spec"]["podSelector"]["matchLabels"]
     job = of_kind("Job")["spec"]["template"]["metadata"]["labels"]
-    assert chosen.items() <= labels.items()
     assert chosen.items() <= job.items()
-    assert stateful["replicas"] <= Settings().partitions
-    assert stateful["replicas"] > of_kind("PodDisruptionBudget")["spec"]["maxUnavailable"]
 
 
 def test_the_list_of_manifests_is_whole() -> None:
@@ -155,7 +224,9 @@ def test_the_list_of_manifests_is_whole() -> None:
 def test_a_pod_speaks_with_kafka_on_the_port_that_the_policy_opens() -> None:
     servers = of_kind("ConfigMap")["data"]["PV_STREAM_BOOTSTRAP_SERVERS"]
     open_ports = {
-        port["port"] for rule in of_kind("NetworkPolicy")["spec"]["egress"] for port in rule["ports"]
+        port["port"]
+        for rule in of_kind("NetworkPolicy", "pv-stream")["spec"]["egress"]
+        for port in rule["ports"]
     }
     assert {int(server.rpartition(":")[2]) for server in servers.split(",")} <= open_ports
 
@@ -240,13 +311,4 @@ def _commands() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(("where", "words"), _commands().items(), ids=_commands())
 def test_a_command_in_a_document_exists_with_its_options(where: str, words: list[str]) -> None:
-    assert words[0] in COMMANDS, where
-    group = LazyCommands(name="pv-stream")
-    command = group.get_command(typer.Context(group), words[0])
-    rest = words[1:]
-    while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
-        assert rest[0] in command.commands, where
-        command, rest = command.commands[rest[0]], rest[1:]
-    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    asked = {word.partition("=")[0] for word in rest if word.startswith("--")}
-    assert asked <= options, where
+    assert not unknown_options(words), where
