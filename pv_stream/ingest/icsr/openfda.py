@@ -54,6 +54,7 @@ _PARTS: Final = {
     "D.3 body weight": "patient.patientweight",
 }
 _IDENTIFICATION: Final = "safetyreport"
+_RESULTS: Final = "results"
 #: What of a patient stands in a list, and what else is an object.
 _LISTS: Final = ("drug", "reaction")
 _OBJECTS: Final = ("patient", "drugrecurrence")
@@ -75,16 +76,9 @@ _NOT_USED_OF_PATIENT: Final = ("patientdeath",)
 
 def read_openfda(content: bytes, intake: Intake) -> Outcome:
     """Read one report."""
-    if not content.strip():
-        return rejected(RejectCode.EMPTY)
-    try:
-        sent = parse_json(content)
-    except TooDeepError:
-        return rejected(RejectCode.TOO_COMPLEX)
-    except ValueError:
-        return rejected(RejectCode.MALFORMED_JSON)
-    if not isinstance(sent, dict):
-        return rejected(RejectCode.INVALID_RESOURCE)
+    sent = _report_in(content)
+    if isinstance(sent, Reject):
+        return _refused(sent) if sent.path else rejected(sent.code)
     report = _read(sent, intake)
     received_at = intake.received(None)
     if isinstance(report, Reject):
@@ -100,6 +94,27 @@ def read_openfda(content: bytes, intake: Intake) -> Outcome:
             del outcome.parts[part, fate]
             outcome.parts[_PARTS[part], fate] += count
     return outcome
+
+
+def _report_in(content: bytes) -> dict[str, Any] | Reject:
+    """Return the object that a report is; a file of reports comes here whole where its array is none, or holds none."""
+    if not content.strip():
+        return Reject(RejectCode.EMPTY)
+    try:
+        sent = parse_json(content)
+    except TooDeepError:
+        return Reject(RejectCode.TOO_COMPLEX)
+    except ValueError:
+        return Reject(RejectCode.MALFORMED_JSON)
+    if not isinstance(sent, dict):
+        return Reject(RejectCode.EMPTY if sent == [] else RejectCode.INVALID_RESOURCE)
+    if _RESULTS in sent:
+        return (
+            Reject(RejectCode.EMPTY)
+            if sent[_RESULTS] == []
+            else Reject(RejectCode.INVALID_RESOURCE, _RESULTS)
+        )
+    return sent
 
 
 def _refused(reject: Reject) -> Outcome:
