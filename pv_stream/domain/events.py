@@ -12,10 +12,12 @@ from pv_stream.domain.assessment import Tier
 from pv_stream.domain.codes import ActionKind, TransferKind
 from pv_stream.domain.facts import FactVersion, Provenance
 from pv_stream.domain.ids import ActionId, AlertId, PatientId
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.published import Published
 from pv_stream.domain.times import Instant
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class FactArrived:
     """Say that a fact version about a patient was received at an instant stamped by ingest."""

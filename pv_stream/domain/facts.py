@@ -28,9 +28,11 @@ from pv_stream.domain.codes import (
     Status,
 )
 from pv_stream.domain.ids import FactKey
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.times import Instant, Interval
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class AsSent:
     """Keep what the sender wrote, so that a person can check the normalisation. Only vetted tokens, no text."""
@@ -41,6 +43,7 @@ class AsSent:
     unit: str | None = None
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Hold one measured value in the unit of its analyte (`codes.UNIT_OF`)."""
@@ -53,6 +56,7 @@ class Measurement:
     flags: tuple[EvidenceFlag, ...] = ()
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Hold one finding documented as present or absent, with its extent where that was stated.
@@ -67,6 +71,7 @@ class Finding:
     size_cm: Decimal | None = None
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Dose:
     """Hold one dose as ordered, stated or given, and how often a day; what was not sent is None."""
@@ -80,6 +85,7 @@ class Dose:
 INGREDIENTS_MAX: Final = 64
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """Hold one order, dispense, statement or administration of a drug.
@@ -155,6 +161,7 @@ Content = Measurement | Finding | Exposure | Report | Held | Retracted
 
 
 @total_ordering
+@often_built
 @dataclass(frozen=True, slots=True)
 class VersionOrder:
     """Order the versions under one key: source version (FHIR, E2B), status rank, a person's decision, issue time.
@@ -196,6 +203,7 @@ class Review:
     even_if_implausible: bool = False
 
 
+@often_built
 @dataclass(frozen=True, slots=True, order=True)
 class Provenance:
     """Say when and from which message a content arrived; of equal contents the smallest stays.
@@ -211,6 +219,7 @@ class Provenance:
     review: Review | None = None
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Statement:
     """Hold what one version says: content, when it held clinically, and the facility's UTC offset there."""
@@ -220,6 +229,7 @@ class Statement:
     utc_offset_minutes: int | None = None
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class FactVersion:
     """Hold one version of one fact as it arrived."""
@@ -230,6 +240,7 @@ class FactVersion:
     provenance: Provenance
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Hold the highest version under one key: usually one statement, more when versions of equal rank differ.

@@ -21,6 +21,7 @@ from pv_stream.domain.codes import Analyte
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import ActionId, AlertId, EpisodeId, FactKey, RecurrenceId
 from pv_stream.domain.lineage import NEVER_MERGED, Lineage
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.outputs import AlertStatus
 from pv_stream.domain.times import Instant
 
@@ -179,6 +180,7 @@ class Relevance(IntFlag):
     EXCLUSION_TEST = 1024
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class PatientState:
     """Hold everything about one patient: facts, what was told, the clock, and what is due by time alone.

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NewType
 
+from pv_stream.domain.often_built import often_built
+
 Instant = NewType("Instant", int)
 
 MICROSECONDS_PER_SECOND: Final = 1_000_000
@@ -26,6 +28,7 @@ UTC_OFFSET_MINUTES_MIN: Final = -12 * 60
 UTC_OFFSET_MINUTES_MAX: Final = 14 * 60
 
 
+@often_built
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:
     """Hold the earliest and the latest instant at which something may have happened."""

@@ -26,6 +26,7 @@ from pv_stream.domain.events import (
 )
 from pv_stream.domain.ids import FactKey, PatientId
 from pv_stream.domain.lineage import Lineage
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.outputs import AlertStatus, Cause, Output
 from pv_stream.domain.published import PatientState, Published, join_days
 from pv_stream.domain.times import Instant
@@ -44,6 +45,7 @@ from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Step:
     """Hold what an identity event does: the state, what is told, what goes to other patients, or a refusal."""
