@@ -17,6 +17,7 @@ from pv_stream.errors import DataError
 #: A pair of (code system as sent, code).
 Coded = tuple[str, str]
 
+_LOINC: Final = "loinc"
 _COMMON_TO: Final = {"icd10cm": ("icd10cm", "icd10"), "icd10": ("icd10",)}
 
 
@@ -44,6 +45,19 @@ class FindingTable:
         system, code = self.system_of.get(coded[0], ""), coded[1]
         return [(name, code) for name in _COMMON_TO.get(system, (system,))]
 
+    def known_code(self, codings: Iterable[Coded]) -> str | None:
+        """Return the first code that leads anywhere: the name of a finding that is part of something else."""
+        for coded in codings:
+            if any(known in self.findings or known in self.questions for known in self._known_as(coded)):
+                return coded[1]
+            if self.system_of.get(coded[0]) == _LOINC and coded[1] in self.tests:
+                return coded[1]
+        return None
+
+    def known_codes(self) -> tuple[str, ...]:
+        """Return every code that `known_code` may return, in a fixed order."""
+        return tuple(sorted({*self.tests, *(code for _, code in (*self.findings, *self.questions))}))
+
     def finding(self, codings: Iterable[Coded]) -> FindingCode | None:
         """Return the finding that the first known coding names."""
         found = (self.findings.get(known) for coded in codings for known in self._known_as(coded))
@@ -55,7 +69,7 @@ class FindingTable:
 
     def test(self, codings: Iterable[Coded]) -> Test | None:
         """Return what the first known test decides."""
-        found = (self.tests.get(code) for system, code in codings if self.system_of.get(system) == "loinc")
+        found = (self.tests.get(code) for system, code in codings if self.system_of.get(system) == _LOINC)
         return next((test for test in found if test is not None), None)
 
     def asks_for_a_finding(self, codings: Iterable[Coded]) -> bool:

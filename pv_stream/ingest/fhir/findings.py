@@ -4,7 +4,7 @@ A finding is told only where its code and its answer are both on our lists. Sile
 differential diagnosis) and a code that says less than a fact tell nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,9 +57,13 @@ def coded(concept: object) -> list[Coded]:
 
 @dataclass(frozen=True, slots=True)
 class CodedValue:
-    """Hold what an observation under one of our codes says, or why it says no fact; `test` is what decides it."""
+    """Hold what an observation under one of our codes says, or why it says no fact; `test` is what decides it.
+
+    `code` is the first of ours.
+    """
 
     codes: list[Coded]
+    code: str
     test: Test | None
     said: Finding | IgnoreReason
 
@@ -68,7 +72,8 @@ def coded_value_of(resource: Resource, codes: list[Coded]) -> CodedValue | None:
     """Return what an observation or component under some codes says, or None when none of them is ours."""
     test = finding_table().test(codes)
     said = _said(resource, codes, test)
-    return None if said is None else CodedValue(codes, test, said)
+    code = finding_table().known_code(codes)
+    return None if said is None or code is None else CodedValue(codes, code, test, said)
 
 
 def tell_coded_value(  # noqa: PLR0913 - what a finding is made of
@@ -88,7 +93,7 @@ def tell_coded_value(  # noqa: PLR0913 - what a finding is made of
     """
     moment, specimen = when_and_where
     weak = (*(code for _, code in found.codes), _text_of_time(moment))
-    name = f"{part.kind}:{found.codes[0][1]}:finding" if part.kind else "finding"
+    name = name_of_part(part.kind, found.code)
     version = version_of(entry, patient, context, status or Status.PRELIMINARY, weak=weak, part=name)
     reason = _why_no_finding(found, status)
     content: Finding | Retracted | HoldCode
@@ -105,6 +110,25 @@ def tell_coded_value(  # noqa: PLR0913 - what a finding is made of
         content = HoldCode.UNREADABLE_VALUE if isinstance(found.said, IgnoreReason) else found.said
     value = (code for _, code in coded(part.resource.get("valueCodeableConcept")))
     tell(content, moment, version, part.path, (name, *value), context, outcome)
+
+
+def name_of_part(kind: str, code: str) -> str:
+    """Return the name of a finding among the facts of its resource; that of a component holds its code."""
+    return f"{kind}:{code}:finding" if kind else "finding"
+
+
+def take_back_findings(  # noqa: PLR0913 - whose, of what, when
+    names: Iterable[str],
+    entry: Entry,
+    patient: PatientId,
+    moment: Moment | HoldCode,
+    context: ResourceContext,
+    outcome: Outcome,
+) -> None:
+    """Take back the findings of an observation that may have been told under some names, whatever they said."""
+    for name in names:
+        version = version_of(entry, patient, context, Status.RETRACTED, weak=(), part=name)
+        tell(Retracted(), moment, version, entry.path, (), context, outcome)
 
 
 def _why_no_finding(found: CodedValue, status: Status | None) -> IgnoreReason | None:

@@ -16,7 +16,14 @@ from pv_stream.ingest.fhir.context import (
     version_of,
     when,
 )
-from pv_stream.ingest.fhir.findings import Part, coded, coded_value_of, tell_coded_value
+from pv_stream.ingest.fhir.findings import (
+    Part,
+    coded,
+    coded_value_of,
+    name_of_part,
+    take_back_findings,
+    tell_coded_value,
+)
 from pv_stream.ingest.fhir.resources import (
     Document,
     Entry,
@@ -28,7 +35,7 @@ from pv_stream.ingest.fhir.resources import (
     codings,
     text_of,
 )
-from pv_stream.ingest.findings import Coded
+from pv_stream.ingest.findings import Coded, finding_table
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.quantities import Sent, UcumCode, parse_number
 from pv_stream.ingest.results import Result, Specimen, find_code
@@ -119,6 +126,9 @@ def read_observation(
         for use in loinc_table().analytes.items():
             part = Part(entry.resource, _COMPONENT, entry.path)
             yield _result(part, status, use, entry, patient, context)
+        names = [name_of_part(_COMPONENT, code) for code in _codes_of_findings(entry.resource)]
+        moment, _ = _moment_and_specimen(entry, patient, context)
+        take_back_findings(names, entry, patient, moment, context, outcome)
 
 
 def _may_be_panel(resource: Resource) -> bool:
@@ -126,8 +136,17 @@ def _may_be_panel(resource: Resource) -> bool:
     table = loinc_table()
     codes = coded(resource.get("code"))
     is_panel = any(system in table.systems and code in table.panels for system, code in codes)
-    says_code = codes or text_of(child(resource.get("code"), "text"))
-    return is_panel or not (says_code or _has_value(resource))
+    return is_panel or not (_says_code(resource) or _has_value(resource))
+
+
+def _codes_of_findings(resource: Resource) -> tuple[str, ...]:
+    """Return the codes that components may have had: of tests in a panel, any where no code says what it was."""
+    table = finding_table()
+    return tuple(sorted(table.tests)) if _says_code(resource) else table.known_codes()
+
+
+def _says_code(resource: Resource) -> bool:
+    return bool(coded(resource.get("code")) or text_of(child(resource.get("code"), "text")))
 
 
 def _may_take_back(
@@ -152,6 +171,8 @@ def _take_back(entry: Entry, patient: PatientId, context: ResourceContext, outco
         # At the time of the result, so that what is sent twice says the same.
         moment, _ = _moment_and_specimen(entry, patient, context)
         tell(Retracted(), moment, version, entry.path, (), context, outcome)
+        if not _says_code(entry.resource):
+            take_back_findings([name_of_part("", "")], entry, patient, moment, context, outcome)
 
 
 def _moment_and_specimen(

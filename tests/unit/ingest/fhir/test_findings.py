@@ -9,8 +9,10 @@ from pv_stream.domain.codes import FindingCode, HoldCode, Presence, Status
 from pv_stream.domain.facts import Finding, Held
 from pv_stream.domain.times import parse_instant
 from pv_stream.ingest.fhir.reader import read_fhir
+from pv_stream.ingest.findings import finding_table
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, RejectCode
+from pv_stream.ingest.tables import loinc_table
 from tests.unit.ingest.fhir.fhir_messages import (
     DRESS,
     ICD10CM,
@@ -274,6 +276,62 @@ def test_components_may_be_findings(intake: Intake) -> None:
     outcome = read_fhir(as_json(panel), intake)
     assert findings(outcome) == {"ana": "absent", "rash": "present"}
     assert len({event.version.key for event in facts(outcome)}) == 3
+
+
+_LATER = {"status": "entered-in-error", "meta": {"lastUpdated": "2021-04-13T08:00:00Z", "versionId": "2"}}
+_LOCAL_FIRST = {"coding": [{"system": "urn:local", "code": "S-ANA"}, {"system": LOINC, "code": ANA}]}
+_NO_CODE = {"code": None, "component": None, "effectiveDateTime": None}
+
+
+@pytest.mark.parametrize(
+    ("code", "component", "left"),
+    [
+        (concept(CBC, LOINC), concept(ANA, LOINC), {"component": None}),
+        (concept(CBC, LOINC), _LOCAL_FIRST, {"component": []}),
+        (concept("24363-4", LOINC), concept("13950-1", LOINC), {"component": None}),
+        (concept(CBC, LOINC), concept(ANA, LOINC), _NO_CODE),
+        ({"text": "skin"}, concept(RASH), _NO_CODE),
+        ({"text": "skin"}, concept("R21", "http://hl7.org/fhir/sid/icd-10"), _NO_CODE),
+        ({"text": "skin"}, concept("75321-0", LOINC), _NO_CODE),
+        # A component that is still listed is taken back by itself, whatever is left of it.
+        ({"text": "skin"}, _LOCAL_FIRST, {"component": [{"code": concept(ANA, LOINC)}]}),
+    ],
+)
+def test_a_finding_in_a_panel_that_was_entered_in_error_does_not_stand(
+    intake: Intake, code: dict[str, Any], component: dict[str, Any], left: dict[str, Any]
+) -> None:
+    part = {"code": component, "valueCodeableConcept": concept("10828004")}
+    if component == concept("75321-0", LOINC):
+        part["valueCodeableConcept"] = concept(RASH)
+    whole = observation(code=code, valueQuantity=None, component=[part])
+    said = only(read_fhir(as_json(whole), intake))
+    assert isinstance(said.version.statement.content, Finding)
+    outcome = read_fhir(as_json(whole | _LATER | left), intake)
+    taken_back = [event for event in facts(outcome) if event.version.key == said.version.key]
+    (retraction,) = taken_back
+    assert is_retraction(retraction)
+    assert retraction.version.order > said.version.order
+
+
+def test_a_finding_whose_code_is_gone_with_the_error_does_not_stand(intake: Intake) -> None:
+    said = [
+        only(read_fhir(as_json(observation(**changes)), intake))
+        for changes in ({}, {"code": concept(ANA, LOINC), "valueQuantity": None, "valueString": "positive"})
+    ]
+    stripped = observation(**{"code": None, "valueQuantity": None} | _LATER)
+    keys = {
+        event.version.key for event in facts(read_fhir(as_json(stripped), intake)) if is_retraction(event)
+    }
+    assert keys >= {event.version.key for event in said}
+
+
+def test_what_a_named_panel_never_held_costs_no_tombstones(intake: Intake) -> None:
+    """Each stays in the patient's state for life: a panel that says what it is takes back no skin and no organ."""
+    named = observation(code=concept(CBC, LOINC), valueQuantity=None, **_LATER)
+    unnamed = observation(**{"code": None, "valueQuantity": None} | _LATER)
+    counts = [len(read_fhir(as_json(each), intake).events) for each in (named, unnamed)]
+    assert counts[0] == len(loinc_table().analytes) + len(finding_table().tests) + 1
+    assert counts[1] == len(loinc_table().analytes) + len(finding_table().known_codes()) + 2
 
 
 def test_only_the_final_answer_of_a_test_counts_but_an_examination_is_what_was_seen(intake: Intake) -> None:

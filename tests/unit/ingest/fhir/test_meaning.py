@@ -21,7 +21,6 @@ _SPUTUM = {"code": {"coding": [{"system": "http://loinc.org", "code": "30381-8"}
         {**_LATER, **_SPUTUM},
         {**_LATER, "valueQuantity": None, "valueString": "clotted"},
         {"valueQuantity": None, "dataAbsentReason": {"text": "clotted"}},
-        {"status": "entered-in-error", "code": None},
         {"status": "corrected", **_SPUTUM},
     ],
 )
