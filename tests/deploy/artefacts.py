@@ -12,6 +12,13 @@ import yaml
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
 DOCS: Final = tuple(ROOT / "docs" / f"{name}.md" for name in ("deploy", "operation", "runbook", "security"))
+#: Everything that people read: whatever command it names must exist.
+GUIDES: Final = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(DEPLOY.rglob("README.md")),
+)
 ALERTS: Final = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD: Final = DEPLOY / "grafana" / "pv-stream.json"
 COMPOSE: Final = DEPLOY / "compose" / "compose.yaml"

@@ -15,7 +15,7 @@ from tests.deploy.artefacts import (
     CONTAINERFILE,
     DASHBOARD,
     DEPLOY,
-    DOCS,
+    GUIDES,
     ROOT,
     arguments,
     code_blocks,
@@ -300,10 +300,10 @@ def test_the_lock_of_the_image_is_a_part_of_the_lock_of_all() -> None:
 def _commands() -> dict[str, list[str]]:
     """Return every command line of the documents, called here or in a container."""
     found = {}
-    for path in DOCS:
+    for path in GUIDES:
         for line in code_blocks(path.read_text()).splitlines():
             if at := re.match(
-                r"(?:(?:[A-Z_]+=\S+ )*pv-stream|.* run --rm (?:pv-stream|topics)) ([a-z].*)$", line
+                r"(?:(?:[A-Z_]+=\S+ )*(?:\S*/)?pv-stream|.* run --rm (?:pv-stream|topics)) ([a-z].*)$", line
             ):
                 found[f"{path.name}: {at[1]}"] = shlex.split(at[1], comments=True)
     return found
