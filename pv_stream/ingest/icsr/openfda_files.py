@@ -2,7 +2,8 @@
 
 A file of openFDA holds thousands of reports, so it is read in pieces and never parsed whole. What decides where a
 report begins and ends is the nesting of brackets outside of strings; whether the piece is JSON is the reader's to say.
-A file that is cut off ends in a piece that is none.
+What stands in the array and is no object is a piece too, so that its reader refuses it. A file that is cut off ends in
+a piece that is none.
 """
 
 import re
@@ -17,6 +18,7 @@ _PIECE: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[{}\[\]]', re.DOTALL)
 _BETWEEN: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _REST_OF_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _OPENING: Final = b"{["
+_BETWEEN_REPORTS: Final = b" \t\r\n,"
 _RESULTS: Final = b'"results"'
 #: Words that only reports of openFDA have as keys of JSON, in whatever order the keys come.
 _WORDS: Final = (b'"safetyreportid"', b'"drugcharacterization"', b'"reactionmeddrapt"')
@@ -46,7 +48,7 @@ class _Scan:
     """Follow the nesting of a document from chunk to chunk.
 
     `level` is the depth inside the array of reports, 0 before and -1 after it. `key` begins the last string at
-    depth 1: before an array, that is its name.
+    depth 1: before an array, that is its name. `stray` is what stands between reports beyond blanks and commas.
     """
 
     bytes_max: int
@@ -57,6 +59,7 @@ class _Scan:
     report: bytearray | None = None
     start: int = 0
     size: int = 0
+    stray: bytearray = field(default_factory=bytearray)
     ended: list[Piece] = field(default_factory=list)
 
     def read(self, chunk: bytes, offset: int) -> int:
@@ -64,7 +67,7 @@ class _Scan:
 
         What is left is the first half of an escape.
         """
-        position = since = 0
+        position = since = passed = 0
         if self.in_string:
             rest = _REST_OF_STRING.match(chunk)
             position = 0 if rest is None else rest.end()
@@ -74,7 +77,10 @@ class _Scan:
             if found[1] is not None:
                 self.key = b"" if self.depth == 1 else self.key
                 self._string(found[0], closes=bool(found[1]))
-            elif found[0] in _OPENING:
+                continue
+            self._pass(chunk, passed, found.start(), offset)
+            passed = position
+            if found[0] in _OPENING:
                 if self._begins_report(found[0]):
                     since, self.start = found.start(), offset + found.start()
                     self.report, self.size = bytearray(), 0
@@ -85,8 +91,11 @@ class _Scan:
                     self._take(chunk[since:position])
                     self.end()
                 elif self.level > 0 and self.depth < self.level:
-                    self.level = -1
+                    self.level = -1 if self.depth > 0 else 0  # another file may follow the first
+                elif self.level < 0 and self.depth == 0:
+                    self.level = 0
         end = position if self.in_string else len(chunk)
+        self._pass(chunk, passed, end, offset, goes_on=True)
         self._take(chunk[since:end])
         return end
 
@@ -97,7 +106,10 @@ class _Scan:
         return _PIECE.search(chunk, position)
 
     def end(self) -> None:
-        """End the present report, whole or not."""
+        """End the present report, whole or not, or what stands where one should."""
+        if self.stray:
+            self.ended.append(Piece(bytes(self.stray.rstrip(_BETWEEN_REPORTS)), self.start, self.size))
+            self.stray.clear()
         if self.report is not None:
             self.ended.append(Piece(bytes(self.report), self.start, self.size))
             self.report = None
@@ -108,11 +120,27 @@ class _Scan:
             self.key = (self.key + text)[: len(_RESULTS) + 1]
 
     def _begins_report(self, bracket: bytes) -> bool:
-        if bracket == b"[":
-            if self.level == 0 and (self.depth == 0 or (self.depth == 1 and self.key == _RESULTS)):
-                self.level = self.depth + 1
+        is_at_array = self.depth == 0 or (self.depth == 1 and self.key == _RESULTS)
+        if bracket == b"[" and self.level == 0 and is_at_array:
+            self.level = self.depth + 1
             return False
-        return self.level > 0 and self.depth == self.level and self.report is None
+        return self._is_between()
+
+    def _is_between(self) -> bool:
+        return self.report is None and self.level > 0 and self.depth == self.level
+
+    def _pass(self, chunk: bytes, start: int, end: int, offset: int, *, goes_on: bool = False) -> None:
+        """Keep what stands between two reports, if anything does; it ends at a bracket unless it goes on."""
+        if not self._is_between():
+            return
+        text = chunk[start:end] if self.stray else chunk[start:end].lstrip(_BETWEEN_REPORTS)
+        if text and not self.stray:
+            self.start = offset + end - len(text)
+        self.stray += text[: max(0, self.bytes_max - len(self.stray))]
+        if said := text.rstrip(_BETWEEN_REPORTS):
+            self.size = offset + end - len(text) + len(said) - self.start
+        if not goes_on:
+            self.end()
 
     def _take(self, piece: bytes) -> None:
         if self.report is not None:

@@ -47,6 +47,13 @@ def test_a_file_of_results_gives_each_report(tmp_path: Path) -> None:
     assert [json.loads(content) for _, content in _read(array)] == whole
 
 
+def test_files_that_were_written_one_behind_the_other_are_all_read() -> None:
+    one = json.dumps({"meta": {}, "results": AWKWARD, "z": [{"y": 1}]}).encode()
+    for content in (one + one, one + b"\n" + json.dumps(AWKWARD).encode() + one):
+        pieces = list(split_results(io.BytesIO(content), LIMIT))
+        assert [json.loads(piece.content) for piece in pieces] == AWKWARD * (content.count(b'"d"'))
+
+
 @pytest.mark.parametrize("suffix", [".json", ".ndjson", ".jsonl", ""])
 def test_reports_one_to_a_line_are_messages_of_their_own(tmp_path: Path, suffix: str) -> None:
     path = _written(tmp_path, f"in{suffix}", VERSIONS)
@@ -100,6 +107,22 @@ def test_a_file_that_is_cut_off_ends_in_a_piece_of_a_report(cut: int, chunk_byte
     assert all(content[piece.offset : piece.offset + piece.size] == piece.content for piece in pieces)
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, LIMIT])
+def test_what_is_no_object_in_the_array_is_a_piece_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(openfda_files, "_CHUNK_BYTES", chunk_bytes)
+    content = b'{"results": [ 12 , {"a": 1}, "x]\\"",{"b": 2}, [{"c": 3}] , null\n], "z": [4]}'
+    pieces = list(split_results(io.BytesIO(content), LIMIT))
+    assert [piece.content for piece in pieces] == [
+        *(b"12", b'{"a": 1}', b'"x]\\""', b'{"b": 2}', b'[{"c": 3}]', b"null"),
+    ]
+    assert all(content[piece.offset : piece.offset + piece.size] == piece.content for piece in pieces)
+    assert [piece.size for piece in split_results(io.BytesIO(content), 1)] == [
+        len(piece.content) for piece in pieces
+    ]
+
+
 @given(content=st.text(st.sampled_from('{}[]"\\,:resulta1 é'), max_size=60), chunk_bytes=st.integers(1, 9))
 def test_no_bytes_raise(content: str, chunk_bytes: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -124,9 +147,11 @@ def test_a_report_is_kept_only_up_to_the_limit() -> None:
         (b'{"meta": {}, "results": {"1": {"safetyreportid": "1", "patient": {}}}}', {"invalid_resource": 1}),
         (b'{"meta": {}, "results": "safetyreportid"}', {"invalid_resource": 1}),
         (b'{"meta": {}, "results": null}', {"invalid_resource": 1}),
-        (b'{"meta": {}, "results": ["1", 2]}', {"invalid_resource": 1}),
+        (b'{"meta": {}, "results": ["safetyreportid"]}', {"invalid_resource": 1}),
+        (b'{"meta": {}, "results": [null, [{"safetyreportid": "1"}]]}', {"invalid_resource": 2}),
+        (b'{"meta": {}, "results": [1, "2"]}', {"malformed_json": 1}),
         (b'{"meta": {}, "results"', {"malformed_json": 1}),
-        (b'["safetyreportid", "drugcharacterization"]', {"invalid_resource": 1}),
+        (b'["safetyreportid"]', {"invalid_resource": 1}),
         (b'{"meta": {}, "results": [{"safetyreportid": "1"', {"malformed_json": 1}),
         (b'{"meta": {}, "results": [{"brand_name": "X"}]}', {"incomplete_report": 1}),
         (VERSIONS.splitlines()[0] + b"\n{", {"malformed_json": 1, "no_received_at": 1}),
