@@ -4,6 +4,7 @@ Reading shares no code with the worker: it uses another client (kafka-python).
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,14 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 COUNTING_WORKER = [sys.executable, str(HERE / "counting_worker.py")]
 SHARDS = 4
-DEADLINE_SECONDS = 60.0
+#: So long is waited for what must come, on a machine that is slow and stands still at times.
+DEADLINE_SECONDS = 180.0
+#: A worker is silent for so long before it is replaced: longer than a busy machine stands still. Where a test waits
+#: for it to be replaced, the worker that is killed is given less, and who must survive more.
+SESSION_SECONDS = 15
+SHORT_SESSION = {"PV_STREAM_SESSION_TIMEOUT_SECONDS": "10"}
+#: A program asks whether Kafka is there, and gives up after 2 s unless it is told to wait.
+PATIENT = {"PV_STREAM_CONNECT_TIMEOUT_SECONDS": "60"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,11 @@ class Worker:
         """Return what the worker wrote so far."""
         return self.log.read_text()
 
+    def shards(self) -> set[int]:
+        """Return the shards that it said last that it owns."""
+        said = re.findall(r"owns shards \[(.*?)\]", self.said())
+        return {int(shard) for shard in said[-1].split(", ") if shard} if said else set()
+
     def stop(self) -> int:
         """Stop it as a supervisor does, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -94,6 +107,7 @@ class Cluster:
             topic_prefix=self.prefix,
             group_id=f"{self.prefix}group",
             partitions=SHARDS,
+            connect_timeout_seconds=60,
         )
 
     def create_topics(self) -> None:
@@ -120,7 +134,8 @@ class Cluster:
             "PV_STREAM_TOPIC_PREFIX": self.prefix,
             "PV_STREAM_GROUP_ID": f"{self.prefix}group",
             "PV_STREAM_STATE_DIR": str(self.directory / "state"),
-            "PV_STREAM_SESSION_TIMEOUT_SECONDS": "6",
+            "PV_STREAM_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+            **PATIENT,
             **(environment or {}),
         }
         with log.open("wb") as output:
@@ -144,11 +159,15 @@ class Cluster:
             ends = consumer.end_offsets(partitions)
             return [record for tp in partitions for record in _read_partition(consumer, tp, ends[tp])]
 
-    def count(self, topic: Topic) -> int:
-        """Return how many positions a topic has used, quickly: markers count too."""
+    def ends(self, topic: Topic) -> dict[int, int]:
+        """Return how many positions each shard of a topic has used, quickly: markers count too."""
         with self.consumer(isolation_level="read_uncommitted") as consumer:
             ends = consumer.end_offsets([TopicPartition(self.name(topic), shard) for shard in range(SHARDS)])
-            return sum(ends.values())
+            return {tp.partition: end for tp, end in ends.items()}
+
+    def count(self, topic: Topic) -> int:
+        """Return the same of all shards together."""
+        return sum(self.ends(topic).values())
 
     def committed(self) -> dict[int, int]:
         """Return the group's committed position of each shard, 0 where there is none."""

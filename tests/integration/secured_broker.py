@@ -57,6 +57,7 @@ class SecuredBroker:
             "sasl_password": password_of(role),
             "topic_prefix": PREFIX,
             "partitions": 2,
+            "connect_timeout_seconds": 60,
         }
         return Settings(**{name: value for name, value in (right | changes).items() if value is not None})
 
@@ -75,7 +76,12 @@ class SecuredBroker:
 
     def unguarded(self, prefix: str) -> Settings:
         """Return the settings of the test itself, which may do everything on a port of its own."""
-        return Settings(bootstrap_servers=f"127.0.0.1:{self.broker.port}", topic_prefix=prefix, partitions=2)
+        return Settings(
+            bootstrap_servers=f"127.0.0.1:{self.broker.port}",
+            topic_prefix=prefix,
+            partitions=2,
+            connect_timeout_seconds=60,
+        )
 
 
 def password_of(user: str) -> str:

@@ -7,10 +7,18 @@ import pytest
 from pv_stream.domain.ids import shard_of
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
+from pv_stream.stream import event_log
 from pv_stream.stream.durable_writer import DurableWriter
 from pv_stream.stream.event_log import AttemptFailed, EventLog
 from pv_stream.stream.topics import Topic
 from tests.integration.cluster import SHARDS, Cluster
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request take as long as a broker on a busy machine needs: whose answer is lost is up to the tests."""
+    monkeypatch.setattr(event_log, "_REQUEST_SECONDS_MAX", 60.0)
+
 
 EVENTS = [(b"patient-%d" % number, b'{"number":%d}' % number) for number in range(20)]
 
@@ -93,7 +101,9 @@ def test_two_writers_of_one_name_do_not_go_on_side_by_side(cluster: Cluster) -> 
 
 
 def test_a_missing_topic_is_said_at_the_start(bootstrap_servers: str) -> None:
-    settings = Settings(bootstrap_servers=bootstrap_servers, topic_prefix="absent.")
+    settings = Settings(
+        bootstrap_servers=bootstrap_servers, topic_prefix="absent.", connect_timeout_seconds=60
+    )
 
     async def work() -> None:
         async with DurableWriter(settings, name="absent"):

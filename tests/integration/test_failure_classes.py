@@ -79,7 +79,7 @@ def write(cluster: Cluster, lines: list[Line]) -> dict[int, DeadLetterCode]:
     for key, value, code in lines:
         sending = producer.send(cluster.name(Topic.EVENTS), key=key, value=value, partition=SHARD)
         if code is not None:
-            codes[sending.get(30).offset] = code
+            codes[sending.get(60).offset] = code
     producer.flush()
     producer.close()
     return codes
@@ -151,7 +151,8 @@ def test_each_failure_of_a_record_has_its_outcome_and_touches_nobody_else(
     # Another partition count ends it as well: patients would be looked for in the wrong shard.
     with cluster.admin() as admin:
         admin.create_partitions({cluster.name(topic): SHARDS + 1 for topic in Topic})
-    again = cluster.start_worker(command=WORKER)
+    # In a group of its own: in the other the first, who could not take its leave, is still waited for.
+    again = cluster.start_worker({"PV_STREAM_GROUP_ID": f"{cluster.prefix}again"}, command=WORKER)
     assert again.ended() == EnvironmentBroken.exit_code, again.said()
     assert "its state was made with 4 partitions and the input topic has 5" in again.said()
     assert_equals_offline(cluster)

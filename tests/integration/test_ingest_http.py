@@ -13,7 +13,7 @@ from pathlib import Path
 from pv_stream.domain.ids import shard_of
 from pv_stream.stream.kafka_dev.broker import LocalBroker, free_port
 from pv_stream.stream.topics import Topic
-from tests.integration.cluster import SHARDS, Cluster, Worker, eventually
+from tests.integration.cluster import DEADLINE_SECONDS, SHARDS, Cluster, Worker, eventually
 from tests.integration.test_operation import get, total
 from tests.unit.ingest.listeners.http_serving import FHIR, TOKEN
 from tests.unit.ingest.messages import as_json, bundle, medication, observation
@@ -39,14 +39,14 @@ def listening(cluster: Cluster, *, health_port: int = 0) -> Iterator[tuple[Worke
 
 
 def post(port: int, body: bytes, path: str = "/fhir") -> int:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
         headers = {"Content-Type": FHIR, "Authorization": f"Bearer {TOKEN}"}
         connection.request("POST", path, body, headers)
         return connection.getresponse().status
 
 
 def readiness(port: int) -> int:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
         connection.request("GET", "/readyz")
         return connection.getresponse().status
 
@@ -55,7 +55,7 @@ def test_a_bundle_is_in_the_topic_once_however_often_it_is_posted(cluster: Clust
     """Each event with its patient's key in its patient's shard; a stop is no failure; nothing of a patient is said."""
     body = bundle(observation(subject={"reference": f"Patient/{CANARY}"}), medication())
     with listening(cluster) as (worker, port):
-        assert readiness(port) == 200
+        eventually(lambda: readiness(port) == 200, what="the listener is ready")
         with ThreadPoolExecutor(4) as pool:
             assert set(pool.map(lambda _: post(port, body), range(8))) == {200}
         assert post(port, b"{}") == 422
@@ -85,7 +85,7 @@ def test_nothing_is_acknowledged_while_the_broker_is_away(own_broker: LocalBroke
             assert post(port, during) == 503
             assert post(port, before) == 200
             eventually(lambda: readiness(port) == 503, what="the listener is not ready")
-            assert get(health_port, "/readyz")[0] == 503
+            eventually(lambda: get(health_port, "/readyz")[0] == 503, what="its health says so")
             own_broker.up()
             assert len(cluster.read(Topic.EVENTS)) == 1
             eventually(lambda: post(port, during) == 200, what="the message is written")

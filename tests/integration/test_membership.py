@@ -11,7 +11,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from pv_stream.errors import EnvironmentBroken, UsageError
 from pv_stream.stream.kafka_dev.broker import free_port
 from pv_stream.stream.topics import Topic
-from tests.integration.cluster import DEADLINE_SECONDS, SHARDS, Cluster, Worker, eventually
+from tests.integration.cluster import SHARDS, SHORT_SESSION, Cluster, Worker, eventually
 from tests.integration.test_exactly_once import assert_equals_offline_fold, events
 from tests.integration.test_operation import get
 
@@ -40,7 +40,6 @@ def test_a_named_worker_that_is_back_in_time_has_its_shards_again_and_disturbs_n
             for each in (first, second)
         ),
         what="each has two shards",
-        seconds=2 * DEADLINE_SECONDS,  # the first hears of the second by a heartbeat, of which there are few
     )
     before = assignments(second)
     cluster.publish(events(400))
@@ -57,18 +56,19 @@ def test_a_named_worker_that_is_back_in_time_has_its_shards_again_and_disturbs_n
 
 def test_a_worker_that_does_not_get_on_ends_itself(cluster: Cluster) -> None:
     """One record takes for ever: after the stall timeout the worker says where it was, and ends."""
-    worker = cluster.start_worker({"COUNTING_FOLD_SECONDS": "1000", "PV_STREAM_STALL_TIMEOUT_SECONDS": "4"})
+    worker = cluster.start_worker({"COUNTING_FOLD_SECONDS": "1000", "PV_STREAM_STALL_TIMEOUT_SECONDS": "8"})
     eventually(lambda: "owns shards" in worker.said(), what="the worker is up")
     cluster.publish(events(1))
     shard = cluster.read(Topic.EVENTS)[0].shard
     assert worker.ended() == EnvironmentBroken.exit_code
-    assert f"no progress for 4 s in processing shard {shard} at position 0" in worker.said()
+    assert f"no progress for 8 s in processing shard {shard} at position 0" in worker.said()
 
 
 def test_of_two_workers_with_one_name_the_elder_ends_and_the_other_goes_on(cluster: Cluster) -> None:
     """Without this each would take the shards from the other, for ever."""
     name = {"PV_STREAM_WORKER_ID": "ward-a"}
-    elder = cluster.start_worker(name)
+    # The elder waits for a session of its own before it believes that the other lives, which must be alive then.
+    elder = cluster.start_worker(name | SHORT_SESSION)
     eventually(lambda: assignments(elder), what="the first owns every shard")
     younger = cluster.start_worker(name)
     assert elder.ended() == UsageError.exit_code, elder.said()
@@ -106,7 +106,7 @@ def test_a_worker_without_a_shard_is_a_spare_or_ends_where_nobody_has_it(cluster
     """The leader has every shard: the worker is ready, and stays. Then nobody has one, as with metadata that is old."""
     Leader.topic, Leader.leader, Leader.gives_nothing = cluster.name(Topic.EVENTS), "leader", False
     port = free_port()
-    environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_STALL_TIMEOUT_SECONDS": "2"}
+    environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_STALL_TIMEOUT_SECONDS": "8"}
 
     async def lead() -> Worker:
         async with AIOKafkaConsumer(
@@ -115,13 +115,13 @@ def test_a_worker_without_a_shard_is_a_spare_or_ends_where_nobody_has_it(cluster
             group_id=cluster.settings().group_id,
             client_id=Leader.leader,
             partition_assignment_strategy=[Leader],
-            session_timeout_ms=6_000,
+            session_timeout_ms=60_000,
             heartbeat_interval_ms=300,
             enable_auto_commit=False,
         ) as leader:
             worker = cluster.start_worker(environment)
             await _answered(port, lambda status, _: status == 200)
-            await asyncio.sleep(2.5)  # longer than what does not get on may last
+            await asyncio.sleep(9)  # longer than what does not get on may last
             assert worker.process.poll() is None, worker.said()
             Leader.gives_nothing = True
             leader._coordinator.request_rejoin()
@@ -129,4 +129,4 @@ def test_a_worker_without_a_shard_is_a_spare_or_ends_where_nobody_has_it(cluster
             assert await asyncio.to_thread(worker.ended) == EnvironmentBroken.exit_code
             return worker
 
-    assert "no progress for 2 s in getting shards, of which some have no worker" in asyncio.run(lead()).said()
+    assert "no progress for 8 s in getting shards, of which some have no worker" in asyncio.run(lead()).said()

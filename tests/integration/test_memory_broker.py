@@ -17,7 +17,7 @@ from tests.simulation.network import Network
 from tests.simulation.process_loop import ProcessLoop
 
 GROUP = "group"
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 PAUSE_SECONDS = 0.02
 
 Made = Callable[..., Any]

@@ -20,7 +20,7 @@ BROKEN = EnvironmentBroken.exit_code
 def write_state(cluster: Cluster, shard: int, key: bytes, value: bytes) -> None:
     """Write one record to the state topic, as no worker would."""
     producer = KafkaProducer(bootstrap_servers=cluster.bootstrap_servers)
-    producer.send(cluster.name(Topic.STATE), key=key, value=value, partition=shard).get(30)
+    producer.send(cluster.name(Topic.STATE), key=key, value=value, partition=shard).get(60)
     producer.close()
 
 

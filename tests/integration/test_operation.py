@@ -4,10 +4,13 @@ import json
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
@@ -34,7 +37,7 @@ WEEK_MS = str(7 * 24 * 3_600 * 1_000)
 def get(port: int, path: str) -> tuple[int, str]:
     """Return status and body; status 0 when nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -71,19 +74,33 @@ def doctor(cluster: Cluster, *options: str) -> tuple[int, list[dict[str, Any]]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def open_and_watch(cluster: Cluster, port: int, signing: dict[str, str]) -> tuple[Worker, set[int]]:
-    """Start a worker and return it when it is ready, with what /readyz answered until then while it was live."""
+@contextmanager
+def held_back(cluster: Cluster) -> Iterator[None]:
+    """Let no worker open a shard meanwhile: somebody else has a transaction open on its state, which it waits for."""
+    with closing(
+        KafkaProducer(
+            bootstrap_servers=cluster.bootstrap_servers,
+            transactional_id=f"{cluster.prefix}foreign",
+            transaction_timeout_ms=600_000,
+        )
+    ) as foreign:
+        foreign.init_transactions()
+        foreign.begin_transaction()
+        foreign.send(cluster.name(Topic.STATE), key=b"foreign", value=b"never committed", partition=0)
+        foreign.flush(60)
+        yield
+        foreign.abort_transaction()
+
+
+def open_and_watch(cluster: Cluster, port: int, signing: dict[str, str]) -> Worker:
+    """Start a worker and return it when it is ready; before that it was live and said why it was not."""
     environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_LOG_FORMAT": "json"}
-    worker = cluster.start_worker(environment | signing, command=RUN)
-    answered: set[int] = set()
-
-    def is_ready() -> bool:
-        if get(port, "/livez")[0] == 200:
-            answered.add(get(port, "/readyz")[0])
-        return 200 in answered
-
-    eventually(is_ready, what="the worker is ready")
-    return worker, answered
+    with held_back(cluster):
+        worker = cluster.start_worker(environment | signing, command=RUN)
+        eventually(lambda: "is being opened" in get(port, "/readyz")[1], what="the worker opens its shards")
+        assert (get(port, "/livez")[0], get(port, "/readyz")[0]) == (200, 503)
+    eventually(lambda: get(port, "/readyz")[0] == 200, what="the worker is ready")
+    return worker
 
 
 def assert_counts_what_the_topics_hold(metrics: str, cluster: Cluster) -> None:
@@ -110,8 +127,7 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
     private_pem, public_pem = new_key()
     public_key = tmp_path / "ledger.pem.pub"
     public_key.write_bytes(public_pem)
-    worker, answered = open_and_watch(cluster, port, {"PV_STREAM_LEDGER_KEY": private_pem.decode()})
-    assert answered == {503, 200}
+    worker = open_and_watch(cluster, port, {"PV_STREAM_LEDGER_KEY": private_pem.decode()})
 
     written = len(REACTION) + 1
 
