@@ -24,6 +24,11 @@ DISCARDING: Final = frozenset(
     }
 )
 CONFIRMING: Final = frozenset(ReviewReason) - DISCARDING
+#: What a sender may have meant by one name: the unit in the source says which.
+_EITHER: Final = {
+    Analyte.EOSINOPHILS: Analyte.EOSINOPHILS_PERCENT,
+    Analyte.EOSINOPHILS_PERCENT: Analyte.EOSINOPHILS,
+}
 #: The system of a value as stated by a person.
 _REVIEW: Final = "review"
 
@@ -93,6 +98,10 @@ def _measurement(analyte: Analyte, specimen: str | None, stated: Stated) -> Meas
         message = f"--value {stated.value}: say a number such as 2.1, or a bound such as '>5'"
         raise UsageError(message)
     converted = convert(number.value, (stated.unit or "",), _code_of(analyte))
+    if converted is HoldCode.UNIT_DOES_NOT_FIT and analyte in _EITHER:
+        other = convert(number.value, (stated.unit or "",), _code_of(_EITHER[analyte]))
+        if not isinstance(other, HoldCode):
+            analyte, converted = _EITHER[analyte], other
     if isinstance(converted, HoldCode):
         message = (
             f"--unit {stated.unit}: {converted.replace('_', ' ')}; {analyte.replace('_', ' ')} is kept in "

@@ -55,6 +55,23 @@ def test_a_value_is_converted_exactly_and_keeps_its_specimen(
     assert (content.as_sent.system, content.as_sent.code) == ("review", analyte.value)
 
 
+@pytest.mark.parametrize(
+    ("held", "stated", "analyte", "value"),
+    [
+        (Analyte.EOSINOPHILS, Stated("21", "%"), Analyte.EOSINOPHILS_PERCENT, "21"),
+        (Analyte.EOSINOPHILS_PERCENT, Stated("1.69", "10*9/L"), Analyte.EOSINOPHILS, "1690"),
+    ],
+)
+def test_the_unit_in_the_source_says_whether_eosinophils_were_counted_or_a_percentage(
+    held: Analyte, stated: Stated, analyte: Analyte, value: str
+) -> None:
+    content = _confirm(_held(held), stated).content
+    assert isinstance(content, Measurement)
+    assert (content.analyte, content.value) == (analyte, Decimal(value))
+    with pytest.raises(UsageError, match="unit does not fit"):
+        _confirm(_held(Analyte.LEUKOCYTES), Stated("21", "%"))
+
+
 def test_what_a_person_stated_is_kept_as_it_was_stated() -> None:
     content = _confirm(_held(Analyte.EOSINOPHILS), Stated("2.1", "10*3/uL")).content
     assert isinstance(content, Measurement)
