@@ -10,10 +10,12 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from operator import itemgetter
 from types import NoneType
-from typing import Any
+from typing import Any, Final
 
-_encode_text = json.encoder.encode_basestring
+#: Writes text, and an enum whose values are text.
+text_json: Final = json.encoder.encode_basestring
 
 
 def canonical_json(value: object) -> bytes:
@@ -21,7 +23,39 @@ def canonical_json(value: object) -> bytes:
 
     Raises TypeError for a float or anything else that has no one exact spelling.
     """
-    return _write(value).encode()
+    return value_json(value).encode()
+
+
+class Written(str):
+    """Mark text that is canonical JSON already."""
+
+    __slots__ = ()
+
+
+class Shape:
+    """Write objects that always have the same names: these are sorted and spelled once, not at each object.
+
+    Two names at least. The values come in the order in which the names were given, each as canonical JSON already.
+    """
+
+    __slots__ = ("_pattern", "_sorted")
+
+    def __init__(self, *names: str) -> None:
+        """Take the names."""
+        places = sorted(range(len(names)), key=names.__getitem__)
+        fields = [f"{text_json(names[place])}:%s" for place in places]
+        self._sorted = itemgetter(*places)
+        self._pattern = f"{{{','.join(fields)}}}"
+
+    def of(self, *values: str) -> str:
+        """Write the object of these values."""
+        written: str = self._pattern % self._sorted(values)
+        return written
+
+
+def value_json(value: object) -> str:
+    """Write any value that `canonical_json` takes, as text."""
+    return _writer_of(type(value))(value)  # type: ignore[arg-type]  # types are hashable; mypy asks their instances
 
 
 def decimal_text(value: Decimal) -> str:
@@ -35,17 +69,13 @@ def decimal_text(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def _write(value: object) -> str:
-    return _writer_of(type(value))(value)  # type: ignore[arg-type]  # types are hashable; mypy asks their instances
-
-
 @cache
 def _writer_of(kind: type) -> Callable[[Any], str]:
     """Return how the values of a type are written: asked once for each type, not at each value."""
     if issubclass(kind, Enum):
-        return cache(lambda member: _write(member.value))
+        return cache(lambda member: value_json(member.value))
     if issubclass(kind, str):
-        return _encode_text
+        return str if issubclass(kind, Written) else text_json
     if kind is NoneType or issubclass(kind, bool):
         return {None: "null", True: "true", False: "false"}.__getitem__
     if issubclass(kind, int):
@@ -63,14 +93,14 @@ def _writer_of(kind: type) -> Callable[[Any], str]:
 
 
 def _write_sequence(values: Sequence[object]) -> str:
-    return f"[{','.join(map(_write, values))}]"
+    return f"[{','.join(map(value_json, values))}]"
 
 
 def _write_mapping(values: Mapping[str, object]) -> str:
-    return f"{{{','.join([f'{_encode_text(key)}:{_write(values[key])}' for key in sorted(values)])}}}"
+    return f"{{{','.join([f'{text_json(key)}:{value_json(values[key])}' for key in sorted(values)])}}}"
 
 
 def _dataclass_writer(kind: type) -> Callable[[object], str]:
     names = sorted(field.name for field in fields(kind))
-    keys = [(f"{_encode_text(name)}:", name) for name in names]
-    return lambda value: f"{{{','.join([f'{key}{_write(getattr(value, name))}' for key, name in keys])}}}"
+    keys = [(f"{text_json(name)}:", name) for name in names]
+    return lambda value: f"{{{','.join([f'{key}{value_json(getattr(value, name))}' for key, name in keys])}}}"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pv_stream.codec.canonical import canonical_json, decimal_text
+from pv_stream.codec.canonical import Shape, Written, canonical_json, decimal_text, text_json, value_json
 from pv_stream.codec.event_models import (
     CLINICAL_EVENT,
     EVENT_TYPES,
@@ -78,6 +78,7 @@ from pv_stream.domain.times import Instant, Interval, format_instant, parse_inst
 RECORD_BYTES_MAX: Final = 1_048_576
 
 _STATUS_NAMES: Final = {status: status.name.lower() for status in Status}
+_STATUS_JSON: Final = {status: text_json(name) for status, name in _STATUS_NAMES.items()}
 _STATUS_OF: Final = {name: status for status, name in _STATUS_NAMES.items()}
 _TYPE_OF: Final[dict[type[Content], str]] = {
     Measurement: "observation",
@@ -87,6 +88,32 @@ _TYPE_OF: Final[dict[type[Content], str]] = {
     Held: "observation.held",
     Retracted: "retraction",
 }
+_COMMON: Final = (
+    "schema_version",
+    "patient_id",
+    "fact_key",
+    "source_version",
+    "status",
+    "issued_at",
+    "effective",
+    "utc_offset_minutes",
+    "received_at",
+    "source",
+    "type",
+)
+_SENT: Final[dict[type[Content], Shape]] = {
+    Measurement: Shape(*_COMMON, "observation"),
+    Finding: Shape(*_COMMON, "finding"),
+    Exposure: Shape(*_COMMON, "exposure"),
+    Report: Shape(*_COMMON, "report"),
+    Held: Shape(*_COMMON, "held"),
+    Retracted: Shape(*_COMMON),
+}
+_RESOLVED: Final = Shape(*_COMMON, "resolution", "actor", "reason", "even_if_implausible")
+_SOURCE: Final = Shape("format", "message_digest", "path")
+_INTERVAL: Final = Shape("earliest", "latest")
+_AS_SENT: Final = Shape("system", "code", "value", "unit")
+_MEASUREMENT: Final = Shape("analyte", "value", "comparator", "specimen", "as_sent", "flags")
 
 
 #: One message says a time several times, and messages of one minute say the same.
@@ -306,7 +333,7 @@ def encode_event(event: Event) -> bytes:
     return canonical_json(_value(event))
 
 
-def _value(event: Event) -> dict[str, object]:
+def _value(event: Event) -> object:
     match event:
         case FactArrived():
             return _fact_value(event)
@@ -328,44 +355,30 @@ def _value(event: Event) -> dict[str, object]:
             return identity_value(event, (), None)
 
 
-def _fact_value(event: FactArrived) -> dict[str, object]:
+def _fact_value(event: FactArrived) -> Written:
     version = event.version
-    statement, provenance, issued_at = version.statement, version.provenance, version.order.issued_at
-    return {
-        "schema_version": 1,
-        "patient_id": event.patient_id,
-        "fact_key": version.key,
-        "source_version": version.order.source_version,
-        "status": _STATUS_NAMES[version.order.status],
-        "issued_at": format_instant(Instant(issued_at)) if issued_at else None,
-        "effective": _interval_value(statement.effective),
-        "utc_offset_minutes": statement.utc_offset_minutes,
-        "received_at": format_instant(provenance.received_at),
-        "source": {
-            "format": provenance.format,
-            "message_digest": provenance.message_digest,
-            "path": provenance.path,
-        },
-        **(_sent(version) if provenance.review is None else _resolved(statement.content, provenance.review)),
-    }
-
-
-def _sent(version: FactVersion) -> dict[str, object]:
-    """Return what a source's own version says."""
-    content = version.statement.content
-    said = {} if isinstance(content, Retracted) else _body(content)
-    return {"type": _TYPE_OF[type(content)], **said}
-
-
-def _resolved(content: Content, review: Review) -> dict[str, object]:
-    """Return what a person decided about a held value."""
-    return {
-        "type": "hold.resolved",
-        "resolution": None if isinstance(content, Retracted) else _body(content),
-        "actor": review.actor,
-        "reason": review.reason,
-        "even_if_implausible": review.even_if_implausible,
-    }
+    statement, provenance, order = version.statement, version.provenance, version.order
+    content, review = statement.content, provenance.review
+    body = {} if isinstance(content, Retracted) else _body(content)
+    common = (
+        "1",
+        text_json(event.patient_id),
+        text_json(version.key),
+        value_json(order.source_version),
+        _STATUS_JSON[order.status],
+        _instant_json(Instant(order.issued_at)) if order.issued_at else "null",
+        _interval_json(statement.effective),
+        value_json(statement.utc_offset_minutes),
+        _instant_json(provenance.received_at),
+        _SOURCE.of(
+            text_json(provenance.format), text_json(provenance.message_digest), text_json(provenance.path)
+        ),
+    )
+    if review is None:
+        kind = type(content)
+        return Written(_SENT[kind].of(*common, text_json(_TYPE_OF[kind]), *map(value_json, body.values())))
+    decided = (body or None, review.actor, review.reason, review.even_if_implausible)
+    return Written(_RESOLVED.of(*common, '"hold.resolved"', *map(value_json, decided)))
 
 
 def _action_value(event: AlertActed) -> dict[str, object]:
@@ -429,15 +442,28 @@ def _held_value(content: Held) -> dict[str, object]:
     }
 
 
-def _measurement_value(content: Measurement) -> dict[str, object]:
-    return {
-        "analyte": content.analyte,
-        "value": decimal_text(content.value),
-        "comparator": content.comparator,
-        "specimen": content.specimen,
-        "as_sent": content.as_sent,
-        "flags": content.flags,
-    }
+def _measurement_value(content: Measurement) -> Written:
+    sent = content.as_sent
+    return Written(
+        _MEASUREMENT.of(
+            text_json(content.analyte),
+            text_json(decimal_text(content.value)),
+            _text_json(content.comparator),
+            _text_json(content.specimen),
+            "null" if sent is None else _as_sent_json(sent),
+            value_json(content.flags),
+        )
+    )
+
+
+def _as_sent_json(sent: AsSent) -> str:
+    return _AS_SENT.of(
+        text_json(sent.system), text_json(sent.code), _text_json(sent.value), _text_json(sent.unit)
+    )
+
+
+def _text_json(text: str | None) -> str:
+    return "null" if text is None else text_json(text)
 
 
 def _dose_value(dose: Dose) -> dict[str, object]:
@@ -448,11 +474,16 @@ def _dose_value(dose: Dose) -> dict[str, object]:
     }
 
 
-def _interval_value(interval: Interval) -> dict[str, str]:
-    return {
-        "earliest": format_instant(interval.earliest),
-        "latest": format_instant(interval.latest),
-    }
+def _interval_value(interval: Interval) -> Written:
+    return Written(_interval_json(interval))
+
+
+def _interval_json(interval: Interval) -> str:
+    return _INTERVAL.of(_instant_json(interval.earliest), _instant_json(interval.latest))
+
+
+def _instant_json(instant: Instant) -> str:
+    return f'"{format_instant(instant)}"'
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 import pytest
 
-from pv_stream.codec.canonical import canonical_json, decimal_text
+from pv_stream.codec.canonical import Shape, Written, canonical_json, decimal_text, value_json
 
 
 class Word(StrEnum):
@@ -80,3 +80,10 @@ def test_a_value_has_one_spelling(value: object, text: str) -> None:
 def test_what_has_no_exact_spelling_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="has no canonical spelling"):
         canonical_json(value)
+
+
+def test_an_object_of_a_known_shape_is_written_as_a_mapping_is() -> None:
+    value = {"b": Word.ONE, "a": "100 %s", "µ": None, "c": [1, Decimal("1.0")]}
+    written = Shape(*value).of(*map(value_json, value.values()))
+    assert written.encode() == canonical_json(value)
+    assert canonical_json([Written(written)]) == canonical_json([value])
