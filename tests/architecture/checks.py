@@ -23,6 +23,10 @@ IMPURE_MODULES: Final = frozenset({"locale", "os", "platform", "random", "secret
 IMPURE_METHODS: Final = frozenset(
     {"astimezone", "fromtimestamp", "getenv", "now", "time_ns", "today", "utcfromtimestamp", "utcnow"}
 )
+#: Clocks that go on while a process stands still.
+WALL_CLOCKS: Final = frozenset(
+    {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns"}
+)
 IMPURE_BUILTINS: Final = {
     "float": "binary fractions: int or Decimal at thresholds and in sums",
     "hash": "differs from process to process",
@@ -66,6 +70,23 @@ def long_functions(source: str) -> list[str]:
             if lines > FUNCTION_LINES_MAX:
                 found.append(f"{node.lineno}: {node.name} has {lines} lines, at most {FUNCTION_LINES_MAX}")
     return found
+
+
+def timed_assertions(source: str) -> list[str]:
+    """Find assertions that something took less than so long by a clock: a machine that stands still breaks them."""
+    return [
+        f"{part.lineno}: asserts how long something took: wait for what happens, or compare work with work"
+        for statement in ast.walk(ast.parse(source))
+        if isinstance(statement, ast.Assert)
+        for part in ast.walk(statement.test)
+        if isinstance(part, ast.Compare)
+        and isinstance(part.ops[0], ast.Lt | ast.LtE)
+        and any(isinstance(each, ast.BinOp) and _reads_clock(each) for each in ast.walk(part.left))
+    ]
+
+
+def _reads_clock(node: ast.expr) -> bool:
+    return any(isinstance(each, ast.Attribute) and each.attr in WALL_CLOCKS for each in ast.walk(node))
 
 
 def index_addresses(lock: str) -> list[str]:

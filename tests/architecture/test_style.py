@@ -95,6 +95,10 @@ def test_every_function_fits_on_a_screen() -> None:
     assert findings(MODULES, checks.long_functions) == ""
 
 
+def test_no_test_asserts_how_long_something_took() -> None:
+    assert findings(TESTS, checks.timed_assertions) == ""
+
+
 def test_the_core_has_no_floats_no_clock_no_randomness_and_no_environment() -> None:
     assert findings(CORE_MODULES, checks.impurities) == ""
 
@@ -158,6 +162,32 @@ def test_the_limit_of_lines_is_a_limit() -> None:
         )
         == 1
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "assert time.monotonic() - began < 3",
+        "assert time.perf_counter() - began <= limit, 'slow'",
+        "assert worker.stop() == 0 and time.time() - began < 3",
+        "assert round(time.monotonic() - began) < 3",
+    ],
+)
+def test_a_timed_assertion_is_found(source: str) -> None:
+    assert len(checks.timed_assertions(source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "assert time.monotonic() < deadline, 'it never came'",
+        "assert time.monotonic() - began >= 0.3",
+        "assert seconds_of_work(long) < 8 * quarter + 0.5",
+        "assert time.thread_time() - before < 8 * other",
+    ],
+)
+def test_a_deadline_or_a_comparison_of_work_is_not(source: str) -> None:
+    assert checks.timed_assertions(source) == []
 
 
 @pytest.mark.parametrize(
