@@ -6,8 +6,24 @@ signed, or free text. What cannot be found gives nothing: the whole message is f
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+
+from pv_stream.ingest.icsr.r3 import tests_of
+from pv_stream.ingest.icsr.reader import reports_of
+from pv_stream.ingest.icsr.syntax import (
+    R2_BATCH,
+    Element,
+    attribute,
+    child,
+    children,
+    name_of,
+    r2_children,
+    r2_text,
+    read_tree,
+    text_of,
+)
+from pv_stream.ingest.outcomes import RejectCode
 
 #: The fields of each HL7v2 segment that may be shown, by number.
 _HL7_FIELDS: Final[Mapping[str, Sequence[tuple[int, str]]]] = {
@@ -42,6 +58,10 @@ _FHIR_ELEMENTS: Final = (
     "dose",
 )
 _FHIR_NEVER: Final = frozenset({"text", "display", "patientInstruction", "note", "valueString"})
+#: The elements of a test of E2B(R2) that may be shown.
+_R2_ELEMENTS: Final = ("testname", "testresult", "testunit", "testdate")
+#: A test of a safety report, in which report of its message, by the standard's number.
+_TEST: Final = re.compile(r"(?:report\[(\d{1,6})\]/)?(?:F\.r|B\.3)\[(\d{1,6})\]", re.ASCII)
 _STEP: Final = re.compile(r"([A-Za-z0-9]+)(?:\[(\d+)\])?", re.ASCII)
 _LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
 _SEPARATOR_AT: Final = 3
@@ -56,7 +76,7 @@ def excerpt(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
         return _of_hl7(start, path)
     if start.startswith((b"{", b"[")):
         return _of_fhir(start, path)
-    return ()
+    return _of_report(content, path)
 
 
 def _of_hl7(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
@@ -111,6 +131,39 @@ def _of_fhir(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
         for name, value in node.items()
         if name.startswith(_FHIR_ELEMENTS) and name not in _FHIR_NEVER
     )
+
+
+def _of_report(content: bytes, path: str) -> tuple[tuple[str, str], ...]:
+    """Return what a safety report states of a test; text in the place of a value (F.r.3.4) is never shown."""
+    step, root = _TEST.fullmatch(path), read_tree(content)
+    if step is None or isinstance(root, RejectCode):
+        return ()
+    is_r2 = name_of(root) == R2_BATCH
+    report = _numbered(list(reports_of(root)), step[1] or "1")
+    test = None if report is None else _numbered(_r2_tests(report) if is_r2 else tests_of(report), step[2])
+    if test is None:
+        return ()
+    shown = ((name, r2_text(test, name)) for name in _R2_ELEMENTS) if is_r2 else _of_r3_test(test)
+    return tuple((name, text) for name, text in shown if text)
+
+
+def _numbered(elements: Sequence[Element], number: str) -> Element | None:
+    """Return an element by its number, counted from 1."""
+    return elements[int(number) - 1] if 1 <= int(number) <= len(elements) else None
+
+
+def _r2_tests(report: Element) -> list[Element]:
+    return list(r2_children(next(r2_children(report, "patient"), None), "test"))
+
+
+def _of_r3_test(test: Element) -> Iterator[tuple[str, str]]:
+    yield "F.r.1 date", attribute(test, "effectiveTime", "value")
+    yield "F.r.2.1 test", text_of(child(test, "code/originalText"))
+    yield "F.r.2.2b code", attribute(test, "code", "code")
+    for value in children(test, "value"):
+        for bound in ("", "low", "center", "high"):
+            yield f"F.r.3.2 value {bound}".strip(), attribute(value, bound, "value")
+            yield f"F.r.3.3 unit {bound}".strip(), attribute(value, bound, "unit")
 
 
 def _below(node: Any, text: str) -> Any:

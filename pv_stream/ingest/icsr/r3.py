@@ -112,6 +112,13 @@ def components(role: Element | None, code: str, name: str) -> list[Element]:
     return [found for each in organizers for found in children(each, f"component/{name}")]
 
 
+def tests_of(message: Element) -> list[Element]:
+    """Return the tests of a report in their order (F.r)."""
+    return components(
+        role_of(child(message, "controlActProcess/subject/investigationEvent")), "3", "observation"
+    )
+
+
 def is_coded(element: Element, system: str, code: str) -> bool:
     """Tell whether an element's own code is this one."""
     return attribute(element, "code", "code") == code and attribute(element, "code", "codeSystem") == system

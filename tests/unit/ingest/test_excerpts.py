@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.ingest.excerpts import excerpt
+from tests.unit.ingest.icsr.safety_reports import MEDDRA, R2_DRESS, Version, r2, r3, result
 
 CANARY = "Quixwell"
 HL7 = (
@@ -96,3 +97,39 @@ def test_no_bytes_and_no_path_raise(content: bytes, path: str) -> None:
 
 def test_other_formats_are_not_looked_into() -> None:
     assert excerpt(b"<ichicsr/>", "safetyreport[1]") == ()
+
+
+# Safety reports --------------------------------------------------------------------------------------------------
+
+R2_TEST = (
+    "<test><testdate>20260211</testdate><testname>Eosinophils</testname><testresult>21</testresult>"
+    f"<testunit></testunit><moreinformation>{CANARY}</moreinformation></test>"
+)
+R3_TEST = result("99999999", '<center value="21" unit="furlong"/>', system=MEDDRA, name="Eosinophils")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_elements_of_a_test_of_a_safety_report_are_shown(encoding: str) -> None:
+    versions = (Version(tests=["", R3_TEST]), Version(tests=[result(value=CANARY, kind="ED")]))
+    content = r3(*versions).decode().replace("utf-8", encoding).encode(encoding)
+    shown = {
+        "F.r.1 date": "20260211",
+        "F.r.2.1 test": "Eosinophils",
+        "F.r.2.2b code": "99999999",
+        "F.r.3.2 value center": "21",
+        "F.r.3.3 unit center": "furlong",
+    }
+    assert dict(excerpt(content, "F.r[1]")) == dict(excerpt(content, "report[1]/F.r[1]")) == shown
+    assert dict(excerpt(content, "report[2]/F.r[1]")) == {"F.r.1 date": "20260211", "F.r.2.2b code": "711-2"}
+    for path in ("F.r[0]", "F.r[2]", "report[0]/F.r[1]", "report[3]/F.r[1]", "E.i[1]", "D.3", "F.r"):
+        assert excerpt(content, path) == ()
+
+
+def test_the_elements_of_a_test_of_the_older_standard_are_shown() -> None:
+    content = r2(R2_DRESS + R2_TEST)
+    assert dict(excerpt(content, "B.3[1]")) == {
+        "testname": "Eosinophils",
+        "testresult": "21",
+        "testdate": "20260211",
+    }
+    assert excerpt(content.replace(b"<?xml", b"<!ENTITY a 'b'><?xml"), "B.3[1]") == ()
