@@ -43,7 +43,7 @@ FILE_OF: Final = {
     "pv.dress.alert-actions.v1": "actions.jsonl",
     "pv.dlq.v1": "dead_letters.jsonl",
 }
-_READ_SECONDS_MAX: Final = 60.0
+_READ_SECONDS_MAX: Final = 180.0
 _COMMAND_SECONDS_MAX: Final = 600.0
 
 
@@ -114,7 +114,11 @@ class Topics:
 def judge(topics: Topics, story: Sequence[Entry], directory: Path) -> Judged:
     """Run every checker on what the topics hold now; all workers are stopped."""
     archive, replayed = directory / "log.jsonl", directory / "replay"
-    environment = {"PV_STREAM_BOOTSTRAP_SERVERS": topics.servers, "PV_STREAM_TOPIC_PREFIX": topics.prefix}
+    environment = {
+        "PV_STREAM_BOOTSTRAP_SERVERS": topics.servers,
+        "PV_STREAM_TOPIC_PREFIX": topics.prefix,
+        "PV_STREAM_CONNECT_TIMEOUT_SECONDS": "60",
+    }
     command("archive", "--out", str(archive), environment=environment)
     command("replay", str(archive), "--out", str(replayed), "--clock", "log", environment={})
     log = topics.read(EVENTS)

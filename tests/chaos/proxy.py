@@ -138,7 +138,7 @@ class Proxy:
         return self._call(self._cut_all())
 
     def _call(self, work: Awaitable[_T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(_as_coroutine(work), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(_as_coroutine(work), self._loop).result(60)
 
     async def _listen(self) -> None:
         self._cleared = asyncio.Event()

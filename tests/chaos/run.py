@@ -40,7 +40,7 @@ _CLOCK_SECONDS: Final = 2
 #: The part of an attempt for the next fault in which its events are written.
 _WRITING_SECONDS: Final = 1.5
 _RECOVERY_SECONDS_MAX: Final = 90.0
-_OPEN_SECONDS_MAX: Final = 60.0
+_OPEN_SECONDS_MAX: Final = 120.0
 _DRAIN_SECONDS_MAX: Final = 120.0
 _PAUSE_SECONDS_MAX: Final = 0.8
 
@@ -151,7 +151,13 @@ def setting(plan: Plan, directory: Path) -> Iterator[Scene]:
         proxy.start()
         node.start()
         topic_table.apply(
-            Settings(bootstrap_servers=node.servers, topic_prefix=PREFIX, group_id=GROUP, partitions=SHARDS)
+            Settings(
+                bootstrap_servers=node.servers,
+                topic_prefix=PREFIX,
+                group_id=GROUP,
+                partitions=SHARDS,
+                connect_timeout_seconds=60,
+            )
         )
         yield Scene(plan, world, writer, watch, entries, directory, topics)
     finally:
