@@ -70,15 +70,13 @@ class Pseudonyms:
         begun.update(kind.encode() + _joined(shared))
 
         def named(*parts: str) -> FactKey:
-            continued, finished = begun.copy(), outer.copy()
-            continued.update(_joined(parts))
-            finished.update(continued.digest())
-            return FactKey(f"{kind}_{finished.hexdigest()[:_HEX_DIGITS]}")
+            return FactKey(_finished(kind, begun, outer, _joined(parts)))
 
         return named
 
     def _name(self, kind: str, *parts: str) -> str:
-        return self.facts(kind)(*parts)
+        inner, outer = _keyed(self.key)
+        return _finished(kind, inner, outer, kind.encode() + _joined(parts))
 
 
 def _joined(parts: Iterable[str]) -> bytes:
@@ -88,6 +86,14 @@ def _joined(parts: Iterable[str]) -> bytes:
         content = part.strip().encode("utf-8", "surrogatepass")
         joined += len(content).to_bytes(8, "big") + content
     return joined
+
+
+def _finished(kind: str, begun: "hashlib._Hash", outer: "hashlib._Hash", rest: bytes) -> str:
+    """Return the pseudonym of what the inner hash has taken and the rest; both hashes stay as they are."""
+    inner, finished = begun.copy(), outer.copy()
+    inner.update(rest)
+    finished.update(inner.digest())
+    return f"{kind}_{finished.hexdigest()[:_HEX_DIGITS]}"
 
 
 @lru_cache(maxsize=16)

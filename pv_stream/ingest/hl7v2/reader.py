@@ -143,17 +143,12 @@ def _note(message: Message, outcome: Outcome) -> None:
     """Note what became of each segment; those of a message that is refused whole are refused."""
     is_refused = bool(outcome.rejects) and not outcome.events and not outcome.ignored
     for (name, told), count in Counter(map(_NAME_AND_FATE, message.segments)).items():
-        fate = told
-        if fate is None:
-            fate = Fate.CONTEXT if name in _CONTEXT else Fate.IGNORED
-            fate = Fate.REJECTED if is_refused else fate
-        outcome.parts[_part(name), fate] += count
+        fate = told or (Fate.REJECTED if is_refused else Fate.CONTEXT if name in _CONTEXT else Fate.IGNORED)
+        outcome.parts[name if name in _NAMED else _unnamed(name), fate] += count
     if message.continued:
         outcome.parts["continued line", Fate.REJECTED if is_refused else Fate.CONTEXT] += message.continued
 
 
-def _part(name: str) -> str:
-    """Return the name under which a segment is counted: those of the sender's own, and what may be text, have none."""
-    if name in _NAMED:
-        return name
+def _unnamed(name: str) -> str:
+    """Return how a segment is counted that is none of `_NAMED`: the sender's own, or what may be text."""
     return "Z segment" if name.startswith("Z") else "other segment"

@@ -286,18 +286,21 @@ def _specimen_id(segment: Segment, context: PatientContext) -> tuple[str, str]:
 
 def _is_blood(group: OrderGroup) -> bool:
     """Tell whether every specimen that is named (SPM-4, or OBR-15 of older versions) may hold blood."""
-    named = [segment.components(4) for segment in group.specimens]
-    if group.request is not None and group.request.raw(15):
-        named.append(group.request.subcomponents(15, 1))
-    return all(_names_blood(part_of(each, 1), part_of(each, 2), part_of(each, 4)) for each in named)
+    for segment in group.specimens:
+        if not _names_blood(segment.components(4)):
+            return False
+    if group.request is None or not group.request.raw(15):
+        return True
+    return _names_blood(group.request.subcomponents(15, 1))
 
 
-def _names_blood(code: str, name: str, other: str) -> bool:
+def _names_blood(components: list[str]) -> bool:
     """Tell whether a code, its name and its alternate may be of blood; older senders write the name as the code."""
     table = blood_table()
-    codes = [part for part in (code, other) if part]
+    codes = [part for part in (components[0], part_of(components, 4)) if part]
     if codes:
         return any(code in table.codes or code.casefold() in table.names for code in codes)
+    name = part_of(components, 2)
     return not name or name.casefold() in table.names
 
 
