@@ -78,7 +78,8 @@ class _Scan:
                 self.key = b"" if self.depth == 1 else self.key
                 self._string(found[0], closes=bool(found[1]))
                 continue
-            self._pass(chunk, passed, found.start(), offset)
+            if self.report is None:
+                self._pass(chunk, passed, found.start(), offset)
             passed = position
             if found[0] in _OPENING:
                 if self._begins_report(found[0]):
