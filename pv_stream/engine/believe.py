@@ -7,11 +7,14 @@ confirmed with that known, and a time in the future never.
 
 import hashlib
 from dataclasses import replace
+from typing import Final
 
 from pv_stream.domain.codes import HoldCode
 from pv_stream.domain.facts import FactVersion, Held, Measurement, Retracted, Statement
 from pv_stream.rules.plausibility import why_held
 from pv_stream.rules.rulebook import Rulebook
+
+_SAYS_NOTHING: Final = (Held, Retracted)
 
 
 def believe(version: FactVersion, rulebook: Rulebook) -> FactVersion:
@@ -25,7 +28,7 @@ def believe(version: FactVersion, rulebook: Rulebook) -> FactVersion:
 def why_not_believed(version: FactVersion, rulebook: Rulebook) -> HoldCode | None:
     """Return why a version must wait for a person, or None when it may be used or holds nothing."""
     statement, provenance = version.statement, version.provenance
-    if isinstance(statement.content, Held | Retracted):
+    if isinstance(statement.content, _SAYS_NOTHING):
         return None
     code = why_held(statement.content, statement.effective, provenance.received_at, rulebook)
     review = provenance.review
@@ -37,7 +40,7 @@ def why_not_believed(version: FactVersion, rulebook: Rulebook) -> HoldCode | Non
 def hold(version: FactVersion, code: HoldCode, value_digest: str) -> FactVersion:
     """Return a version whose content is held; what the time alone puts in doubt stays with it, for a person."""
     content = version.statement.content
-    if isinstance(content, Held | Retracted):
+    if isinstance(content, _SAYS_NOTHING):
         return version
     said = content if code is HoldCode.TIME_IN_FUTURE else None
     held = Held(code, value_digest, said=said)

@@ -88,6 +88,7 @@ class OutRecord:
 
 
 _Told = Output | IdentityEvent
+_BRINGS_FACTS: Final = (FactArrived, AlertActed, Transferred)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +317,7 @@ class ShardFold:
             return told
         size = self._size_after(record, event, state, met.state, overlay)
         # What brings no facts may use half of the reserve: a full patient can still be merged.
-        brings_facts = isinstance(event, FactArrived | AlertActed | Transferred)
+        brings_facts = isinstance(event, _BRINGS_FACTS)
         reserved = self._limits.state_bytes_reserved // (1 if brings_facts else 2)
         if size > self._limits.state_bytes_max - reserved:
             self._written.forget(patient_id)
@@ -352,10 +353,10 @@ class ShardFold:
 
     def _reassess_some(self, record: RawRecord, overlay: Overlay) -> Sequence[_Told]:
         """Assess some of the waiting patients again, so that no record takes longer than a bound (law 8)."""
+        if overlay.cut or overlay.passed == len(overlay.waiting):  # not at the record's end, or nobody waits
+            return ()
         limits = self._limits
         left = limits.reassessed_per_control_record if record.key is None else limits.reassessed_per_record
-        if overlay.cut:  # the record is not at its end
-            return ()
         outputs: list[_Told] = []
         while left and overlay.passed < len(overlay.waiting):
             patient_id = overlay.waiting[overlay.passed]
@@ -453,6 +454,8 @@ class ShardFold:
         """Return the bytes of a state after an event; where no states are encoded, a bound that is as good."""
         patient_id = event.patient_id
         known = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
+        if known is None and before == PatientState():
+            known = 0  # nothing is known of the patient
         if known is not None and isinstance(event, FactArrived) and after.lineage.is_empty:
             if self._encodes_states:
                 return size_after(event.version.key, before, after, known, self._written.of(patient_id))
