@@ -42,9 +42,10 @@ def advance(  # noqa: PLR0913 - one record, and all that it may meet
     is the patient id under which the event came when that is not its own, as after a merge.
     """
     version = believe(event.version, rulebook)
-    lineage = remember(state, event, origin or event.patient_id, version)
-    if lineage is not state.lineage:
-        state = replace(state, lineage=lineage)
+    if origin is not None or state.lineage.parts:
+        lineage = remember(state, event, origin or event.patient_id, version)
+        if lineage is not state.lineage:
+            state = replace(state, lineage=lineage)
     joined = join(state.facts, version)
     if joined is None:
         return state, ()

@@ -27,7 +27,7 @@ def join_fact(fact: Fact | None, version: FactVersion) -> Fact:
     arrived = (version.statement, version.provenance)
     if fact is None or version.order > fact.order:
         return Fact(version.order, (arrived,))
-    if version.order < fact.order:
+    if version.order < fact.order or arrived in fact.statements:
         return fact
     return Fact(fact.order, _merge(fact.statements, arrived))
 

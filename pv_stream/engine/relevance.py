@@ -7,7 +7,7 @@ of tiers rests on it without a count. The answer may be too careful, never too b
 outputs without it. It is asked at every event, so it looks things up rather than computing them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
 from functools import cache
 from typing import Final
@@ -177,14 +177,17 @@ _MAY_BE_POSITIVE: Final[Mapping[Analyte, Callable[[Decimal, _Facts, Parameters],
 }
 
 
-def _values(facts: _Facts, analyte: Analyte) -> Iterable[Decimal]:
-    for fact in facts.values():
-        for statement, _ in fact.statements:
-            content = statement.content
-            if isinstance(content, Measurement) and content.analyte is analyte:
-                yield _least(content)
+def _values(facts: _Facts, analyte: Analyte) -> Sequence[Decimal]:
+    return [
+        _least(content)
+        for fact in facts.values()
+        for statement, _ in fact.statements
+        if isinstance(content := statement.content, Measurement) and content.analyte is analyte
+    ]
 
 
-def _product_reaches(value: Decimal, others: Iterable[Decimal], parameters: Parameters) -> bool:
+def _product_reaches(value: Decimal, others: Sequence[Decimal], parameters: Parameters) -> bool:
+    if not others:
+        return False
     bound = _EXACT.multiply(parameters.eosinophils_low_per_ul.value, _HUNDRED)
     return any(_EXACT.multiply(value, other) >= bound for other in others)

@@ -19,7 +19,7 @@ from pv_stream.domain.ids import FactKey
 from pv_stream.domain.published import PatientState, ThinnedDays, join_days
 from pv_stream.domain.times import MICROSECONDS_PER_DAY, Interval
 from pv_stream.rules.other_values import is_other, other_below
-from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.rulebook import Parameters, Rulebook
 
 _Places = list[tuple[Interval, FactKey]]
 
@@ -32,15 +32,14 @@ def thin(state: PatientState, version: FactVersion, rulebook: Rulebook) -> Patie
     below = other_below(content.analyte, parameters)
     if below is None or not _may_go(state.facts[version.key], content.analyte, below):
         return state
-    code = [
-        (fact.statements[0][0].effective, key)
-        for key, fact in state.facts.items()
-        if _may_go(fact, content.analyte, below)
-    ]
     day = _day(version.statement.effective)
-    of_day = [place for place in code if _day(place[0]) == day]
+    of_day = [
+        (effective, key)
+        for key, fact in state.facts.items()
+        if _day(effective := fact.statements[0][0].effective) == day and _may_go(fact, content.analyte, below)
+    ]
     gone: tuple[FactKey, ...]
-    if len(of_day) > 1 and len(code) > parameters.values_per_code_max.value:
+    if len(of_day) > 1 and _are_too_many(state, content.analyte, below, parameters):
         gone = (version.key,)
     else:
         gone = _too_many(of_day, parameters.values_per_code_day_max.value)
@@ -64,6 +63,14 @@ def thin_merged(state: PatientState, rulebook: Rulebook) -> PatientState:
             too_many = _too_many(places, parameters.values_per_code_day_max.value)
             gone.update(dict.fromkeys(too_many, ThinnedDays(analyte, day, day)))
     return _without(state, gone)
+
+
+def _are_too_many(state: PatientState, analyte: Analyte, below: Decimal, parameters: Parameters) -> bool:
+    """Tell whether a patient has more values of a code than a further day may add to; most have too few facts."""
+    most = parameters.values_per_code_max.value
+    if len(state.facts) <= most:
+        return False
+    return sum(_may_go(fact, analyte, below) for fact in state.facts.values()) > most
 
 
 def _may_go(fact: Fact, analyte: Analyte, below: Decimal) -> bool:

@@ -31,8 +31,9 @@ def is_small_count(measurement: Measurement, rulebook: Rulebook) -> bool:
 
     Zero thousands are zero. Whether decimals were written is seen by ingest: 2.0 and 2 are the same value.
     """
-    is_small = 0 < measurement.value < rulebook.plausibility_of_counts.fraction_below_per_ul.value
-    return is_small and measurement.analyte in _CELL_COUNTS
+    if measurement.analyte not in _CELL_COUNTS:
+        return False
+    return 0 < measurement.value < rulebook.plausibility_of_counts.fraction_below_per_ul.value
 
 
 def _latest_believed(content: Content, received_at: Instant, rulebook: Rulebook) -> Instant:
@@ -48,6 +49,6 @@ def _why_value_held(measurement: Measurement, rulebook: Rulebook) -> HoldCode | 
     value = measurement.value
     if not limits.minimum <= value <= limits.maximum:
         return HoldCode.OUT_OF_RANGE
-    if value != value.to_integral_value() and is_small_count(measurement, rulebook):
+    if is_small_count(measurement, rulebook) and value != value.to_integral_value():
         return HoldCode.FRACTION_OF_A_CELL
     return None
