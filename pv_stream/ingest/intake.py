@@ -15,6 +15,7 @@ from pv_stream.domain.codes import Status
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Content, FactVersion, Provenance, Retracted, Statement, VersionOrder
 from pv_stream.domain.ids import FactKey, PatientId
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
 from pv_stream.errors import UsageError
 from pv_stream.ingest.drugs import DrugList
@@ -101,6 +102,7 @@ def _checked(meddra_tests: Mapping[str, str]) -> Mapping[str, str]:
     return meddra_tests
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Hold what is known of the message that carries a statement."""
@@ -110,7 +112,8 @@ class Envelope:
     received_at: Instant
 
 
-@dataclass(slots=True)  # not frozen, as `results.Result` is not
+@often_built
+@dataclass(frozen=True, slots=True)
 class Version:
     """Hold whose fact a statement is about and how its version ranks."""
 

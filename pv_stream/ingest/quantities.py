@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import Comparator, HoldCode
+from pv_stream.domain.often_built import often_built
 from pv_stream.ingest.tables import AnalyteCode, Unit, unit_table
 from pv_stream.ingest.ucum import find_ucum_unit
 
@@ -35,6 +36,7 @@ _FAHRENHEIT: Final = "temperature_fahrenheit"
 _CELL_COUNT: Final = "cell_count"
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Sent:
     """Hold a number as sent, with the bound that was sent before it."""
@@ -49,7 +51,8 @@ class UcumCode(str):
     __slots__ = ()
 
 
-@dataclass(slots=True)  # not frozen, as `results.Result` is not
+@often_built
+@dataclass(frozen=True, slots=True)
 class Converted:
     """Hold a value in the unit of its analyte, and how our table spells the unit that was sent.
 

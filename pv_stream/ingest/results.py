@@ -14,6 +14,7 @@ from functools import lru_cache
 from pv_stream.domain.codes import TIME_HOLDS, Analyte, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import AsSent, Held, Measurement, Retracted
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.times import exactly
 from pv_stream.ingest.intake import Envelope, Intake, Version, arrive, digest_of
 from pv_stream.ingest.outcomes import Hold, IgnoreReason, Outcome
@@ -26,6 +27,7 @@ from pv_stream.rules.plausibility import is_small_count, why_held
 _TOKEN = re.compile(r"[A-Za-z0-9µμ%°/{}\[\]()*^.<>=+_:-]{1,40}")
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Specimen:
     """Hold the pseudonym of a specimen, how it is known, and whether it may hold blood."""

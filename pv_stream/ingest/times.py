@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import HoldCode
+from pv_stream.domain.often_built import often_built
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_HOUR,
@@ -46,6 +47,7 @@ _REMEMBERED_MAX: Final = 40
 _FRACTION_DIGITS: Final = 6
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Hold when something may have happened, and the offset of the facility's clock where it is known."""

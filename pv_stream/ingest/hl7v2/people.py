@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pv_stream.domain.ids import PatientId
+from pv_stream.domain.often_built import often_built
 from pv_stream.ingest.hl7v2.syntax import Message, Segment, part_of
 from pv_stream.ingest.intake import Envelope, Intake
 from pv_stream.ingest.pseudonyms import Pseudonyms
@@ -24,6 +25,7 @@ _TYPE: Final = 5
 _NULL: Final = '""'
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class Sender:
     """Hold the sending facility and application: what names things when a message names no authority."""
@@ -37,6 +39,7 @@ class Sender:
         return f"{self.facility}\x1e{self.application}"
 
 
+@often_built
 @dataclass(frozen=True, slots=True)
 class OrderNumber:
     """Hold the number of an order, its authority, and whose number it is."""
@@ -51,9 +54,8 @@ class OrderNumber:
         return self.kind, self.authority, self.number
 
 
-@dataclass(
-    slots=True
-)  # not frozen: there is one for every message, and freezing it costs more than filling it
+@often_built
+@dataclass(frozen=True, slots=True)
 class PatientContext:
     """Hold what the segments of one patient in a message share."""
 
