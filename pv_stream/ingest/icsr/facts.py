@@ -317,7 +317,11 @@ def _exposure(dosage: Dosage, drug: Drug, end: Interval | None) -> Exposure:
 
 
 def _results(writer: _Writer) -> list[Result]:
-    """Return the tests and the weight that rules use, each in its place."""
+    """Return the tests and the weight that rules use, each in its place.
+
+    Tests by LOINC and the weight come first: their places were theirs before tests were known by name, and a report
+    that is sent again says the same there.
+    """
     used: list[tuple[TestResult, Tested]] = []
     for test in writer.report.tests:
         found = find_test(test, writer.intake.meddra_tests)
@@ -326,19 +330,20 @@ def _results(writer: _Writer) -> list[Result]:
             writer.ignore(_TEST, reason)
         elif isinstance(found, Tested):
             used.append((test, found))
+    # The last place is for the weight.
     in_places = _in_turn([found.code.analyte for _, found in used])[: MEASUREMENTS_MAX - 1]
-    results: list[Result] = []
-    for number, (test, found) in enumerate(used):
-        if number in in_places:
-            results.append(_result(writer, test, found, len(results) + 1))
-        else:  # the last place is for the weight
+    for number, (test, _) in enumerate(used):
+        if number not in in_places:
             writer.refuse(_TEST, RejectCode.TOO_MANY_REPEATS, test.path)
+    kept = [used[number] for number in sorted(in_places)]
+    told = [each for each in kept if each[1].system == LOINC]
     weight = _weight(writer)
     if isinstance(weight, IgnoreReason):
         writer.ignore(_WEIGHT, weight)
     elif weight is not None:
-        results.append(_result(writer, weight, Tested(LOINC, _BODY_WEIGHT, _weight_code()), len(results) + 1))
-    return results
+        told.append((weight, Tested(LOINC, _BODY_WEIGHT, _weight_code())))
+    told += [each for each in kept if each[1].system != LOINC]
+    return [_result(writer, test, found, place) for place, (test, found) in enumerate(told, start=1)]
 
 
 def _in_turn(analytes: Sequence[Analyte]) -> list[int]:

@@ -184,6 +184,19 @@ def test_a_long_series_of_one_test_leaves_places_for_the_others(intake: Intake) 
     assert outcome.parts["F.r test", Fate.REJECTED] == 10
 
 
+def test_tests_by_name_take_no_place_of_what_was_read_without_them(intake: Intake) -> None:
+    """A log that was written before names were read takes the same report again without a conflict."""
+    named = _named("Eosinophils", PERCENT)
+    places = []
+    for tests in ([result()], [named, result(), named]):
+        outcome = read_e2b(r3(Version(tests=tests, weight="61.5")), intake)
+        contents = {event.version.key: event.version.statement.content for event in facts(outcome)}
+        places.append({key: each for key, each in contents.items() if isinstance(each, Measurement)})
+    before, after = places
+    assert (len(before), len(after)) == (2, 4)
+    assert before.items() <= after.items()
+
+
 # Codes of one's own licence --------------------------------------------------------------------------------------
 
 
