@@ -104,6 +104,12 @@ def test_only_a_declared_code_is_read_as_ucum() -> None:
     assert convert(Decimal(1), ("10*6/mL",), EOSINOPHILS) is HoldCode.UNKNOWN_UNIT
 
 
+def test_what_was_chosen_for_a_declared_code_is_not_remembered_for_the_equal_text() -> None:
+    for _ in range(2):
+        assert isinstance(convert(Decimal(1), (UcumCode("10*6/mL"),), EOSINOPHILS), Converted)
+        assert convert(Decimal(1), ("10*6/mL",), EOSINOPHILS) is HoldCode.UNKNOWN_UNIT
+
+
 def test_a_code_and_a_text_that_we_know_must_agree() -> None:
     agreeing = convert(Decimal("1.69"), (UcumCode("10*6/mL"), "10*9/L"), EOSINOPHILS)
     assert isinstance(agreeing, Converted)
