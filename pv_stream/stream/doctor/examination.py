@@ -227,7 +227,7 @@ class _Look:
         return rows
 
     def tree_heads(self, public_keys: "Sequence[Ed25519PublicKey]") -> list[Row]:
-        rows = []
+        looks = []
         for shard in self._shards():
             checkpoint = self._tail(shard).checkpoint
             ledger = Ledger() if checkpoint is None else checkpoint.ledger
@@ -235,11 +235,11 @@ class _Look:
             try:
                 head = None if record is None else TreeHead.from_bytes(record.value)
             except NotATreeHead:
-                look = LedgerLook(shard, ledger.size, ledger.covered, None, is_readable=False)
+                looks.append(LedgerLook(shard, ledger.size, ledger.covered, None, is_readable=False))
             else:
-                look = LedgerLook(shard, ledger.size, ledger.covered, head)
-            rows.append(judgements.tree_heads(look, public_keys))
-        return rows
+                looks.append(LedgerLook(shard, ledger.size, ledger.covered, head))
+        must_be_signed = bool(public_keys) or any(look.head and look.head.signature for look in looks)
+        return [judgements.tree_heads(look, public_keys, must_be_signed=must_be_signed) for look in looks]
 
     def _last_head(self, shard: int) -> TopicRecord | None:
         topic = topic_name(Topic.TREE_HEADS, self._settings)

@@ -355,10 +355,13 @@ _SIGN: Final = (
 _VERIFY: Final = "see what else is wrong: `pv-stream audit verify kafka --public-key ledger.pem.pub`"
 
 
-def tree_heads(look: LedgerLook, public_keys: "Sequence[Ed25519PublicKey]") -> Row:
+def tree_heads(
+    look: LedgerLook, public_keys: "Sequence[Ed25519PublicKey]" = (), *, must_be_signed: bool = False
+) -> Row:
     """Judge whether the last tree head of a shard is signed, and with public keys whether one of them made it.
 
-    The checkpoint was read before the head: a head that knows more is of a worker that went on.
+    To sign is a choice of the installation: a head without a signature is a finding where it made that choice. The
+    checkpoint was read before the head: a head that knows more is of a worker that went on.
     """
     subject = f"shard {look.shard}"
     found = Row("tree heads", subject, Outcome.FINDING, "", _VERIFY)
@@ -375,7 +378,7 @@ def tree_heads(look: LedgerLook, public_keys: "Sequence[Ed25519PublicKey]") -> R
         saw = (
             f"the head of its {head.size} outputs is not signed: whoever can write the topics can make others"
         )
-        return replace(found, saw=saw, fix=_SIGN)
+        return replace(found, outcome=Outcome.FINDING if must_be_signed else Outcome.OK, saw=saw, fix=_SIGN)
     saw = f"the head of its {head.size} outputs is signed by key {head.key_id}"
     if not public_keys:
         return Row("tree heads", subject, Outcome.OK, f"{saw} (not checked: --public-key)")

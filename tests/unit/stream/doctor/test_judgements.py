@@ -259,10 +259,17 @@ FORGED = replace(SIGNED, root=b"r" * 32)
     ],
 )
 def test_tree_heads(look: LedgerLook, saw: str, fix: str) -> None:
-    row = judgements.tree_heads(look, ())
+    row = judgements.tree_heads(look, must_be_signed=True)
     assert row.outcome is (Outcome.FINDING if fix else Outcome.OK)
     assert saw in row.saw
     assert fix in row.fix
+
+
+def test_who_never_signed_is_told_how_and_nothing_is_wrong() -> None:
+    row = judgements.tree_heads(LedgerLook(2, 7, 7, UNSIGNED))
+    assert row.outcome is Outcome.OK
+    assert "is not signed" in row.saw
+    assert "PV_STREAM_LEDGER_KEY_FILE" in row.fix
 
 
 @pytest.mark.parametrize(
@@ -277,5 +284,6 @@ def test_tree_heads(look: LedgerLook, saw: str, fix: str) -> None:
 def test_tree_heads_with_public_keys(
     head: TreeHead, keys: list[Ed25519PrivateKey], expected: list[Outcome]
 ) -> None:
-    row = judgements.tree_heads(LedgerLook(2, 7, 7, head), [key.public_key() for key in keys])
+    public_keys = [key.public_key() for key in keys]
+    row = judgements.tree_heads(LedgerLook(2, 7, 7, head), public_keys, must_be_signed=True)
     assert outcomes([row]) == expected
