@@ -27,6 +27,9 @@ from pv_stream.stream.topics import Topic, topic_name
 STREAM_BUFFER_RUNS = 4
 #: Faust's request timeout must exceed the session timeout.
 REQUEST_TIMEOUT_MARGIN_SECONDS = 30.0
+#: How long a rebalance waits for a member that does not join again. A shard closes within a run and a commit; Faust's
+#: own 60 s would hold up everybody for a member that is gone, and outlast the request that asks to join.
+REBALANCE_TIMEOUT_SESSIONS = 2
 
 
 class RunSchema(faust.Schema[None, FetchedRun]):
@@ -134,6 +137,7 @@ def build_app(
         broker_max_poll_records=settings.run_records_max,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        broker_rebalance_timeout=settings.session_timeout_seconds * REBALANCE_TIMEOUT_SESSIONS,
         broker_request_timeout=settings.session_timeout_seconds + REQUEST_TIMEOUT_MARGIN_SECONDS,
         stream_buffer_maxsize=STREAM_BUFFER_RUNS,
         stream_wait_empty=False,

@@ -307,7 +307,8 @@ def test_the_settings_of_the_group_arrive_where_the_consumer_reads_them(tmp_path
     assert (conf.id, conf.broker_client_id, app.static_member) == ("pv-stream", "ward-1", "ward-1")
     assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (8.0, 2.0)
     assert conf.broker_max_poll_records == 77
-    assert conf.broker_request_timeout > conf.broker_session_timeout
+    assert conf.broker_rebalance_timeout == 16.0
+    assert conf.broker_request_timeout > conf.broker_rebalance_timeout > conf.broker_session_timeout
 
 
 def test_a_worker_without_a_name_of_its_own_is_no_static_member(tmp_path: Path) -> None:
