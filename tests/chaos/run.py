@@ -122,7 +122,7 @@ def run(plan: Plan, directory: Path, say: Say = lambda _line: None) -> Outcome:
         say("checking the topics against the replay")
         judged = judge(scene.topics, scene.story[: scene.writer.written], directory)
         outcome.findings += judged.findings
-        outcome.counts = dict(judged.counts)
+        outcome.counts |= {**judged.counts, "answers without a known offset": scene.watch.missing}
     outcome.seconds = time.monotonic() - began
     return outcome
 

@@ -16,7 +16,11 @@ _ASK_MS: Final = 3_000
 
 @dataclass
 class Watch:
-    """Ask again and again how far the group is, and note an offset that went back."""
+    """Ask again and again how far the group is, and note an offset that went back.
+
+    A broker that has just begun may tell of no offset where it told of one, and of the right one at the next asking.
+    That is no answer: it is counted and asked again.
+    """
 
     servers: str
     group: str
@@ -24,6 +28,8 @@ class Watch:
     shards: int
     #: Offsets that went back: (shard, from, to).
     went_back: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Answers in which an offset was missing that had been told before.
+    missing: int = 0
     _highest: dict[int, int] = field(default_factory=dict)
     _consumer: Any = None
 
@@ -43,8 +49,8 @@ class Watch:
                     heartbeat_interval_ms=500,
                     bootstrap_timeout_ms=_ASK_MS,
                 )
-            found = {
-                shard: self._consumer.committed(TopicPartition(self.topic, shard), timeout_ms=_ASK_MS) or 0
+            told = {
+                shard: self._consumer.committed(TopicPartition(self.topic, shard), timeout_ms=_ASK_MS)
                 for shard in range(self.shards)
             }
         except KafkaConfigurationError:
@@ -52,6 +58,10 @@ class Watch:
         except (KafkaError, OSError):
             self.close()
             return None
+        if any(offset is None and self._highest.get(shard) for shard, offset in told.items()):
+            self.missing += 1
+            return None
+        found = {shard: offset or 0 for shard, offset in told.items()}
         for shard, offset in found.items():
             if offset < self._highest.get(shard, 0):
                 self.went_back.append((shard, self._highest[shard], offset))
