@@ -1,4 +1,4 @@
-"""Patient states as bytes: the value of a record of `pv.state.v1`.
+"""Patient states as bytes: all of a state in one value. What is large stands in several records: `codec.segments`.
 
 Facts are written as short arrays, since they are most of a state; what was told is written by field name. The same
 state always gives the same bytes, and reading them gives the same state. The schema number is read back, so a
@@ -46,7 +46,7 @@ from pv_stream.domain.facts import (
     VersionOrder,
 )
 from pv_stream.domain.ids import FactKey, PatientId
-from pv_stream.domain.lineage import Lineage
+from pv_stream.domain.lineage import Lineage, Parts
 from pv_stream.domain.published import PatientState, Published, Relevance
 from pv_stream.domain.times import Instant, Interval
 
@@ -71,7 +71,7 @@ class WrittenFacts:
         """Return the row of a fact in a state's record."""
         known = self._rows.get(key)
         if known is None or known[0] is not fact:
-            known = self._rows[key] = (fact, _json([key, *_fact_row(fact)]))
+            known = self._rows[key] = (fact, json_bytes([key, *_fact_row(fact)]))
         return known[1]
 
     def forget(self, key: FactKey) -> None:
@@ -82,17 +82,22 @@ class WrittenFacts:
 def encode_state(state: PatientState, written: WrittenFacts | None = None) -> bytes:
     """Write a patient's state; `written` is what is remembered of its facts."""
     facts = WrittenFacts() if written is None else written
-    record = {
-        "schema": STATE_SCHEMA,
+    record = envelope(state, STATE_SCHEMA) | {"lineage": _lineage_value(state.lineage)}
+    rows = b",".join(facts.row(key, state.facts[key]) for key in sorted(state.facts))
+    return b'%b,"facts":[%b]}' % (json_bytes(record).removesuffix(b"}"), rows)
+
+
+def envelope(state: PatientState, schema: int) -> dict[str, Any]:
+    """Return what a state's record says before its facts, in JSON's own types; of merges nothing about single facts."""
+    return {
+        "schema": schema,
         "clock": state.clock,
         "due": state.due,
         "relevance": int(state.relevance),
         "rulebook": state.rulebook,
         "published": published_value(state.published),
-        "lineage": _lineage_value(state.lineage),
+        "lineage": _lineage_value(state.lineage, with_parts=False),
     }
-    rows = b",".join(facts.row(key, state.facts[key]) for key in sorted(state.facts))
-    return b'%b,"facts":[%b]}' % (_json(record).removesuffix(b"}"), rows)
 
 
 def published_value(published: Published) -> dict[str, Any] | None:
@@ -113,6 +118,11 @@ def fact_bytes(key: FactKey, fact: Fact, written: WrittenFacts) -> int:
     return len(written.row(key, fact)) + 1
 
 
+def part_bytes(key: FactKey, parts: Parts | None) -> int:
+    """Return how many bytes of a state's record say who contributed to a key."""
+    return 0 if parts is None else len(json_bytes(part_row(key, parts))) + 1
+
+
 def published_bytes(published: Published) -> int:
     """Return how many bytes of a state's record go to what was told."""
     return 0 if published == _EMPTY else len(_PUBLISHED.dump_json(published))
@@ -122,14 +132,22 @@ def state_bytes(state: PatientState, written: WrittenFacts | None = None) -> int
     """Return how many bytes facts and what was told take in a state's record."""
     known = WrittenFacts() if written is None else written
     facts = sum(fact_bytes(key, fact, known) for key, fact in state.facts.items())
-    lineage = 0 if state.lineage.is_empty else len(_json(_lineage_value(state.lineage)))
+    lineage = 0 if state.lineage.is_empty else len(json_bytes(_lineage_value(state.lineage)))
     return facts + published_bytes(state.published) + lineage
+
+
+def head_bytes(state: PatientState) -> int:
+    """Return how many bytes are not about single facts: what was told, and which records were merged."""
+    if state.lineage.is_empty:
+        return published_bytes(state.published)
+    return published_bytes(state.published) + len(json_bytes(_lineage_value(state.lineage, with_parts=False)))
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """Return the JSON of a value, its fields in the order in which they were put in."""
     return _ENCODER.encode(value).encode()
 
 
@@ -142,6 +160,11 @@ def decode_state(value: bytes) -> PatientState:
     if record["schema"] != STATE_SCHEMA:
         msg = f"state schema {record['schema']} is not known to this version, which reads {STATE_SCHEMA}"
         raise ValueError(msg)
+    return read_record(record)
+
+
+def read_record(record: dict[str, Any]) -> PatientState:
+    """Return the state that a record says in JSON's own types. Raises ValueError when it cannot be read."""
     facts = {FactKey(row[0]): _fact(row) for row in record["facts"]}
     return PatientState(
         facts=facts,
@@ -154,19 +177,24 @@ def decode_state(value: bytes) -> PatientState:
     )
 
 
-def _lineage_value(lineage: Lineage) -> dict[str, object] | None:
-    """Return what merges made of a patient; a key that one other id alone contributed to names only that id."""
+def _lineage_value(lineage: Lineage, *, with_parts: bool = True) -> dict[str, object] | None:
+    """Return what merges made of a patient, perhaps without what they say of single facts."""
     if lineage.is_empty:
         return None
+    parts = sorted(lineage.parts.items(), key=lambda item: item[0]) if with_parts else ()
     return {
         "into": lineage.into,
         "absorbed": lineage.absorbed,
         "leaving": lineage.leaving,
-        "parts": [
-            [key, parts[0][0] if len(parts) == 1 else [[origin, *_fact_row(fact)] for origin, fact in parts]]
-            for key, parts in sorted(lineage.parts.items(), key=lambda item: item[0])
-        ],
+        "parts": [part_row(key, of_key) for key, of_key in parts],
     }
+
+
+def part_row(key: FactKey, parts: Parts) -> list[object]:
+    """Return who contributed to a key; one that one other id alone contributed to names only that id."""
+    if len(parts) == 1:
+        return [key, parts[0][0]]
+    return [key, [[origin, *_fact_row(fact)] for origin, fact in parts]]
 
 
 def _lineage(value: dict[str, Any] | None, facts: dict[FactKey, Fact]) -> Lineage:

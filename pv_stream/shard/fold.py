@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pv_stream.codec.canonical import canonical_json
 from pv_stream.codec.events import Rejection, decode_event, encode_event
-from pv_stream.codec.state import encode_state, state_bytes
+from pv_stream.codec.state import state_bytes
 from pv_stream.domain.codes import DeadLetterCode
 from pv_stream.domain.events import (
     AlertActed,
@@ -40,6 +40,7 @@ from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.activation import is_outdated, reassess
 from pv_stream.engine.advance import fire_due, mark_incomplete
+from pv_stream.errors import EnvironmentBroken
 from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.crossing import chunks_of
@@ -47,11 +48,13 @@ from pv_stream.shard.due import DueHeap
 from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
 from pv_stream.shard.memory import PatientMemory, merged
 from pv_stream.shard.overlay import Overlay
+from pv_stream.shard.room import Room
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
+from pv_stream.shard.segments import StateRecord, StateSegments
 from pv_stream.shard.slices import SLICE_KEY, Slice
 from pv_stream.shard.standing import StandingCount
 from pv_stream.shard.steps import PatientEvent, step
-from pv_stream.shard.written import WrittenPatients, size_after, size_at_most
+from pv_stream.shard.written import WrittenPatients
 
 #: The key of the state record that holds the shard's clock; no patient id can look like it.
 CLOCK_KEY: Final = b"@clock"
@@ -95,11 +98,12 @@ _BRINGS_FACTS: Final = (FactArrived, AlertActed, Transferred)
 class Run:
     """Hold the outcome of a run of records: what to write, and the memory that follows once it is written.
 
-    `left` are the records that a limit left for the next run, the first of them perhaps told in part.
+    A state without a value takes its key away. `left` are the records that a limit left for the next run, the first
+    of them perhaps told in part.
     """
 
     outputs: tuple[OutRecord, ...]
-    states: tuple[tuple[bytes, bytes], ...]
+    states: tuple[StateRecord, ...]
     overlay: Overlay
     left: tuple[RawRecord, ...] = ()
 
@@ -144,6 +148,8 @@ class ShardFold:
         self._states = PatientMemory(limits.patients_unpacked)
         self._sizes: dict[PatientId, int] = {}
         self._written = WrittenPatients(limits.patients_remembered)
+        self._segments = StateSegments(limits.segment_bytes_max)
+        self._room = Room(limits, self._written, encodes_states=encode_states)
         self._due = DueHeap()
         self._slice: Slice | None = None
         self._open: Overlay | None = None
@@ -169,22 +175,23 @@ class ShardFold:
         """Return the rulebooks under which this fold read a record, in order."""
         return self._used
 
-    def restore(self, key: bytes, value: bytes) -> None:
+    def restore(self, key: bytes, value: bytes | None) -> None:
         """Take one state record that was written by an owner of the shard: of each key the newest, also once more.
 
-        Raises ActivationRefused when that owner read the shard under a rulebook that is not carried here.
+        The records of one patient may come in any order. Raises ActivationRefused when that owner read the shard under
+        a rulebook that is not carried here.
         """
         self._waiting = None
-        if key == CLOCK_KEY:
+        if key == CLOCK_KEY and value is not None:
             self._clock = Instant(int(value))
-        elif key == SLICE_KEY:
+        elif key == SLICE_KEY and value is not None:
             self._slice = Slice.from_bytes(value)
-        elif key == RULEBOOK_KEY:
+        elif key == RULEBOOK_KEY and value is not None:
             self._in_force = self._recorded = self._rules.restored(value)
-        else:
-            patient_id = PatientId(key.decode())
+        elif (whole := self._segments.restore(key, value, self.state_of)) is not None:
+            patient_id, record = whole
             known_due = self._states.due_of(patient_id)
-            state = self._states.restore(patient_id, value)
+            state = self._states.restore(patient_id, record)
             self._sizes.pop(patient_id, None)
             self.standing.put(((patient_id, state),))
             if state.due is not None and state.due != known_due:
@@ -201,6 +208,7 @@ class ShardFold:
         """
         self._discard()
         if self._waiting is None:
+            self._refuse_parts()
             outdated = self._states.outdated(self._in_force)
             self._waiting, self._passed = waiting_patients(outdated, self._in_force), 0
         overlay = Overlay(
@@ -221,12 +229,22 @@ class ShardFold:
                 break
         return Run(tuple(outputs), self._changed(overlay), overlay, tuple(records[done:]))
 
-    def _changed(self, overlay: Overlay) -> tuple[tuple[bytes, bytes], ...]:
+    def _refuse_parts(self) -> None:
+        if parts := self._segments.settle():
+            message = (
+                f"shard {self._shard}: the state topic lacks segments of {parts} patients: restore the topics from one "
+                "backup, or rebuild the state from the archived log"
+            )
+            raise EnvironmentBroken(message)
+
+    def _changed(self, overlay: Overlay) -> tuple[StateRecord, ...]:
         """Return the state records of what a run changed."""
-        states = [
-            (patient_id.encode(), encode_state(state, self._written.of(patient_id)))
-            for patient_id, state in (overlay.states.items() if self._encodes_states else ())
-        ]
+        states: list[StateRecord] = []
+        for patient_id, state in overlay.states.items() if self._encodes_states else ():
+            records, overlay.segments[patient_id] = self._segments.changed(
+                patient_id, state, self._written.of(patient_id)
+            )
+            states += records
         if overlay.clock is not None and overlay.clock != self._clock:
             states.append((CLOCK_KEY, str(overlay.clock).encode()))
         if overlay.rulebook is not overlay.recorded and (states or overlay.states or overlay.activated):
@@ -238,7 +256,8 @@ class ShardFold:
 
     def final_states(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of every state record as the runs so far leave it, patients in order."""
-        yield from ((patient_id.encode(), record) for patient_id, record in self._states.records())
+        for patient_id, record in self._states.records():
+            yield from self._segments.records_of(patient_id, record)
         if self._clock is not None:
             yield CLOCK_KEY, str(self._clock).encode()
         if self._recorded is not None:
@@ -255,6 +274,7 @@ class ShardFold:
         self._waiting, self._passed = run.overlay.waiting, run.overlay.passed
         self._used = run.overlay.used
         self._states.update(run.overlay.states)
+        self._segments.put(run.overlay.segments)
         self.standing.put(run.overlay.states.items())
         self._sizes.update(run.overlay.sizes)
         self._slice = run.overlay.slice
@@ -315,11 +335,12 @@ class ShardFold:
         told = (*refused, *met.outputs, *met.events)
         if met.state is state:
             return told
-        size = self._size_after(record, event, state, met.state, overlay)
+        known = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
+        size = self._room.size_after(event, len(record.value or b""), state, met.state, known)
         # What brings no facts may use half of the reserve: a full patient can still be merged.
         brings_facts = isinstance(event, _BRINGS_FACTS)
         reserved = self._limits.state_bytes_reserved // (1 if brings_facts else 2)
-        if size > self._limits.state_bytes_max - reserved:
+        if not self._room.fits(patient_id, state, met.state, size, reserved=reserved, event=event):
             self._written.forget(patient_id)
             return self._incomplete(
                 record, patient_id, event.received_at, DeadLetterCode.PATIENT_STATE_FULL, overlay
@@ -378,7 +399,8 @@ class ShardFold:
         try:
             renewed, outputs = reassess(patient_id, state, as_of=as_of, rulebook=overlay.rulebook)
             size = state_bytes(renewed)
-            if size <= self._limits.state_bytes_max - self._limits.state_bytes_reserved:
+            reserved = self._limits.state_bytes_reserved
+            if self._room.fits(patient_id, state, renewed, size, reserved=reserved):
                 self._keep(patient_id, renewed, size, overlay)
                 return outputs
         except Exception:  # noqa: BLE001 - law 7: one patient's failure must not stop the shard
@@ -442,27 +464,6 @@ class ShardFold:
         overlay.bytes_to_write += size - overlay.sizes.get(patient_id, 0)
         overlay.states[patient_id] = state
         overlay.sizes[patient_id] = size
-
-    def _size_after(
-        self,
-        record: RawRecord,
-        event: PatientEvent,
-        before: PatientState,
-        after: PatientState,
-        overlay: Overlay,
-    ) -> int:
-        """Return the bytes of a state after an event; where no states are encoded, a bound that is as good."""
-        patient_id = event.patient_id
-        known = overlay.sizes.get(patient_id) or self._sizes.get(patient_id)
-        if known is None and before == PatientState():
-            known = 0  # nothing is known of the patient
-        if known is not None and isinstance(event, FactArrived) and after.lineage.is_empty:
-            if self._encodes_states:
-                return size_after(event.version.key, before, after, known, self._written.of(patient_id))
-            most = size_at_most(len(record.value or b""), before, after, known)
-            if most <= self._limits.state_bytes_max - self._limits.state_bytes_reserved:
-                return most
-        return state_bytes(after, self._written.of(patient_id))
 
 
 def _dead_letter(record: RawRecord, code: DeadLetterCode, patient_id: PatientId | None) -> DeadLetter:

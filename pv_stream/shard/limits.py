@@ -10,8 +10,11 @@ from pv_stream.codec.events import RECORD_BYTES_MAX
 class Limits:
     """Hold the caps of law 8, sizes in bytes.
 
-    `state_bytes_reserved` is the part of a state record that facts may not fill: its envelope, and what is told
-    without a new fact (a system alert, closings) must fit too. After an activation each record takes along some of
+    A state of more than `segment_bytes_max` is cut into a head and segments of at most so much (`codec.segments`).
+    `state_bytes_max` holds for all records of a patient together, `state_record_bytes_max` for each. Of a head, what
+    was told takes at most `told_bytes_max`; the rest names the segments, some 1,900 at most. `state_bytes_reserved` is
+    the part of each that facts may not fill: its envelope, and what is told without a new fact (a system alert,
+    closings) must fit too. After an activation each record takes along some of
     the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
     `run_due` and `run_bytes` end a run early: after so many patients who were due, and once so much is to be written.
     None: never, as in a replay, where no transaction waits for the end. Of `patients_remembered` it is known how their
@@ -19,7 +22,10 @@ class Limits:
     """
 
     record_bytes_max: int = RECORD_BYTES_MAX
-    state_bytes_max: int = 262_144
+    state_bytes_max: int = 4_194_304
+    state_record_bytes_max: int = 262_144
+    told_bytes_max: int = 163_840
+    segment_bytes_max: int = 32_768
     state_bytes_reserved: int = 4_096
     reassessed_per_record: int = 8
     reassessed_per_control_record: int = 500

@@ -7,6 +7,7 @@ from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.due import DueChanges
+from pv_stream.shard.segments import Digests
 from pv_stream.shard.slices import Slice
 
 
@@ -22,6 +23,7 @@ class Overlay:
     used: tuple[Rulebook, ...]
     states: dict[PatientId, PatientState] = field(default_factory=dict)
     sizes: dict[PatientId, int] = field(default_factory=dict)
+    segments: dict[PatientId, Digests] = field(default_factory=dict)
     due: DueChanges = field(default_factory=DueChanges)
     activated: bool = False
     fired: int = 0

@@ -24,13 +24,13 @@ def clock_is_ahead(clock_us: int, *, now_us: int) -> bool:
 
 
 def refuse_clock_ahead(
-    shard: int, records: Sequence[RawRecord], states: Sequence[tuple[bytes, bytes]], *, now_us: int
+    shard: int, records: Sequence[RawRecord], states: Sequence[tuple[bytes, bytes | None]], *, now_us: int
 ) -> None:
     """Raise EnvironmentBroken when what a run would write holds a clock that is too far ahead.
 
     Looks at the result, where the clock is found at once, and decodes the records only to name the one.
     """
-    instants = (_instant_of(key, value) for key, value in states if key in _CLOCKS)
+    instants = (_instant_of(key, value) for key, value in states if key in _CLOCKS and value)
     if not any(clock_is_ahead(instant, now_us=now_us) for instant in instants):
         return
     ahead = (record.position for record in records if _is_ahead(record, now_us))

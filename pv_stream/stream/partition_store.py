@@ -117,8 +117,10 @@ class PartitionStore:
                 fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
                 for record in fetched.get(self._partition, ()):
                     self.records_read += 1
-                    # Nothing of ours has no key or no value; what somebody else wrote is no state.
-                    if record.key is not None and record.value is not None:
+                    # Nothing of ours has no key; what somebody else wrote is no state.
+                    if record.value is None:
+                        newest.pop(record.key, None)
+                    elif record.key is not None:
                         newest[record.key] = record.value
                 await _give_a_turn()
         finally:

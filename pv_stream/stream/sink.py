@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _Done = TypeVar("_Done")
 
-#: Key, value and headers, ready to be put into a batch.
-KafkaRecord = tuple[bytes | None, bytes, Headers]
+#: Key, value and headers, ready to be put into a batch; without a value the key is taken away when Kafka compacts.
+KafkaRecord = tuple[bytes | None, bytes | None, Headers]
 #: What one transaction writes, by topic and partition.
 Written = dict[tuple[Topic, int], list[KafkaRecord]]
 #: The position behind the last record of each place, where it is known.
@@ -51,8 +51,8 @@ class FoldRun(Protocol):
         """Return the outputs in their order."""
 
     @property
-    def states(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Return key and value of each state record that changed."""
+    def states(self) -> tuple[tuple[bytes, bytes | None], ...]:
+        """Return key and value of each state record that changed; None for one that is no more."""
 
 
 class TransactionalSink:
@@ -182,9 +182,7 @@ class TransactionalSink:
                 batch = self._started.create_batch()
                 # An empty batch takes any record, however large; the topic's limit decides.
                 if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                    message = (
-                        f"shard {self._shard}: a record of {len(value)} bytes did not fit an empty batch"
-                    )
+                    message = f"shard {self._shard}: a record of {len(value or b'')} bytes did not fit an empty batch"
                     raise EnvironmentBroken(message)
         if batch.record_count():
             yield batch

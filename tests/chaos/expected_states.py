@@ -31,6 +31,11 @@ def expected_states(log: Sequence[Seen], *, shards: int) -> dict[tuple[int, byte
     return states
 
 
-def _take(states: dict[tuple[int, bytes], bytes], shard: int, written: Iterable[tuple[bytes, bytes]]) -> None:
+def _take(
+    states: dict[tuple[int, bytes], bytes], shard: int, written: Iterable[tuple[bytes, bytes | None]]
+) -> None:
     for key, value in written:
-        states[shard, key] = value
+        if value is None:
+            states.pop((shard, key), None)
+        else:
+            states[shard, key] = value

@@ -23,7 +23,7 @@ def digest_of(records: Sequence[RawRecord]) -> str:
         for out in run.outputs:
             _add(digest, (out.stream.value.encode(), out.key, out.value))
         for key, value in run.states:
-            _add(digest, (key, value))
+            _add(digest, (key, value or b""))
     return digest.hexdigest()
 
 

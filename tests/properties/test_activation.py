@@ -40,10 +40,10 @@ def _runs(records: Sequence[RawRecord], places: Sequence[int]) -> list[Sequence[
 
 def _folded(
     runs: Sequence[Sequence[RawRecord]], *, restoring: bool = False
-) -> tuple[list[OutRecord], dict[bytes, bytes]]:
+) -> tuple[list[OutRecord], dict[bytes, bytes | None]]:
     shard = _shard()
     outputs: list[OutRecord] = []
-    states: dict[bytes, bytes] = {}
+    states: dict[bytes, bytes | None] = {}
     for records in runs:
         if restoring:
             shard = _shard()

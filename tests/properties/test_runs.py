@@ -14,7 +14,7 @@ from tests.acting import with_actions
 from tests.properties.strategies import POISON, DrawnNarrator, cuts, logs, unhurried
 from tests.shards import fold, new_shard, raw
 
-States = dict[bytes, bytes]
+States = dict[bytes, bytes | None]
 
 
 @st.composite

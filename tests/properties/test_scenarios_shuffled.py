@@ -109,7 +109,7 @@ def _cut(events: Sequence[Event], rng: random.Random) -> list[list[Event]]:
 
 def _ends_in(runs: Iterable[Sequence[Event]]) -> Mapping[PatientId, Assessment]:
     """Fold runs of records, each on a shard restored from what the runs before have written."""
-    written: dict[bytes, bytes] = {}
+    written: dict[bytes, bytes | None] = {}
     patients: set[PatientId] = set()
     shard = new_shard()
     for run in runs:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pv_stream.audit.verify.places import Place, fields_of
+from pv_stream.codec.segments import read_key
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 
 Activation = tuple[int, int, str]
@@ -93,14 +94,15 @@ class Classifier:
 
     def of_state(self, key: str, recorded: bytes | None, replayed: bytes | None, shard: int) -> Difference:
         """Return the class of a difference between two final states."""
-        if key in self.erased:
+        patient_id, _ = read_key(key)
+        if patient_id in self.erased:
             return Difference.ERASED
         if key.encode() == RULEBOOK_KEY:
             before, after = _activation(recorded), _activation(replayed)
         else:
             before, after = self._recorded(shard, _END), self._replayed(shard, _END)
         found = _between(before, after)
-        return self._explained.get(key, found) if found is Difference.UNEXPLAINED else found
+        return self._explained.get(patient_id, found) if found is Difference.UNEXPLAINED else found
 
     def _class_of(
         self,

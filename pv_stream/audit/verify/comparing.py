@@ -15,6 +15,7 @@ from pv_stream.audit.verify.classes import Classifier, Difference, Finding, Kind
 from pv_stream.audit.verify.places import Place, Told, fields_of
 from pv_stream.audit.verify.recorded import Recorded
 from pv_stream.audit.verify.replayed import Replayed
+from pv_stream.codec.segments import read_key
 from pv_stream.shard.fold import OutputStream
 
 #: Streams of which every record is compared; of cases only the latest of each key.
@@ -130,6 +131,8 @@ class Comparison:
                     compared.beyond += 1
                 row = next(rows, None)
             for key, value in sorted(recorded.items()):
+                if value is None and read_key(key)[1]:
+                    continue  # a segment that is no more, on both sides
                 compared.recorded += 1
                 self._note_state(compared, shard, key, value, None)
         return compared

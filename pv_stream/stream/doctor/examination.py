@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pv_stream.codec.events import decode_event
+from pv_stream.codec.segments import MARK, read_head
 from pv_stream.codec.state import decode_state
 from pv_stream.domain.events import RulebookActivated
 from pv_stream.errors import PvStreamError
@@ -295,14 +296,15 @@ def _read(shard: int, records: list[TopicRecord]) -> _Tail:
             if isinstance(event, RulebookActivated):
                 rulebook = rulebook or event.rulebook_digest
                 engine_version = engine_version or event.engine_version
-        elif not record.key.startswith(b"@") and rulebook is None:
+        elif rulebook is None and MARK.encode() not in record.key:
             rulebook = _rulebook_of(record.value)
     return _Tail(checkpoint, rulebook, engine_version)
 
 
 def _rulebook_of(state: bytes) -> str | None:
     try:
-        return decode_state(state).rulebook
+        head = read_head(state)
+        return decode_state(state).rulebook if head is None else head.fields["rulebook"]
     except (ValueError, KeyError, TypeError, IndexError):
         return None  # of a version that this one does not read: the shard's own record is looked for
 
