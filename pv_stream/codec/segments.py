@@ -8,11 +8,12 @@ names each segment with its digest: a state is read whole or not at all.
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pv_stream.codec.state import (
     WrittenFacts,
@@ -42,12 +43,8 @@ _DIGEST_HEX_DIGITS: Final = 16
 _DIGEST_BITS: Final = 256
 
 
-class _Row(NamedTuple):
-    """Hold how a fact is written, and who contributed to it if others did."""
-
-    key: FactKey
-    row: bytes
-    part: bytes
+#: A fact's key, how it is written, and who contributed to it if others did: a tuple, for there are thousands.
+_Row = tuple[FactKey, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +128,17 @@ def _key_of(row: list[Any]) -> str:
 
 def _segments(state: PatientState, bytes_max: int, written: WrittenFacts) -> dict[str, bytes]:
     parts = state.lineage.parts
-    days: dict[int, list[_Row]] = {}
+    days: dict[int, list[_Row]] = defaultdict(list)
     for key, fact in sorted(state.facts.items()):
         part = json_bytes(part_row(key, parts[key])) if key in parts else b""
-        days.setdefault(_day_of(fact), []).append(_Row(key, written.row(key, fact), part))
+        days[_day_of(fact)].append((key, written.row(key, fact), part))
     sizes = {day: _size(days[day]) for day in sorted(days)}
     return {
         name: b'{"schema":%d,"parts":[%b],"facts":[%b]}'
         % (
             SEGMENTS_SCHEMA,
-            b",".join([row.part for row in segment if row.part]),
-            b",".join([row.row for row in segment]),
+            b",".join([part for _, _, part in segment if part]),
+            b",".join([row for _, row, _ in segment]),
         )
         for name, segment in _by_days(days, sizes, _SPAN_DAYS, bytes_max)
     }
@@ -150,7 +147,7 @@ def _segments(state: PatientState, bytes_max: int, written: WrittenFacts) -> dic
 def _day_of(fact: Fact) -> int:
     """Return the UTC day of a fact: the first on which its first statement may have held."""
     day: int = fact.statements[0][0].effective.earliest // MICROSECONDS_PER_DAY
-    return min(max(day, _FIRST_DAY), _LAST_DAY)
+    return day if _FIRST_DAY <= day <= _LAST_DAY else min(max(day, _FIRST_DAY), _LAST_DAY)
 
 
 def _by_days(
@@ -175,13 +172,13 @@ def _by_keys(rows: list[_Row], bits: str, day: str, bytes_max: int) -> Iterator[
         yield f"{day}.{bits}", rows
         return
     for side in "01":
-        half = [row for row in rows if _bits(row.key)[len(bits)] == side]
+        half = [row for row in rows if _bits(row[0])[len(bits)] == side]
         if half:
             yield from _by_keys(half, bits + side, day, bytes_max)
 
 
 def _size(rows: list[_Row]) -> int:
-    return sum([len(row.row) + len(row.part) + 2 for row in rows])
+    return sum([len(row) + len(part) + 2 for _, row, part in rows])
 
 
 @lru_cache(maxsize=4096)
