@@ -5,9 +5,11 @@ from functools import cache
 
 import jsonschema
 from hypothesis import given
+from hypothesis import strategies as st
 
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.codec.schemas import schema_documents
+from pv_stream.codec.segments import join_records, read_head, state_records
 from pv_stream.codec.state import decode_state, encode_state
 from pv_stream.domain.events import ClockTicked, Event, FactArrived
 from pv_stream.domain.published import PatientState
@@ -40,6 +42,26 @@ def test_a_state_is_read_as_it_was_written_and_written_as_it_was_read(told: list
         written = encode_state(state)
         assert decode_state(written) == state
         assert encode_state(decode_state(written)) == written
+
+
+@unhurried
+@given(shuffled_stories(), st.integers(200, 2_000))
+def test_a_state_in_segments_is_read_as_it_was_written(told: list[FactArrived], cap: int) -> None:
+    state = PatientState()
+    for sent in told:
+        state, _ = advance(state, sent, shard_clock=None, rulebook=RULEBOOK)
+    records = state_records(state, segment_bytes_max=cap)
+    assert state_records(decode_state(encode_state(state)), segment_bytes_max=cap) == records
+    head = read_head(records.head)
+    if head is None:
+        assert decode_state(records.head) == state
+        return
+    assert join_records(head, records.segments.values()) == state
+    for segment in map(json.loads, records.segments.values()):
+        size = sum(
+            len(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) for row in segment["facts"]
+        )
+        assert size <= cap or len(segment["facts"]) == 1
 
 
 @unhurried

@@ -168,11 +168,17 @@ def test_over_the_byte_cap_nothing_more_is_kept_and_other_patients_go_on(
 
 
 @unhurried
-@given(stories(BROKEN), st.integers(400, 6000))
+@given(stories(BROKEN), st.integers(400, 6000), st.integers(200, 6000), st.integers(200, 6000))
 def test_a_fold_that_encodes_no_states_finds_the_same_patients_full_and_ends_with_the_same_states(
-    told: list[FactArrived], cap: int
+    told: list[FactArrived], cap: int, told_cap: int, record_cap: int
 ) -> None:
-    limits = Limits(state_bytes_max=cap + Limits().state_bytes_reserved)
+    reserved = Limits().state_bytes_reserved
+    limits = Limits(
+        state_bytes_max=cap + reserved,
+        told_bytes_max=told_cap + reserved,
+        state_record_bytes_max=record_cap + reserved,
+        segment_bytes_max=800,
+    )
     live = new_shard(limits=limits)
     bare = ShardFold(shard=0, shard_count=1, rulebook=RULEBOOK, limits=limits, encode_states=False)
     for record in raw(told):

@@ -10,6 +10,7 @@ from typing import Any
 from pv_stream.codec.events import encode_event
 from pv_stream.domain.events import FactArrived, IdentityEvent
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import Limits
 from tests.builders import alt, at, eosinophils, order, with_patient
 from tests.integration.counting_fold import CountingFold, CountingRun
 from tests.merging import merge
@@ -65,7 +66,8 @@ class Clinical:
     """Let the real engine read two patients' stories, whose records are merged half way, mostly across shards."""
 
     def fold(self, shard: int, shard_count: int) -> ShardFold:
-        return new_shard(shard=shard, shard_count=shard_count)
+        # So small that states are cut, and cut otherwise as they grow.
+        return new_shard(shard=shard, shard_count=shard_count, limits=Limits(segment_bytes_max=1_200))
 
     def input(self, rng: random.Random, records: int) -> Sequence[tuple[bytes, bytes]]:
         prior, survivor = "patient-a", "patient-b"

@@ -117,7 +117,10 @@ class PartitionLog:
         return bisect_left(self.entries, position, key=lambda entry: entry.position)
 
     def compact(self) -> None:
-        """Drop what compaction may drop below the last stable position: positions stay, with holes between."""
+        """Drop what compaction may drop below the last stable position: positions stay, with holes between.
+
+        Keys that were taken away leave nothing, as after `delete.retention.ms`.
+        """
         newest: dict[bytes | None, int] = {}
         for entry in self.entries:
             if entry.position < self.last_stable and entry.outcome is Outcome.COMMITTED:
@@ -125,7 +128,8 @@ class PartitionLog:
         self.entries = [
             entry
             for entry in self.entries
-            if entry.position >= self.last_stable or newest.get(entry.key) == entry.position
+            if entry.position >= self.last_stable
+            or (newest.get(entry.key) == entry.position and entry.value is not None)
         ]
 
     def committed(self) -> list[Entry]:

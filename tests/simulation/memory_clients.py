@@ -47,11 +47,11 @@ class MemoryBatch:
         self._bytes_left = bytes_max
 
     def append(
-        self, *, timestamp: None, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]
+        self, *, timestamp: None, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
     ) -> object | None:
         """Add a record and return something, or return None when it does not fit."""
         assert timestamp is None, "a timestamp of ours would be a clock in the log"
-        size = len(key or b"") + len(value)
+        size = len(key or b"") + len(value or b"")
         if self.records and size > self._bytes_left:
             return None
         self._bytes_left -= size

@@ -88,7 +88,7 @@ def test_segments_are_named_after_their_first_day_and_how_many_they_span() -> No
         "2026-01-03+8",
         "2026-01-27+1024",
     ]
-    assert list(cut(state_of(*values(0, of_day=40))).segments)[0] == "2026-01-01.00"
+    assert next(iter(cut(state_of(*values(0, of_day=40))).segments)) == "2026-01-01.00"
 
 
 def test_a_day_that_is_too_large_is_halved_by_the_digests_of_its_keys() -> None:

@@ -6,16 +6,16 @@ from functools import cache
 import pytest
 
 from pv_stream.codec.segments import MARK
-from pv_stream.codec.state import head_bytes, state_bytes
+from pv_stream.codec.state import state_bytes
 from pv_stream.domain.codes import Analyte
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import exactly
 from pv_stream.errors import EnvironmentBroken
-from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, Run, ShardFold
+from pv_stream.shard.fold import OutRecord, RawRecord, Run, ShardFold
 from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
-from tests.builders import PATIENT, RULEBOOK, at, corrected, eosinophils, event, measured, order, temperature
+from tests.builders import PATIENT, RULEBOOK, at, corrected, eosinophils, event, measured, order
 from tests.merging import Topic, merge, of
-from tests.shards import alerts, clock, fold, new_shard, of_stream, raw
+from tests.shards import alerts, new_shard, raw
 
 #: So small that some twenty values are cut.
 SMALL = Limits(segment_bytes_max=2_000)
