@@ -4,7 +4,7 @@ A patient whose state is one record is not remembered here. What comes back in a
 than once; a state is whole when its newest head and every segment that it names are there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from pv_stream.codec.segments import (
@@ -111,7 +111,7 @@ class StateSegments:
         came = self._came.get(patient_id, {})
         new = {name: came[name] for name in head.segments if name in came}
         new = {name: record for name, record in new.items() if digest_of(record) == head.segments[name]}
-        rest = head.segments.keys() - new.keys()
+        rest = [name for name in head.segments if name not in new]
         standing = self._standing.get(patient_id, _NO_SEGMENTS)
         if any(standing.get(name) != head.segments[name] for name in rest):
             return None
@@ -121,7 +121,7 @@ class StateSegments:
         self._whole(patient_id, head.segments)
         return patient_id, encode_state(state)
 
-    def _held(self, state: PatientState, names: set[str]) -> dict[str, bytes]:
+    def _held(self, state: PatientState, names: Iterable[str]) -> dict[str, bytes]:
         records = state_records(state, segment_bytes_max=self._bytes_max)
         return {name: records.segments[name] for name in names}
 
