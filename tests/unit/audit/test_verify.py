@@ -16,10 +16,12 @@ from pv_stream.audit.verify.places import fields_of
 from pv_stream.audit.verify.recorded import STATE_TOPIC, TOPIC_OF, open_recorded
 from pv_stream.audit.verify.replayed import open_replayed
 from pv_stream.audit.verify.verifying import Verification, verify
+from pv_stream.domain.codes import Analyte
 from pv_stream.errors import DataError
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.fold import OutputStream
-from tests.builders import RULEBOOK, at, eosinophils, with_patient
+from tests.builders import RULEBOOK, at, eosinophils, measured, with_patient
+from tests.merging import merge
 from tests.rulebooks import HIGHER, by_digest
 from tests.shards import clock
 from tests.unit.audit.recordings import SHARDS, Recording, patient_of, reaction, told_story
@@ -342,6 +344,25 @@ def test_what_is_nested_too_deeply_is_not_compared_inside(depth: int) -> None:
     deep = b'{"a":' * depth + b"1" + b"}" * depth
     assert len(differing_fields(deep, b"{}", fields_max=3)) >= 1
     assert fields_of(b"[" * 100_000) == {}
+
+
+def test_the_segments_of_a_state_are_compared_and_those_that_are_no_more_are_not_missed(
+    tmp_path: Path,
+) -> None:
+    def archived(name: str) -> Path:
+        return long_stay.archive(tmp_path / name, segment_bytes=1 << 20)
+
+    stay = [measured(Analyte.AST, 20, at(day, hour)) for day in range(50) for hour in (6, 12, 18)]
+    long_stay = Recording().send(*[with_patient(sent, patient_of(0)) for sent in stay])
+    long_stay.send(*merge(patient_of(0), patient_of(1), at(61)), clock(62))
+    assert [record.key for record in long_stay.topics[STATE_TOPIC][0] if record.value is None]
+    replayed = open_replayed(replay_of(archived("archive"), tmp_path / "replayed"))
+    found = verify(open_recorded(tmp_path / "archive"), replayed)
+    assert (found.unexplained, found.findings) == (0, [])
+    keys = [(record.key or b"").decode() for record in long_stay.topics[STATE_TOPIC][1]]
+    number = max(number for number, key in enumerate(keys) if "@" in key[1:])
+    long_stay.change(STATE_TOPIC, 1, number, value=b"{}")
+    assert only(verify(open_recorded(archived("changed")), replayed)).key == keys[number]
 
 
 def test_that_nothing_could_be_compared_is_said(tmp_path: Path, replayed: Path) -> None:

@@ -25,9 +25,9 @@ class StateTopic:
 
     def __init__(self) -> None:
         self.start = 0
-        self.records: list[tuple[bytes, bytes] | None] = []
+        self.records: list[tuple[bytes, bytes | None] | None] = []
 
-    def commit(self, next_position: int, *states: tuple[bytes, bytes]) -> int:
+    def commit(self, next_position: int, *states: tuple[bytes, bytes | None]) -> int:
         """Append one transaction and its marker; return the position behind its checkpoint."""
         self.records += [*states, (CHECKPOINT_KEY, checkpoint(next_position).to_bytes())]
         end = len(self.records)
@@ -116,6 +116,14 @@ def test_at_first_all_is_read_and_the_newest_of_each_key_is_taken(
     assert restore(store, memory) == checkpoint(9)
     assert memory.states == {b"a": b"2", b"b": b"1"}
     assert (store.position, store.records_read) == (len(topic.records), 5)
+
+
+def test_what_was_taken_away_is_not_taken(topic: StateTopic, store: PartitionStore) -> None:
+    topic.commit(5, (b"a@1", b"1"), (b"a@2", b"1"), (b"a", b"1"))
+    topic.commit(9, (b"a@1", None), (b"a", b"2"))
+    memory = Memory()
+    assert restore(store, memory) == checkpoint(9)
+    assert memory.states == {b"a@2": b"1", b"a": b"2"}
 
 
 def test_then_only_the_tail_is_read(topic: StateTopic, store: PartitionStore) -> None:

@@ -24,10 +24,10 @@ SHARD = 3
 class _Batch:
     def __init__(self) -> None:
         self.keys: list[bytes | None] = []
-        self.records: list[tuple[bytes, dict[str, bytes]]] = []
+        self.records: list[tuple[Any, dict[str, bytes]]] = []
 
     def append(
-        self, *, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]], **_: object
+        self, *, key: bytes | None, value: Any, headers: list[tuple[str, bytes]], **_: object
     ) -> object:
         self.keys.append(key)
         self.records.append((value, dict(headers)))
@@ -43,7 +43,7 @@ class _Producer:
     def __init__(self) -> None:
         self.steps: list[str] = []
         self.written: dict[tuple[str, int], list[bytes | None]] = {}
-        self.records: dict[str, list[tuple[bytes, dict[str, bytes]]]] = {}
+        self.records: dict[str, list[tuple[Any, dict[str, bytes]]]] = {}
         self.offsets: dict[TopicPartition, int] = {}
 
     async def begin_transaction(self) -> None:
@@ -70,7 +70,7 @@ class _Run:
         OutRecord(OutputStream.EVENTS, b"patient-b", b"{}", 17, 1),
         OutRecord(OutputStream.EVENTS, b"patient-c", b"{}", 17, 2),
     )
-    states = ((b"patient-a", b"{}"),)
+    states = ((b"patient-a@2026-01-01+1", None), (b"patient-a", b"{}"))
 
 
 def test_a_transfer_goes_to_the_shard_of_its_patient_in_the_same_transaction() -> None:
@@ -79,7 +79,13 @@ def test_a_transfer_goes_to_the_shard_of_its_patient_in_the_same_transaction() -
     asyncio.run(sink.commit(_Run(), Checkpoint(18, PARTITIONS, 1)))
     assert producer.steps == ["begin", "commit"]
     assert producer.written["pv.dress.alerts.v1", SHARD] == [b"al_1"]
-    assert producer.written["pv.state.v1", SHARD] == [b"patient-a", b"checkpoint"]
+    assert producer.written["pv.state.v1", SHARD] == [
+        b"patient-a@2026-01-01+1",
+        b"patient-a",
+        b"checkpoint",
+    ]
+    taken_away, state, _ = producer.records["pv.state.v1"]
+    assert (taken_away[0], state[0]) == (None, b"{}")
     for key in (b"patient-b", b"patient-c"):
         place = "pv.clinical.events.v1", shard_of(key.decode(), PARTITIONS)
         assert place[1] != SHARD

@@ -12,6 +12,7 @@ from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.ledger.heads import TreeHead
 from pv_stream.settings import Settings
+from pv_stream.shard.limits import Limits
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.doctor.examination import _Look, _made, _read, _Tail
 from pv_stream.stream.doctor.judgements import Outcome
@@ -20,6 +21,7 @@ from tests.builders import RULEBOOK, at, dose, eosinophils
 from tests.shards import new_shard, raw
 
 PATIENTS = new_shard().process(raw([dose("imatinib", at(0)), eosinophils(1690, at(15))])).states
+CUT = new_shard(limits=Limits(segment_bytes_max=100)).process(raw([dose("imatinib", at(0))])).states[:2]
 ACTIVATED = new_shard().process(raw([RulebookActivated(ENGINE_VERSION, RULEBOOK.digest)])).states
 EARLIER, LATER = Checkpoint(5, 4, 1), Checkpoint(9, 4, 2)
 
@@ -40,6 +42,8 @@ def checkpoint(made: Checkpoint) -> tuple[bytes, bytes]:
             (checkpoint(EARLIER), checkpoint(LATER)), _Tail(LATER, None, None), id="the newest checkpoint"
         ),
         pytest.param(PATIENTS[:1], _Tail(None, RULEBOOK.digest, None), id="the rulebook of a patient"),
+        pytest.param(CUT, _Tail(None, RULEBOOK.digest, None), id="the rulebook of a patient in segments"),
+        pytest.param(CUT[:1], _Tail(None, None, None), id="a segment"),
         pytest.param(ACTIVATED, _Tail(None, RULEBOOK.digest, ENGINE_VERSION), id="the rulebook of the shard"),
         pytest.param(((b"patient-1", b"{}"),), _Tail(None, None, None), id="a state of another version"),
     ],
