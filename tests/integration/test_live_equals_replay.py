@@ -15,10 +15,12 @@ from pathlib import Path
 from pv_stream.audit.archive.folder import ShardReader, read_topic
 from pv_stream.audit.archive.writing import writing
 from pv_stream.codec.events import encode_event
+from pv_stream.domain.codes import Analyte
 from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.times import Instant
 from pv_stream.stream.publish import publish
 from pv_stream.stream.topics import Topic
+from tests.builders import at, measured, with_patient
 from tests.integration.cluster import SHARDS, Cluster, Record, Worker, eventually
 from tests.integration.test_commands import call, environment_of
 from tests.merging import merge
@@ -82,6 +84,31 @@ def merge_across(cluster: Cluster, prior_of: Worker, survivor_of: Worker) -> Non
     )
 
 
+def stay_long(cluster: Cluster, patient: str, days: range) -> None:
+    """Write the values of a patient whose state becomes too large for one record."""
+    values = [measured(Analyte.AST, 20, at(day, hour)) for day in days for hour in (6, 12, 18)]
+    publish(
+        [(patient.encode(), encode_event(with_patient(value, patient))) for value in values],
+        settings=cluster.settings(),
+        topic=cluster.name(Topic.EVENTS),
+        shard_of=lambda key, count: shard_of(PatientId(key.decode()), count),
+    )
+
+
+def begin_to_stay(cluster: Cluster, worker: Worker) -> str:
+    """Return a patient of a worker whose state already is in segments."""
+    patient = next(
+        name for name in map("long-{}".format, range(99)) if shard_of(name, SHARDS) in worker.shards()
+    )
+    stay_long(cluster, patient, range(50))
+    cluster.wait_until_processed()
+    keys = {record.key or b"" for record in cluster.read(Topic.STATE)}
+    assert any(key.startswith(f"{patient}@".encode()) for key in keys), (
+        "no segments: nothing is proved of them"
+    )
+    return patient
+
+
 def values_of(records: list[Record]) -> list[bytes]:
     return [record.value or b"" for record in records]
 
@@ -101,10 +128,11 @@ def test_live_outputs_equal_the_replay_of_the_log_through_a_kill(cluster: Cluste
         lambda: len(first.shards()) == len(second.shards()) == SHARDS // 2,
         what="each owns half of the shards",
     )
-    cluster.wait_until_processed()
+    long_stay = begin_to_stay(cluster, first)
     # Stopped before there is more to do, so that its half of it is surely left when the other is killed.
     second.process.send_signal(signal.SIGSTOP)
     succeed("ingest", str(second_half), "--to", "kafka", **environment)
+    stay_long(cluster, long_stay, range(50, 60))
     written = len(cluster.read(Topic.EVENTS))
     merge_across(cluster, first, second)
     eventually(lambda: of_type(cluster, "identity.transferred"), what="the prior is handed over")
