@@ -40,7 +40,6 @@ from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.activation import is_outdated, reassess
 from pv_stream.engine.advance import fire_due, mark_incomplete
-from pv_stream.errors import EnvironmentBroken
 from pv_stream.rules import reasons
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.crossing import chunks_of
@@ -204,11 +203,12 @@ class ShardFold:
     def process(self, records: Sequence[RawRecord]) -> Run:
         """Compute what follows from records, in order, without changing the memory.
 
-        Raises ActivationRefused at a record that asks for a rulebook or an engine that is not here.
+        Raises ActivationRefused at a record that asks for a rulebook or an engine that is not here, EnvironmentBroken
+        where a patient was restored in part.
         """
         self._discard()
         if self._waiting is None:
-            self._refuse_parts()
+            self._segments.settle(self._shard)
             outdated = self._states.outdated(self._in_force)
             self._waiting, self._passed = waiting_patients(outdated, self._in_force), 0
         overlay = Overlay(
@@ -228,14 +228,6 @@ class ShardFold:
             if self._limits.are_reached(fired=overlay.fired, bytes_to_write=overlay.bytes_to_write):
                 break
         return Run(tuple(outputs), self._changed(overlay), overlay, tuple(records[done:]))
-
-    def _refuse_parts(self) -> None:
-        if parts := self._segments.settle():
-            message = (
-                f"shard {self._shard}: the state topic lacks segments of {parts} patients: restore the topics from one "
-                "backup, or rebuild the state from the archived log"
-            )
-            raise EnvironmentBroken(message)
 
     def _changed(self, overlay: Overlay) -> tuple[StateRecord, ...]:
         """Return the state records of what a run changed."""

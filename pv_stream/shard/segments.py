@@ -19,6 +19,7 @@ from pv_stream.codec.segments import (
 from pv_stream.codec.state import WrittenFacts, decode_state, encode_state
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.published import PatientState
+from pv_stream.errors import EnvironmentBroken
 
 #: Digests by name of the segments of a patient.
 Digests = Mapping[str, str]
@@ -97,10 +98,15 @@ class StateSegments:
             self._heads[patient_id] = head
         return self._joined(patient_id, held)
 
-    def settle(self) -> int:
-        """Let go of what is of use to no head; return how many patients are there in part."""
+    def settle(self, shard: int) -> None:
+        """Let go of what is of use to no head. Raises EnvironmentBroken when a patient is there in part."""
         self._came.clear()
-        return len(self._heads)
+        if self._heads:
+            message = (
+                f"shard {shard}: the state topic lacks segments of {len(self._heads)} patients: restore the topics "
+                "from one backup, or rebuild the state from the archived log"
+            )
+            raise EnvironmentBroken(message)
 
     def _joined(
         self, patient_id: PatientId, held: Callable[[PatientId], PatientState]
