@@ -14,11 +14,11 @@ class Limits:
     `state_bytes_max` holds for all records of a patient together, `state_record_bytes_max` for each. Of a head, what
     was told takes at most `told_bytes_max`; the rest names the segments, some 1,900 at most. `state_bytes_reserved` is
     the part of each that facts may not fill: its envelope, and what is told without a new fact (a system alert,
-    closings) must fit too. After an activation each record takes along some of
-    the patients who wait to be assessed again; one without a key (the clock, the activation itself) takes more.
-    `run_due` and `run_bytes` end a run early: after so many patients who were due, and once so much is to be written.
-    None: never, as in a replay, where no transaction waits for the end. Of `patients_remembered` it is known how their
-    facts are written; `patients_unpacked` states are held as they are, the others as their packed records.
+    closings) must fit too. After an activation each record takes along some of the patients who wait to be assessed
+    again; one without a key (the clock, the activation itself) takes more. `run_due` and `run_bytes` end a
+    run early: after so many patients who were due, and once so much is to be written. None: never, as in a replay,
+    where no transaction waits for the end. Of `patients_remembered` it is known how their facts are written;
+    `patients_unpacked` states are held as they are, the others as their packed records.
     """
 
     record_bytes_max: int = RECORD_BYTES_MAX
