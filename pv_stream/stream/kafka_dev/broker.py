@@ -201,13 +201,15 @@ def free_port() -> int:
     """Return a loopback port that nothing uses at this moment, another one each time.
 
     It may take a while until somebody listens on it. So it is none of those that the system gives to whoever asks for
-    any (on Linux 32768 and above): nobody gets it meanwhile.
+    any (on Linux 32768 and above): nobody gets it meanwhile. Raises EnvironmentBroken when there is none.
     """
-    while True:
+    for _ in range(FREE_PORTS):
         port = FREE_PORT_MIN + next(_asked_for_ports) % FREE_PORTS
         with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
+    message = f"no port of {LOOPBACK} from {FREE_PORT_MIN} on is free"
+    raise EnvironmentBroken(message)
 
 
 def _java_command(java: str, jars: Path, *, heap_mb: int) -> list[str]:
