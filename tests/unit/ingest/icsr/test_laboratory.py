@@ -121,6 +121,7 @@ def test_what_was_sent_is_kept_as_the_listed_name_and_never_as_text(intake: Inta
         (_named("Eosinophils", "1690 /uL on day 3", kind="ED"), HoldCode.UNREADABLE_VALUE),
         (_named("Eosinophils", "raised twice, to 1690", kind="ED"), HoldCode.UNREADABLE_VALUE),
         (_named("Creatinine", '<center value="1.4" unit="mg/dL"/>'), HoldCode.UNKNOWN_SPECIMEN),
+        (_named("White blood cells", COUNT), HoldCode.UNKNOWN_SPECIMEN),
         (result("", COUNT, system="", name="Eosinophil count", at=""), HoldCode.MISSING_TIME),
         (result("", COUNT, system="", name="Eosinophil count", at="2099"), HoldCode.TIME_IN_FUTURE),
     ],
@@ -135,7 +136,12 @@ def test_what_is_known_but_not_believed_waits_with_its_reason(
         for each in facts(outcome)
         if isinstance(each.version.statement.content, Held)
     )
-    assert held.analyte in {Analyte.EOSINOPHILS, Analyte.EOSINOPHILS_PERCENT, Analyte.CREATININE}
+    assert held.analyte in {
+        Analyte.EOSINOPHILS,
+        Analyte.EOSINOPHILS_PERCENT,
+        Analyte.LEUKOCYTES,
+        Analyte.CREATININE,
+    }
     assert outcome.parts["F.r test", Fate.HELD] == 1
 
 
