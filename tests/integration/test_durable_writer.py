@@ -100,9 +100,16 @@ def test_two_writers_of_one_name_do_not_go_on_side_by_side(cluster: Cluster) -> 
         asyncio.run(work())
 
 
-def test_a_missing_topic_is_said_at_the_start(bootstrap_servers: str) -> None:
+def test_a_missing_topic_is_said_at_the_start(
+    bootstrap_servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic is looked for as long as a request may take, well within the time of an attempt."""
+    monkeypatch.setattr(event_log, "_REQUEST_SECONDS_MAX", 5.0)
     settings = Settings(
-        bootstrap_servers=bootstrap_servers, topic_prefix="absent.", connect_timeout_seconds=60
+        bootstrap_servers=bootstrap_servers,
+        topic_prefix="absent.",
+        connect_timeout_seconds=60,
+        transaction_timeout_seconds=180,
     )
 
     async def work() -> None:
