@@ -22,7 +22,8 @@ _MARKS: Final = (
 _WIDE: Final = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _BEGINNINGS: Final = ("MSH", "FHS", "BHS")
 _HEADER_BYTES_MAX: Final = 4096
-_CHARACTER_SET_FIELD: Final = 18
+#: Of MSH.
+CHARACTER_SET_FIELD: Final = 18
 _SEPARATOR_AT: Final = 3
 _NOT_NAMED: Final = re.compile(r"[^A-Z0-9]")
 #: HL7 table 0211, and the ISO registry's numbers of the same sets as DICOM and laboratories write them. Japanese
@@ -111,10 +112,10 @@ def _stated(content: bytes) -> str:
     header = content[: newline if newline >= 0 else end if end >= 0 else _HEADER_BYTES_MAX]
     separator = header[_SEPARATOR_AT : _SEPARATOR_AT + 1]
     # Field n of MSH stands at n - 1, since MSH-1 is the separator itself.
-    fields = header.split(separator, _CHARACTER_SET_FIELD) if separator else []
-    if len(fields) < _CHARACTER_SET_FIELD:
+    fields = header.split(separator, CHARACTER_SET_FIELD) if separator else []
+    if len(fields) < CHARACTER_SET_FIELD:
         return "utf-8"
-    return codec_of(fields[_CHARACTER_SET_FIELD - 1][:80], header[5:6])
+    return codec_of(fields[CHARACTER_SET_FIELD - 1][:80], header[5:6])
 
 
 @lru_cache(maxsize=256)

@@ -7,15 +7,17 @@ letters is no text: what it was to say cannot be told, so the message is refused
 """
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
-from pv_stream.ingest.hl7v2.charsets import decoded
+from pv_stream.ingest.hl7v2.charsets import CHARACTER_SET_FIELD, codec_of, decoded
 from pv_stream.ingest.outcomes import Fate, RejectCode
 
 _SEGMENT_NAME: Final = r"[A-Z][A-Z0-9]{2}"
 _LINE_END: Final = re.compile(r"\r\n|\r|\n|\x1c")
 _HEX_ESCAPE: Final = re.compile(r"X((?:[0-9A-Fa-f]{2})+)", re.ASCII)
+_LAYOUT: Final = re.compile(r"\.(?:br|sp|fi|nf|in|ti|sk|ce)(?:[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
 _NOT_A_DELIMITER: Final = re.compile(r"[A-Za-z0-9\s]")
 _NAME_LENGTH: Final = 3
 #: Segments that carry facts, or say whose and when.
@@ -28,20 +30,41 @@ _BATCH: Final = frozenset({"FHS", "BHS", "BTS", "FTS"})
 class Delimiters:
     """Hold the characters that separate the parts of a message; an empty one separates nothing."""
 
-    __slots__ = ("component", "escape", "field", "repetition", "subcomponent")
+    __slots__ = ("_codec", "_named", "component", "escape", "field", "repetition", "subcomponent")
 
-    def __init__(self, field: str, component: str, repetition: str, escape: str, subcomponent: str) -> None:
-        """Take the five characters; a truncation character of version 2.7 separates nothing."""
+    def __init__(  # noqa: PLR0913 - as many as MSH names, and the character set
+        self,
+        field: str,
+        component: str,
+        repetition: str,
+        escape: str,
+        subcomponent: str,
+        *,
+        codec: str = "utf-8",
+    ) -> None:
+        """Take the five characters, and the codec of bytes that are written as digits.
+
+        A truncation character of version 2.7 separates nothing.
+        """
         self.field = field
         self.component = component
         self.repetition = repetition
         self.escape = escape
         self.subcomponent = subcomponent
+        self._codec = codec
+        highlighting = {"H": "", "N": ""}
+        self._named = highlighting | {
+            "F": field,
+            "S": component,
+            "R": repetition,
+            "E": escape,
+            "T": subcomponent,
+        }
 
     def unescape(self, text: str) -> str:
-        r"""Replace the escapes of delimiters and hexadecimal bytes; formatting escapes become nothing.
+        r"""Replace the escapes of delimiters, bytes and layout; what has no meaning here stays as sent.
 
-        With the usual delimiters 10\S\9/L is 10^9/L.
+        With the usual delimiters 10\S\9/L is 10^9/L. Layout breaks the line, so that no two parts become one number.
         """
         if not self.escape or self.escape not in text:
             return text
@@ -58,17 +81,15 @@ class Delimiters:
         return list(map(str.strip, parts))
 
     def _meaning(self, escape: str) -> str:
-        named = {
-            "F": self.field,
-            "S": self.component,
-            "R": self.repetition,
-            "E": self.escape,
-            "T": self.subcomponent,
-        }
-        if escape in named:
-            return named[escape]
-        hexadecimal = _HEX_ESCAPE.fullmatch(escape)
-        return bytes.fromhex(hexadecimal[1]).decode("utf-8", errors="replace") if hexadecimal else ""
+        named = self._named.get(escape)
+        if named is not None:
+            return named
+        if _LAYOUT.fullmatch(escape):
+            return "\n"
+        if hexadecimal := _HEX_ESCAPE.fullmatch(escape):
+            with suppress(UnicodeDecodeError):
+                return bytes.fromhex(hexadecimal[1]).decode(self._codec)
+        return f"{self.escape}{escape}{self.escape}"
 
 
 class Segment:
@@ -166,7 +187,7 @@ def parse_message(content: bytes) -> Message | RejectCode:
     if text is None:
         return RejectCode.UNREADABLE_CHARACTERS
     lines = text.split("\r") if "\n" not in text and "\x1c" not in text else _LINE_END.split(text)
-    delimiters = _delimiters(lines[0][:8]) if lines[0].startswith("MSH") else None
+    delimiters = _delimiters(lines[0][:8], _stated_codec(lines[0])) if lines[0].startswith("MSH") else None
     if delimiters is None:
         return RejectCode.MALFORMED_HL7
     separator = delimiters.field
@@ -185,7 +206,7 @@ def parse_message(content: bytes) -> Message | RejectCode:
 
 
 @lru_cache(maxsize=256)
-def _delimiters(beginning: str) -> Delimiters | None:
+def _delimiters(beginning: str, codec: str) -> Delimiters | None:
     """Return the delimiters that the first characters of MSH name, the same object for the same ones."""
     if len(beginning) <= _NAME_LENGTH:
         return None
@@ -195,7 +216,15 @@ def _delimiters(beginning: str) -> Delimiters | None:
     if not encoding or len(set(marks)) != len(marks) or _NOT_A_DELIMITER.search(marks):
         return None
     component, repetition, escape, subcomponent = (encoding[index : index + 1] for index in range(4))
-    return Delimiters(separator, component, repetition, escape, subcomponent)
+    return Delimiters(separator, component, repetition, escape, subcomponent, codec=codec)
+
+
+def _stated_codec(header: str) -> str:
+    """Return the codec that MSH-18 names, for bytes that are written as digits."""
+    fields = header.split(header[_NAME_LENGTH : _NAME_LENGTH + 1] or None, CHARACTER_SET_FIELD)
+    return codec_of(
+        part_of(fields, CHARACTER_SET_FIELD)[:80].encode("latin-1", "replace"), header[5:6].encode()
+    )
 
 
 @lru_cache(maxsize=256)

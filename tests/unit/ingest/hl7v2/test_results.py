@@ -138,6 +138,9 @@ def test_a_status_that_nobody_defines_is_held_below_every_other(intake: Intake, 
         (obx('""'), HoldCode.UNREADABLE_VALUE),
         (obx("", status="C"), HoldCode.UNREADABLE_VALUE),
         (obx("^1^-^2", kind="SN"), HoldCode.UNREADABLE_VALUE),
+        (obx(r"1\.br\2"), HoldCode.UNREADABLE_VALUE),
+        (obx(r"1\.sp\.5"), HoldCode.UNREADABLE_VALUE),
+        (obx(r"1\Z5\.5"), HoldCode.UNREADABLE_VALUE),
     ],
 )
 def test_what_is_read_but_not_believed_is_held(intake: Intake, segment: str, why: HoldCode) -> None:
@@ -382,6 +385,13 @@ def test_without_an_identifier_the_message_is_rejected(intake: Intake, pid: str)
     outcome = read_hl7v2(oru(OBR, obx(), SPM).replace(PID.encode(), pid.encode()), intake)
     assert [each.code for each in outcome.rejects] == [RejectCode.MISSING_PATIENT]
     assert outcome.message is MessageOutcome.REJECTED
+
+
+def test_an_identifier_with_a_local_escape_is_not_that_of_another(intake: Intake) -> None:
+    numbers = ("7\\Z1\\", "7\\Z2\\", "7\\XE8\\", "7\\XE9\\", "7")
+    messages = (f"{msh()}\rPID|1||{number}^^^NORTH^MR\r{OBR}\r{obx()}" for number in numbers)
+    patients = {event.patient_id for each in messages for event in read_hl7v2(each.encode(), intake).events}
+    assert len(patients) == len(numbers)
 
 
 def test_one_bad_result_or_patient_does_not_take_the_others_with_it(intake: Intake) -> None:

@@ -42,13 +42,26 @@ def test_delimiters_are_those_of_the_message() -> None:
         (r"10\S\9/L", "10^9/L"),
         (r"a\F\b\R\c\T\d\E\e", r"a|b~c&d\e"),
         (r"\X41\\X4A\!", "AJ!"),
-        (r"one\.br\two", "onetwo"),
+        (r"one\.br\two", "one\ntwo"),
+        (r"one\.SP+2\two", "one\ntwo"),
+        (r"\H\very\N\ high", "very high"),
+        ("7\\Z1\\", "7\\Z1\\"),
+        (r"7\M2021\\C2842\x", r"7\M2021\\C2842\x"),
+        (r"A\XE9\1", r"A\XE9\1"),
+        (r"A\XC3A9\1", "Aé1"),
         (r"100\unended", r"100\unended"),
         ("plain", "plain"),
     ],
 )
 def test_escapes(sent: str, meant: str) -> None:
     assert _parsed(f"{msh()}\rOBX|1|NM|x||{sent}".encode()).segments[1].text(5) == meant
+
+
+def test_bytes_written_as_digits_are_of_the_character_set_of_the_message() -> None:
+    sent = f"{msh()[: msh().index('2.5')]}2.5||||||8859/1\rPID|1||A\\XE9\\1\rOBX|1|NM|x||5|/\\XB5\\L"
+    message = _parsed(sent.encode("latin-1"))
+    assert message.segments[1].text(3) == "Aé1"
+    assert message.segments[2].text(6) == "/µL"
 
 
 def test_a_line_break_inside_a_note_does_not_end_the_message() -> None:
