@@ -16,6 +16,7 @@ from pv_stream.domain.ids import PatientId, shard_of
 from pv_stream.domain.published import PatientState
 from pv_stream.domain.times import Instant
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.limits import Limits
 from tests.builders import sha256, with_patient
 from tests.shards import fold, new_shard
 
@@ -65,6 +66,13 @@ class Topic:
         """Write events of a feed, each to the shard of its patient."""
         for sent in events:
             self._append(sent.patient_id.encode(), encode_event(sent))
+
+    def limit(self, limits: Limits) -> None:
+        """Go on under other limits, with the states as they are."""
+        for number, before in enumerate(self.shards):
+            self.shards[number] = new_shard(shard=number, shard_count=len(self.shards), limits=limits)
+            for key, value in before.final_states():
+                self.shards[number].restore(key, value)
 
     @property
     def waiting(self) -> list[tuple[int, int]]:

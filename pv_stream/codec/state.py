@@ -182,10 +182,12 @@ def _lineage_value(lineage: Lineage, *, with_parts: bool = True) -> dict[str, ob
     if lineage.is_empty:
         return None
     parts = sorted(lineage.parts.items(), key=lambda item: item[0]) if with_parts else ()
+    coming = {"coming": lineage.coming} if lineage.coming else {}
     return {
         "into": lineage.into,
         "absorbed": lineage.absorbed,
         "leaving": lineage.leaving,
+        **coming,
         "parts": [part_row(key, of_key) for key, of_key in parts],
     }
 
@@ -204,6 +206,7 @@ def _lineage(value: dict[str, Any] | None, facts: dict[FactKey, Fact]) -> Lineag
         into=value["into"],
         absorbed=tuple((prior, into) for prior, into in value["absorbed"]),
         leaving=tuple(value["leaving"]),
+        coming=tuple((giver, chunk) for giver, chunk in value.get("coming", ())),
         parts={
             FactKey(key): ((PatientId(parts), facts[FactKey(key)]),)
             if isinstance(parts, str)

@@ -248,6 +248,7 @@ class DeadLetterCode(StrEnum):
     MERGE_CYCLE = "merge_cycle"
     MERGE_CONFLICT = "merge_conflict"
     NOT_MERGED = "not_merged"
+    TRANSFER_INCOMPLETE = "transfer_incomplete"
 
 
 class TransferKind(StrEnum):

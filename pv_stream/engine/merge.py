@@ -155,7 +155,9 @@ def _received(state: PatientState, event: Received, scene: _Scene) -> Step:
     outputs: list[Output] = []
     occasion = replace(scene.occasion(state, effective=scene.as_of), survivor=event.taker)
     published = hand_over(state.published, occasion, outputs)
-    stub = PatientState(published=published, clock=scene.as_of, lineage=Lineage(into=state.lineage.into))
+    # Of a transfer that began to come here the rest is still to be passed on.
+    lineage = Lineage(into=state.lineage.into, coming=state.lineage.coming)
+    stub = PatientState(published=published, clock=scene.as_of, lineage=lineage)
     return Step(stub, tuple(outputs))
 
 
@@ -180,11 +182,11 @@ def _transferred(state: PatientState, event: Transferred, scene: _Scene) -> Step
         return _take_state(state, event, scene)
     for prior in lineage.leaving:
         if not lineage.family_of(prior).isdisjoint(event.path):
-            return Step(state, events=(replace(event, patient_id=prior),))
+            return _passed_on(state, event, prior, event.path)
     refused = None
     if lineage.into is not None:
         if lineage.into not in event.path or here != _breaker(event.path, here, lineage.into):
-            return Step(state, events=(replace(event, patient_id=lineage.into, path=(*event.path, here)),))
+            return _passed_on(state, event, lineage.into, (*event.path, here))
         state, refused = _unstubbed(state), DeadLetterCode.MERGE_CYCLE
     step = (
         _take_record(state, event, scene)
@@ -192,6 +194,18 @@ def _transferred(state: PatientState, event: Transferred, scene: _Scene) -> Step
         else _take_state(state, event, scene)
     )
     return replace(step, refused=step.refused or refused)
+
+
+def _passed_on(state: PatientState, event: Transferred, to: PatientId, path: tuple[PatientId, ...]) -> Step:
+    """Pass a transfer on; chunks count from behind those that were taken here, which went on before with the state."""
+    giver, lineage = event.path[0], state.lineage
+    taken = lineage.next_chunk_of(giver) - 1
+    if event.kind is TransferKind.RECORD or event.chunk <= taken:
+        taken = 0
+    if event.kind is TransferKind.STATE and event.chunk == 1:
+        lineage, taken = lineage.awaiting(giver, None), 0
+    passed = replace(event, patient_id=to, path=path, chunk=event.chunk - taken, chunks=event.chunks - taken)
+    return Step(state if lineage is state.lineage else replace(state, lineage=lineage), events=(passed,))
 
 
 def _breaker(path: tuple[PatientId, ...], here: PatientId, into: PatientId) -> PatientId:
@@ -234,12 +248,19 @@ def _as_own(told: Published, action: AlertActed, patient_id: PatientId) -> Alert
 
 
 def _take_state(state: PatientState, event: Transferred, scene: _Scene) -> Step:
-    """Join what was handed over; with its last chunk tell what that means, and confirm."""
+    """Join what was handed over; with its last chunk tell what that means, and confirm.
+
+    A chunk behind one that could not be taken is refused: the giver keeps all until all was taken.
+    """
+    giver, returned = event.path[0], event.kind is TransferKind.RETURN
+    if event.chunk not in {1, state.lineage.next_chunk_of(giver)}:
+        return Step(state, refused=DeadLetterCode.TRANSFER_INCOMPLETE)
     state, fired = fire_due_before(event.patient_id, state, scene.as_of, scene.rulebook)
     state = _joined(state, event, scene)
+    following = None if event.is_last else event.chunk + 1
+    state = replace(state, lineage=state.lineage.awaiting(giver, following))
     if not event.is_last:
         return Step(state, fired)
-    giver, returned = event.path[0], event.kind is TransferKind.RETURN
     state, told = (
         _told_again(_unstubbed(state), event, scene) if returned else _taken_over(state, event, scene)
     )

@@ -390,7 +390,7 @@ def test_without_an_identifier_the_message_is_rejected(intake: Intake, pid: str)
 def test_an_identifier_with_a_local_escape_is_not_that_of_another(intake: Intake) -> None:
     numbers = ("7\\Z1\\", "7\\Z2\\", "7\\XE8\\", "7\\XE9\\", "7")
     messages = (f"{msh()}\rPID|1||{number}^^^NORTH^MR\r{OBR}\r{obx()}" for number in numbers)
-    patients = {event.patient_id for each in messages for event in read_hl7v2(each.encode(), intake).events}
+    patients = {fact.patient_id for each in messages for fact in facts(read_hl7v2(each.encode(), intake))}
     assert len(patients) == len(numbers)
 
 
