@@ -125,6 +125,9 @@ class Settings(BaseSettings):
         ge=1024,
         description="bytes of outputs and states after which a transaction takes no more records",
     )
+    run_facts_max: int = Field(
+        500_000, ge=1, description="facts of changed patients after which a transaction takes no more records"
+    )
     record_bytes_max: int = Field(
         1024 * 1024, ge=1024, description="a larger input record is rejected as too_large"
     )

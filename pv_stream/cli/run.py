@@ -38,7 +38,11 @@ def command(
     settings = load_settings(bootstrap_servers=bootstrap_servers, group_id=group_id, worker_id=worker_id)
     require_broker(settings)
     rules, carried = load_default(), carried_rulebooks(carry or ())
-    limits = Limits(run_due=settings.run_due_max, run_bytes=settings.run_written_bytes_max)
+    limits = Limits(
+        run_due=settings.run_due_max,
+        run_bytes=settings.run_written_bytes_max,
+        run_facts=settings.run_facts_max,
+    )
 
     from pv_stream.stream.worker import run_worker  # noqa: PLC0415 - Faust: only when Kafka is there
 

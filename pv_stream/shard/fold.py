@@ -225,7 +225,7 @@ class ShardFold:
             if overlay.cut:
                 break
             done += 1
-            if self._limits.are_reached(fired=overlay.fired, bytes_to_write=overlay.bytes_to_write):
+            if self._is_enough(overlay):
                 break
         return Run(tuple(outputs), self._changed(overlay), overlay, tuple(records[done:]))
 
@@ -271,6 +271,11 @@ class ShardFold:
         self._sizes.update(run.overlay.sizes)
         self._slice = run.overlay.slice
         self._due.commit(run.overlay.due)
+
+    def _is_enough(self, overlay: Overlay) -> bool:
+        return self._limits.are_reached(
+            fired=overlay.fired, bytes_to_write=overlay.bytes_to_write, facts=overlay.facts
+        )
 
     def _discard(self) -> None:
         if self._open is not None:
@@ -414,7 +419,7 @@ class ShardFold:
         while (patient_id := self._take_due(event.instant, overlay)) is not None:
             outputs.extend(self._fire(record, patient_id, event.instant, overlay))
             overlay.fired += 1
-            if self._limits.are_reached(fired=overlay.fired, bytes_to_write=overlay.bytes_to_write):
+            if self._is_enough(overlay):
                 overlay.clock, overlay.cut = before, True
                 overlay.slice = Slice(record.position, event.instant, 0)
                 break
@@ -454,6 +459,7 @@ class ShardFold:
         if state.due is not None and state.due != self._due_of(patient_id, overlay):
             overlay.due.add(state.due, patient_id)
         overlay.bytes_to_write += size - overlay.sizes.get(patient_id, 0)
+        overlay.facts += len(state.facts)
         overlay.states[patient_id] = state
         overlay.sizes[patient_id] = size
 

@@ -15,9 +15,10 @@ class Limits:
     was told takes at most `told_bytes_max`; the rest names the segments, some 1,900 at most. `state_bytes_reserved` is
     the part of each that facts may not fill: its envelope, and what is told without a new fact (a system alert,
     closings) must fit too. After an activation each record takes along some of the patients who wait to be assessed
-    again; one without a key (the clock, the activation itself) takes more. `run_due` and `run_bytes` end a
-    run early: after so many patients who were due, and once so much is to be written. None: never, as in a replay,
-    where no transaction waits for the end. Of `patients_remembered` it is known how their facts are written;
+    again; one without a key (the clock, the activation itself) takes more. `run_due`, `run_bytes` and
+    `run_facts` end a run early: after so many patients who were due, once so much is to be written, and once the
+    states that changed had so many facts, each time counted anew, for each is looked at again. None: never, as in a
+    replay, where no transaction waits for the end. Of `patients_remembered` it is known how their facts are written;
     `patients_unpacked` states are held as they are, the others as their packed records.
     """
 
@@ -33,12 +34,12 @@ class Limits:
     patients_unpacked: int = 4_096
     run_due: int | None = None
     run_bytes: int | None = None
+    run_facts: int | None = None
 
-    def are_reached(self, *, fired: int, bytes_to_write: int) -> bool:
+    def are_reached(self, *, fired: int, bytes_to_write: int, facts: int) -> bool:
         """Tell whether a run does so much that the rest is left to the next."""
-        return (self.run_due is not None and fired >= self.run_due) or (
-            self.run_bytes is not None and bytes_to_write >= self.run_bytes
-        )
+        done = ((fired, self.run_due), (bytes_to_write, self.run_bytes), (facts, self.run_facts))
+        return any(limit is not None and count >= limit for count, limit in done)
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -28,6 +28,7 @@ class Overlay:
     activated: bool = False
     fired: int = 0
     bytes_to_write: int = 0
+    facts: int = 0
     slice: Slice | None = None
     cut: bool = False
 

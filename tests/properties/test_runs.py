@@ -100,7 +100,9 @@ def test_runs_that_a_limit_cuts_tell_the_same_also_to_an_owner_who_takes_over_in
 ) -> None:
     whole = _folded([records], new_shard())
     limits = Limits(
-        run_due=data.draw(st.integers(1, 2)), run_bytes=data.draw(st.sampled_from([1, 4_000, 10**6]))
+        run_due=data.draw(st.integers(1, 2)),
+        run_bytes=data.draw(st.sampled_from([1, 4_000, 10**6])),
+        run_facts=data.draw(st.sampled_from([1, 30, 10**6])),
     )
     outputs: list[OutRecord] = []
     states: States = {}

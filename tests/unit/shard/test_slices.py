@@ -87,6 +87,14 @@ def test_a_run_that_writes_much_leaves_the_rest_to_the_next(run_bytes: int) -> N
     assert _outputs(runs) == list(fold(LOG))
 
 
+@pytest.mark.parametrize("run_facts", [1, 20])
+def test_a_run_that_looks_at_many_facts_leaves_the_rest_to_the_next(run_facts: int) -> None:
+    """What a run computes is bounded however large its patients are: a worker that is slow is not one that hangs."""
+    runs = _in_runs(new_shard(limits=Limits(run_facts=run_facts)), tuple(LOG))
+    assert len(runs) > 4
+    assert _outputs(runs) == list(fold(LOG))
+
+
 def test_without_a_limit_nothing_is_left() -> None:
     shard = new_shard()
     (run,) = _in_runs(shard, tuple(LOG))
