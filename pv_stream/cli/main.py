@@ -35,7 +35,7 @@ COMMANDS: Final = {
         "Show published cases and a synthetic ward through the engine, without a broker.",
     ),
     "ingest": Command(
-        "pv_stream.cli.ingest", "Turn HL7v2, FHIR R4 or canonical files into canonical events."
+        "pv_stream.cli.ingest", "Turn HL7v2, FHIR R4, E2B, openFDA or canonical files into canonical events."
     ),
     "replay": Command(
         "pv_stream.cli.replay", "Run a log of events through the engine into a folder of alerts."

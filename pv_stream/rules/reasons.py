@@ -15,6 +15,7 @@ from pv_stream.domain.assessment import (
     Relation,
     RestartAssessment,
     ReviewAssessment,
+    Tier,
 )
 from pv_stream.domain.codes import DeadLetterCode, HoldCode
 from pv_stream.domain.outputs import Cause
@@ -25,7 +26,7 @@ _RECURRENCE: Final = {
     RecurrenceClass.NEW_CULPRIT: "recurrence under a new suspect drug",
     RecurrenceClass.FLARE_ON_WITHDRAWAL: "recurrence after a treatment was stopped or reduced",
     RecurrenceClass.VIRAL_REACTIVATION: "recurrence with a viral reactivation",
-    RecurrenceClass.RELAPSE_WITHOUT_DRUG: "relapse without a new drug",
+    RecurrenceClass.RELAPSE_WITHOUT_DRUG: "relapse that no watched drug explains",
     RecurrenceClass.REPEAT: "a further reaction after one that is not established as DRESS",
 }
 _RELATION: Final = {
@@ -34,6 +35,7 @@ _RELATION: Final = {
     Relation.AMBIGUOUS: "one of two drugs of the product under which this patient had a reaction before",
     Relation.CROSS_REACTIVE: "a drug that cross-reacts with the suspect drug of an earlier reaction of this patient",
 }
+_ESTABLISHED: Final = "a likely culprit of an earlier reaction of this patient that is established as DRESS"
 _NAMERS: Final = {
     NamedBy.FACTS: "the records",
     NamedBy.CLINICIAN: "a clinician",
@@ -125,7 +127,9 @@ def _with_day(culprit: Culprit) -> str:
 
 def restart_reason(restart: RestartAssessment) -> str:
     """Say which drug was started and what it has to do with the earlier reaction."""
-    return f"{_sentence_case(restart.drug)} was ordered or given: {_RELATION[restart.relation]}."
+    is_established = restart.relation is Relation.SAME and restart.tier is Tier.CRITICAL
+    relation = _ESTABLISHED if is_established else _RELATION[restart.relation]
+    return f"{_sentence_case(restart.drug)} was ordered or given: {relation}."
 
 
 def review_reason(review: ReviewAssessment) -> str:

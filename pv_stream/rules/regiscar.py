@@ -50,7 +50,7 @@ RASH_SUGGESTIVE: Final = Item(
     "rash_suggestive",
     {NO: -1, YES: 1},
     0,
-    "Rash suggesting DRESS (>= 2 of facial oedema, infiltration, purpura, scaling)",
+    "Rash suggesting DRESS (>= 2 of facial oedema, infiltration, purpura other than on the legs, scaling)",
 )
 BIOPSY: Final = Item("biopsy", {NO: -1, YES: 0}, 0, "Biopsy suggesting DRESS")
 ORGANS: Final = Item("organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved")

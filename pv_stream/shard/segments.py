@@ -103,8 +103,8 @@ class StateSegments:
         self._came.clear()
         if self._heads:
             message = (
-                f"shard {shard}: the state topic lacks segments of {len(self._heads)} patients: restore the topics "
-                "from one backup, or rebuild the state from the archived log"
+                f"shard {shard}: the state topic lacks segments of {len(self._heads)} patients: stop all workers and "
+                "restore the topics from one backup"
             )
             raise EnvironmentBroken(message)
 

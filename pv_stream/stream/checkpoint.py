@@ -50,7 +50,7 @@ class Checkpoint:
                 Ledger.from_fields(fields["ledger"]) if version == SCHEMA_VERSION else Ledger(),
             )
         except (ValueError, KeyError, TypeError) as error:
-            message = f"shard {shard}: its checkpoint in the state topic cannot be read: rebuild its state from the log"
+            message = f"shard {shard}: its checkpoint in the state topic cannot be read: restore the topics"
             raise EnvironmentBroken(message) from error
         if version not in {SCHEMA_VERSION, _WITHOUT_LEDGER}:
             message = (
@@ -77,7 +77,7 @@ def start_position(*, shard: int, checkpoint: Checkpoint | None, committed: int 
     somebody processed records whose states we do not have.
     """
     position = checkpoint.next_position if checkpoint is not None else 0
-    advice = "restore the topics from one backup, or rebuild the state from the archived log"
+    advice = "restore the topics from one backup"
     if checkpoint is not None and checkpoint.partition_count != log.partition_count:
         message = (
             f"shard {shard}: its state was made with {checkpoint.partition_count} partitions and the input topic has "

@@ -344,7 +344,7 @@ def _fix_of(look: ShardLook, settings: Settings) -> str:
             f"--bootstrap-server {settings.bootstrap_servers} --group {settings.group_id} "
             f"--reset-offsets --to-offset {position} --topic {topic}:{look.shard} --execute"
         )
-    return "stop the workers; restore the topics from one backup, or rebuild the state from the archived log"
+    return "stop the workers; restore the topics from one backup"
 
 
 _SIGN: Final = (

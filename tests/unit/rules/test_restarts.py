@@ -8,6 +8,7 @@ from pv_stream.domain.codes import FindingCode, Judgement, ReportedReaction
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.times import Interval
 from pv_stream.engine.assess import assess
+from pv_stream.rules.reasons import restart_reason
 from tests.builders import (
     RULEBOOK,
     assessed,
@@ -66,6 +67,24 @@ def test_the_culprit_again(
     reaction: list[FactArrived], again: FactArrived, expected: tuple[Relation, Tier]
 ) -> None:
     assert _judged(_given("phenytoin"), reaction, again) == expected
+
+
+@pytest.mark.parametrize(
+    ("reaction", "expected"),
+    [
+        pytest.param(
+            ESTABLISHED,
+            "a likely culprit of an earlier reaction of this patient that is established as DRESS",
+        ),
+        pytest.param(PUBLISHED, "a suspect drug of an earlier reaction of this patient"),
+    ],
+    ids=["established", "published"],
+)
+def test_the_sentence_tells_an_established_reaction_from_another(
+    reaction: list[FactArrived], expected: str
+) -> None:
+    (restart,) = _restarts(_given("phenytoin"), reaction, order("phenytoin", at(60)))
+    assert restart_reason(restart) == f"Phenytoin was ordered or given: {expected}."
 
 
 @pytest.mark.parametrize(
