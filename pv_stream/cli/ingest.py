@@ -46,7 +46,7 @@ _NEVER_FED: Final[dict[type[Event], IgnoreReason]] = {
 _HINTS: Final = {
     RejectCode.NO_RECEIVED_AT: "no time of sending: add `--received-at now`, or `--utc-offset` if times lack a zone",
     RejectCode.RECEIVED_IN_FUTURE: "sent later than this machine's clock says: check both clocks",
-    RejectCode.UNKNOWN_FORMAT: "unpack it if it is packed; name the format: `--format hl7v2|fhir|e2b|openfda|canonical`",
+    RejectCode.UNKNOWN_FORMAT: "unpack it; name the format: `--format hl7v2|fhir|e2b|openfda|canonical`",
     RejectCode.TOO_LARGE: "split it: one resource to a line (NDJSON), or smaller bundles",
     RejectCode.UNREADABLE_CHARACTERS: "not UTF-8, and MSH-18 names no other character set",
     RejectCode.MALFORMED_XML: "not well-formed: a batch that was cut off is to be sent again",
