@@ -103,7 +103,9 @@ EXTRA_MODULES: Final = frozenset(
     {"aiokafka", "cryptography", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
 )
 
-EPILOG: Final = "Start with `pv-stream demo`. Exit codes: 0 ok, 1 finding, 2 usage, 3 connection, 4 data, 5 broken environment."
+EPILOG: Final = (
+    "Try `pv-stream demo` first. Exit: 0 ok, 1 finding, 2 usage, 3 connection, 4 data, 5 broken environment."
+)
 
 
 #: A process that a signal ended gives 128 and the signal's number; Ctrl-C comes so from typer.
