@@ -60,7 +60,7 @@ class PartitionStore:
 
         Always of the same fold. When `abandoned` becomes true (a rebalance has begun), return early with the fold
         as it was. Raises TailLost when the topic does not go on from what the fold holds, EnvironmentBroken when it
-        cannot be read.
+        or one of its records cannot be read.
         """
         try:
             return await asyncio.wait_for(
@@ -74,6 +74,12 @@ class PartitionStore:
             raise EnvironmentBroken(message) from error
         except KafkaError as error:
             message = f"shard {self._shard}: its state could not be read ({type(error).__name__})"
+            raise EnvironmentBroken(message) from error
+        except ValueError as error:
+            message = (
+                f"shard {self._shard}: a record of its state is damaged, or of a schema that this version does not "
+                "know: run the version that wrote it, or restore the topics from one backup"
+            )
             raise EnvironmentBroken(message) from error
 
     async def _restore(self, fold: Restorable, abandoned: Callable[[], bool]) -> Checkpoint | None:

@@ -12,6 +12,7 @@ from pv_stream.settings import Settings
 from pv_stream.stream import partition_store
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.partition_store import PartitionStore, TailLost
+from tests.shards import new_shard
 
 SHARD = 2
 
@@ -188,6 +189,15 @@ def test_after_a_restore_that_was_interrupted_all_is_read(topic: StateTopic, sto
     assert store.position is None
     assert restore(store, memory) == checkpoint(6)
     assert memory.states == {b"a": b"2", b"b": b"2"}
+
+
+@pytest.mark.parametrize("value", [b'{"schema":99}', b"{"], ids=["another schema", "damaged"])
+def test_a_state_that_this_version_does_not_read_ends_the_worker_with_what_to_do(
+    topic: StateTopic, store: PartitionStore, value: bytes
+) -> None:
+    topic.commit(5, (b"a", value))
+    with pytest.raises(EnvironmentBroken, match=r"shard 2: .* run the version that wrote it"):
+        asyncio.run(store.restore(new_shard(), abandoned=lambda: False))
 
 
 def test_a_state_that_does_not_come_in_time_ends_the_worker(
