@@ -203,7 +203,7 @@ def _passed_on(state: PatientState, event: Transferred, to: PatientId, path: tup
     if event.kind is TransferKind.RECORD or event.chunk <= taken:
         taken = 0
     if event.kind is TransferKind.STATE and event.chunk == 1:
-        lineage, taken = lineage.awaiting(giver, None), 0
+        lineage = lineage.awaiting(giver, None)  # it begins anew: nothing of it was taken here
     passed = replace(event, patient_id=to, path=path, chunk=event.chunk - taken, chunks=event.chunks - taken)
     return Step(state if lineage is state.lineage else replace(state, lineage=lineage), events=(passed,))
 
