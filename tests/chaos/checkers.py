@@ -15,6 +15,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _SHOWN: Final = 3
+#: What a log must have led to, or that nothing of it was lost would say nothing.
+NEEDED: Final = (
+    "alerts",
+    "cases",
+    "recurrences",
+    "dead_letters",
+    "transfers",
+    "clock records",
+    "states",
+    "state segments",
+    "segments taken away",
+)
+_CLASSES_MIN: Final = 2
+
+
+#: The check that finds a run in which there was nothing to lose: a fault of the run, not of the runtime.
+PROVES_NOTHING: Final = "proves nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +238,18 @@ def check_offsets(went_back: Iterable[tuple[int, int, int]]) -> list[Finding]:
         Finding("offset went back", f"shard {shard}: from {before} to {after}")
         for shard, before, after in went_back
     ]
+
+
+def check_reach(counts: Mapping[str, int], classes: Iterable[str]) -> list[Finding]:
+    """See that the log led to everything that a run is to prove something about; `classes` are of the recurrences."""
+    reached = sorted(set(classes))
+    findings = [Finding(PROVES_NOTHING, f"no {name} in this run") for name in NEEDED if not counts.get(name)]
+    if len(reached) < _CLASSES_MIN:
+        detail = (
+            f"recurrences of {len(reached)} classes ({', '.join(reached)}), not of {_CLASSES_MIN} at least"
+        )
+        findings.append(Finding(PROVES_NOTHING, detail))
+    return findings
 
 
 def check_transfers(manifest: Mapping[str, object]) -> list[Finding]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.chaos.checkers import (
     check_input,
     check_ledger,
     check_outputs,
+    check_reach,
     check_states,
     check_transactions,
     check_transfers,
@@ -34,11 +36,12 @@ EVENTS: Final = "pv.clinical.events.v1"
 STATES: Final = "pv.state.v1"
 CHECKPOINT: Final = b"checkpoint"
 TREE_HEADS: Final = "pv.tree-heads.v1"
+RECURRENCES: Final = "pv.dress.recurrences.v1"
 CASES: Final = "pv.dress.cases.v1"
 #: The topics of outputs, and what the replay calls each.
 FILE_OF: Final = {
     "pv.dress.alerts.v1": "alerts.jsonl",
-    "pv.dress.recurrences.v1": "recurrences.jsonl",
+    RECURRENCES: "recurrences.jsonl",
     CASES: "cases.jsonl",
     "pv.dress.alert-actions.v1": "actions.jsonl",
     "pv.dlq.v1": "dead_letters.jsonl",
@@ -143,6 +146,10 @@ def judge(topics: Topics, story: Sequence[Entry], directory: Path) -> Judged:
     counts["clock records"] = manifest["input"]["clock_records"]
     findings += _judge_states(topics, log, counts)
     findings += check_transactions(topics.ends("read_uncommitted"), topics.ends("read_committed"))
+    recurrences = (replayed / FILE_OF[RECURRENCES]).read_bytes().splitlines()
+    classes = Counter(json.loads(value)["primary"] for value in recurrences)
+    counts |= {f"{name} recurrences": count for name, count in sorted(classes.items())}
+    findings += check_reach(counts, classes)
     return Judged(tuple(findings), counts)
 
 
@@ -157,11 +164,21 @@ def _judge_states(topics: Topics, log: Sequence[Seen], counts: dict[str, int]) -
     ends: dict[int, int] = {}
     for record in log:
         ends[record.shard] = max(record.position + 1, ends.get(record.shard, 0))
-    counts["states"], counts["transactions"] = len(live), len(history)
+    expected = expected_states(log, shards=topics.shards)
+    counts["states"], counts["transactions"] = len(expected), len(history)
+    counts["state segments"] = sum(is_segment(key) for _, key in expected)
+    counts["segments taken away"] = len(
+        {(each.shard, each.key) for each in written if each.value is None and is_segment(each.key or b"")}
+    )
     return [
-        *check_states(live, expected_states(log, shards=topics.shards)),
+        *check_states(live, expected),
         *check_checkpoints(history, committed=topics.committed(), log_ends=ends, shards=topics.shards),
     ]
+
+
+def is_segment(key: bytes) -> bool:
+    """Tell whether the key of a state record is of a part of a patient's state: the shard's own keys begin with `@`."""
+    return b"@" in key[1:]
 
 
 def last_states(written: Iterable[Seen]) -> dict[tuple[int, bytes], bytes]:

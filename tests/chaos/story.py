@@ -1,9 +1,9 @@
 """The log that a chaos run is about: a made-up hospital with everything that makes a shard write something.
 
 Watched drugs and eosinophilia, corrections, late and doubled results, holds, merges of patients across shards (also
-chains and circles), actions on alerts, records that cannot be read or stand in the wrong shard, and ghosts: events
-of transactions that their writer aborted, which nobody may ever act upon. Nobody here exists. A seed gives the same
-events on every machine.
+chains and circles), reactions that come back, stays of months, actions on alerts, records that cannot be read or stand
+in the wrong shard, and ghosts: events of transactions that their writer aborted, which nobody may ever act upon. Nobody
+here exists. A seed gives the same events on every machine.
 """
 
 import json
@@ -21,6 +21,7 @@ from pv_stream.domain.times import Instant, parse_instant
 from pv_stream.rulebooks import load_default
 from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold
 from tests.acting import acted
+from tests.chaos.patients import Timed, long_stays, recurring
 from tests.merging import merge
 
 #: Of the events that come from the ward with stories; the rest are short stays without any.
@@ -60,11 +61,12 @@ class Entry:
 def story(*, seed: int, events: int, shard_count: int) -> list[Entry]:
     """Return about so many records in the order in which they are received."""
     random = Random(f"story/{seed}")
-    timed = list(_received(seed, events))
+    others = [*recurring(events), *long_stays(random, events, shard_count)]
+    timed = list(_received(seed, events - sum(map(len, others))))
     merged = _merges(random, timed, shard_count)
     timed = sorted([*timed, *merged, *_actions(random, timed, {patient for _, patient, _ in merged})])
     entries = []
-    for _, patient, value in timed:
+    for _, patient, value in _spread(random, timed, others):
         key = patient.encode()
         shard = shard_of(patient, shard_count)
         entries.append(Entry(shard, key, value))
@@ -77,10 +79,15 @@ def story(*, seed: int, events: int, shard_count: int) -> list[Entry]:
     return entries
 
 
-_Timed = tuple[Instant, str, bytes]
+def _spread(random: Random, timed: Sequence[Timed], others: Sequence[Sequence[Timed]]) -> list[Timed]:
+    """Return all events, those of each other patient in their order and over the whole of the log."""
+    placed = [((place + 0.5) / len(timed), event) for place, event in enumerate(timed)]
+    for events in others:
+        placed += zip(sorted(random.random() for _ in events), events, strict=True)
+    return [event for _, event in sorted(placed)]
 
 
-def _received(seed: int, events: int) -> Iterator[_Timed]:
+def _received(seed: int, events: int) -> Iterator[Timed]:
     with_stories = int(events * _SHARE_WITH_STORIES)
     ward = WardAssumptions(
         patients=max(25, with_stories // _EVENTS_PER_WARD_PATIENT),
@@ -96,11 +103,11 @@ def _received(seed: int, events: int) -> Iterator[_Timed]:
         yield event.received_at, event.patient_id, encode_event(event)
 
 
-def _merges(random: Random, timed: Sequence[_Timed], shard_count: int) -> list[_Timed]:
+def _merges(random: Random, timed: Sequence[Timed], shard_count: int) -> list[Timed]:
     """Merge patients of different shards; some survivors are merged again later, a few into a circle."""
     patients = sorted({patient for _, patient, _ in timed})
     priors: set[str] = set()
-    records: list[_Timed] = []
+    records: list[Timed] = []
     last: tuple[str, str] | None = None
     for _ in range(max(2, len(timed) // _EVENTS_PER_MERGE)):
         prior, survivor = random.sample(patients, 2)
@@ -120,7 +127,7 @@ def _merges(random: Random, timed: Sequence[_Timed], shard_count: int) -> list[_
     return records
 
 
-def _actions(random: Random, timed: Sequence[_Timed], merged: set[str]) -> list[_Timed]:
+def _actions(random: Random, timed: Sequence[Timed], merged: set[str]) -> list[Timed]:
     """Act on alerts of patients who are not merged: what is told of those is known beforehand."""
     log = [
         RawRecord(position, patient.encode(), value)
@@ -129,7 +136,7 @@ def _actions(random: Random, timed: Sequence[_Timed], merged: set[str]) -> list[
         )
     ]
     fold = ShardFold(shard=0, shard_count=1, rulebook=load_default(), originate=True)
-    records: list[_Timed] = []
+    records: list[Timed] = []
     for at in range(0, len(log), _RECORDS_PER_RUN):
         run = fold.process(log[at : at + _RECORDS_PER_RUN])
         fold.commit(run)

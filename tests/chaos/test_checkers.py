@@ -3,6 +3,8 @@
 import pytest
 
 from tests.chaos.checkers import (
+    NEEDED,
+    PROVES_NOTHING,
     Checkpointed,
     Finding,
     Seen,
@@ -12,12 +14,13 @@ from tests.chaos.checkers import (
     check_ledger,
     check_offsets,
     check_outputs,
+    check_reach,
     check_states,
     check_transactions,
     check_transfers,
     lost_and_duplicated,
 )
-from tests.chaos.evidence import TREE_HEADS, last_states
+from tests.chaos.evidence import TREE_HEADS, is_segment, last_states
 from tests.unit.audit.tamper.written import ALERTS, LETTERS, Written, some_written
 
 
@@ -151,6 +154,21 @@ def test_an_open_transaction_is_found() -> None:
 def test_an_offset_that_went_back_is_found() -> None:
     assert check_offsets([]) == []
     assert names(check_offsets([(0, 9, 4)])) == ["offset went back"]
+
+
+def test_a_run_without_anything_to_lose_is_found() -> None:
+    counts = dict.fromkeys(NEEDED, 1)
+    assert check_reach(counts, ["rechallenge", "new_culprit"]) == []
+    for name in NEEDED:
+        for missing in ({**counts, name: 0}, {key: count for key, count in counts.items() if key != name}):
+            (found,) = check_reach(missing, ["rechallenge", "new_culprit"])
+            assert (found.check, found.detail) == (PROVES_NOTHING, f"no {name} in this run")
+    assert names(check_reach(counts, ["rechallenge", "rechallenge"])) == [PROVES_NOTHING]
+
+
+def test_a_segment_is_known_by_its_key() -> None:
+    assert is_segment(b"patient-1@2026-01-01+8")
+    assert not any(map(is_segment, (b"patient-1", b"@clock", b"@rulebook", b"checkpoint")))
 
 
 def test_transfers_that_differ_from_what_follows_are_found() -> None:

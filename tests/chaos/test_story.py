@@ -8,11 +8,17 @@ from random import Random
 
 import pytest
 
+from pv_stream.domain.assessment import RecurrenceClass
 from pv_stream.domain.ids import shard_of
+from pv_stream.shard.fold import OutputStream, RawRecord, ShardFold
+from tests.builders import RULEBOOK
+from tests.chaos.evidence import is_segment
 from tests.chaos.faults import EVERY_KIND, QUICK, FaultKind, schedule
 from tests.chaos.orders import Act, Order, Orders, Point, done_path, give, take_back
+from tests.chaos.patients import long_stays, recurring
 from tests.chaos.report import percentile
 from tests.chaos.story import Entry, story
+from tests.shards import of_stream
 
 SHARDS = 4
 EVENTS = 2_000
@@ -63,6 +69,34 @@ def test_the_survivors_of_merges_are_in_other_shards(entries: list[Entry]) -> No
     assert merges
     for merge in merges:
         assert shard_of(merge["patient_id"], SHARDS) != shard_of(merge["survivor"], SHARDS)
+
+
+def test_reactions_come_back_in_every_class_and_a_stay_has_so_many_values_that_its_state_is_cut() -> None:
+    fold = ShardFold(shard=0, shard_count=1, rulebook=RULEBOOK, originate=True)
+    stories = [*recurring(EVENTS), *long_stays(Random(1), EVENTS, SHARDS)]
+    events = [event for told in stories for event in told]
+    log = [RawRecord(place, patient.encode(), value) for place, (_, patient, value) in enumerate(events)]
+    outputs, keys, gone = [], set[bytes](), set[bytes]()
+    for first in range(0, len(log), 20):
+        run = fold.process(log[first : first + 20])
+        fold.commit(run)
+        outputs += of_stream(run.outputs, OutputStream.RECURRENCES)
+        keys |= {key for key, _ in run.states if is_segment(key)}
+        gone |= {key for key, value in run.states if value is None}
+    assert {told["primary"] for told in outputs} == set(RecurrenceClass) - {RecurrenceClass.REPEAT}
+    assert {key.partition(b"@")[0] for key in keys} == {
+        b"synthetic-long-0000",
+        b"synthetic-long-0000-survivor-0",
+    }
+    assert any(key.startswith(b"synthetic-long-0000@") for key in gone)
+
+
+def test_who_comes_again_and_who_stays_is_spread_over_the_log_in_order(entries: list[Entry]) -> None:
+    values = [entry.value for entry in entries]
+    for told in [*recurring(EVENTS), *long_stays(Random("story/1"), EVENTS, SHARDS)]:
+        places = [values.index(value) for _, _, value in told]
+        assert places == sorted(places)
+        assert places[-1] - places[0] > EVENTS / 3
 
 
 def test_a_schedule_deals_every_kind_before_any_again_and_repeats_with_its_seed() -> None:
