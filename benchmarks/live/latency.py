@@ -48,7 +48,9 @@ class Sender(threading.Thread):
     def __init__(self, job: Job, place: Place, *, per_second: int, patients: int, seed: int) -> None:
         super().__init__(daemon=True)
         self.sent: dict[str, float] = {}
-        self._place, self._per_second = place, per_second
+        # Once: settings are read from the environment anew each time, which takes longer than an event may.
+        self._topic, self._partitions = place.source, place.partitions
+        self._per_second = per_second
         self._job = job
         self._events = job.events(10**9, patients, seed)
         self._ended = threading.Event()
@@ -76,17 +78,15 @@ class Sender(threading.Thread):
             patient, value = next(self._events)
             self._produce(patient, value)
             return
-        partition = number // EVENTS_PER_SAMPLE % self._place.partitions
-        name = marker_name(number, partition, self._place.partitions)
+        partition = number // EVENTS_PER_SAMPLE % self._partitions
+        name = marker_name(number, partition, self._partitions)
         before, telling = self._job.marker(name, number)
         self._produce(name, before)
         self.sent[name] = time.monotonic()
         self._produce(name, telling)
 
     def _produce(self, patient: str, value: bytes) -> None:
-        self._producer.produce(
-            self._place.source, value, patient.encode(), shard_of(patient, self._place.partitions)
-        )
+        self._producer.produce(self._topic, value, patient.encode(), shard_of(patient, self._partitions))
         self._producer.poll(0)
 
 

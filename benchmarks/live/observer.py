@@ -56,8 +56,10 @@ class Observer:
 
     def look(self) -> Sequence[str]:
         """Return the patients who were told of for the first time since the last look."""
-        messages = self._consumer.consume(MESSAGES_MAX, WAIT_SECONDS)
+        # Asked for many at once it would wait for them, and see the first of them late.
+        messages = self._consumer.consume(1, WAIT_SECONDS)
         now = time.monotonic()
+        messages += self._consumer.consume(MESSAGES_MAX, 0) if messages else []
         fresh = []
         for message in messages:
             error, value = message.error(), message.value()

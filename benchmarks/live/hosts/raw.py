@@ -65,7 +65,10 @@ def main(arguments: Arguments) -> None:
     target = arguments.target
     states: dict[bytes, Any] = {}
     while True:
-        for message in consumer.consume(MESSAGES_MAX, WAIT_SECONDS):
+        # Asked for many at once it would wait for them, and be late where few come.
+        messages = consumer.consume(1, WAIT_SECONDS)
+        messages += consumer.consume(MESSAGES_MAX, 0) if messages else []
+        for message in messages:
             key, value = message.key(), message.value()
             if key is None or value is None:
                 continue
