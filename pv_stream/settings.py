@@ -135,6 +135,11 @@ class Settings(BaseSettings):
     fhir_document_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="a larger FHIR document in a file is rejected as too_large"
     )
+    fhir_medications_bytes_max: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="room for the Medications of FHIR files, which orders on other lines name; more ends the run",
+    )
     fhir_server: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",

@@ -116,7 +116,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     store = RejectStore(rejects or settings.state_dir / REJECTS_NAME)
     acknowledgements = Acknowledgements(ack, paths)
     feed = _feed(intake, store, settings, form, acknowledgements, by_file=by_file)
-    with progress("Ingesting", sum(map(size_bytes, paths))) as told:
+    with progress("Ingesting", 2 * sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
     for path in acknowledgements.write(now):
         stderr().print(f"Acknowledgement for the sender: {path}", soft_wrap=True)
@@ -142,6 +142,7 @@ def _feed(  # noqa: PLR0913 - what a feed is made of
         by_file=by_file,
         document_bytes_max=settings.e2b_document_bytes_max,
         fhir_document_bytes_max=settings.fhir_document_bytes_max,
+        fhir_medications_bytes_max=settings.fhir_medications_bytes_max,
         on_message=acknowledgements.hear,
     )
 

@@ -1,7 +1,8 @@
 """Files in, events out: each message read by the reader of its format, counted, and kept where it was refused."""
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from pv_stream.domain.events import Event
 from pv_stream.errors import DataError
 from pv_stream.ingest.canonical import read_canonical
+from pv_stream.ingest.fhir.formulary import MEDICATIONS_BYTES_MAX, Formulary
 from pv_stream.ingest.fhir.reader import read_fhir
 from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.icsr.openfda import read_openfda
@@ -17,7 +19,14 @@ from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, RejectCode, rejected
 from pv_stream.ingest.rejects import Position, RejectStore
 from pv_stream.ingest.report import Report
-from pv_stream.ingest.sources import DOCUMENT_BYTES_MAX, FHIR_DOCUMENT_BYTES_MAX, Format, Record, records
+from pv_stream.ingest.sources import (
+    DOCUMENT_BYTES_MAX,
+    FHIR_DOCUMENT_BYTES_MAX,
+    Format,
+    Record,
+    fhir_documents,
+    records,
+)
 
 _READERS: Final[dict[Format | None, Callable[[bytes, Intake], Outcome]]] = {
     Format.CANONICAL: read_canonical,
@@ -37,6 +46,7 @@ def _nobody(_form: Format | None, _position: Position, _outcome: Outcome) -> Non
 class Feed:
     """Read files with one intake into one report, and with `by_file` into one report for each file as well.
 
+    The files are gone through twice: first for the Medications that orders elsewhere refer to, then for all.
     `on_message` is told of each message how it ended.
     """
 
@@ -47,6 +57,7 @@ class Feed:
     by_file: bool = False
     document_bytes_max: int = DOCUMENT_BYTES_MAX
     fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX
+    fhir_medications_bytes_max: int = MEDICATIONS_BYTES_MAX
     on_message: Callable[[Format | None, Position, Outcome], None] = _nobody
     report: Report = field(default_factory=Report)
     files: list[tuple[Path, Report]] = field(default_factory=list)
@@ -54,21 +65,44 @@ class Feed:
     def read(
         self, paths: list[Path], on_progress: Callable[[int], None] = lambda _done: None
     ) -> Iterator[Event]:
-        """Yield the events of files in their order; `on_progress` takes the bytes read so far.
+        """Yield the events of files in their order; `on_progress` takes the bytes read so far, in both passes.
 
-        Raises DataError when a file cannot be opened: all of them are tried before the first is read.
+        Raises DataError when a file cannot be opened, or when there is no room for the Medications of all: both before
+        the first event.
         """
-        for path in paths:
-            check_readable(path)
-        done = 0
+        sizes = [check_readable(path) for path in paths]
+        formulary = Formulary(self.fhir_medications_bytes_max)
+        documents = self._fhir_documents(paths, sizes, on_progress)
+        formulary.add_documents(documents, self.record_bytes_max, self.intake.fhir_server)
+        intake = replace(self.intake, medication_at=formulary.medication_at)
+        done = sum(sizes)
         for number, path in enumerate(paths, start=1):
             self.report.inputs += 1
             if self.by_file:
                 self.files.append((path, Report(inputs=1)))
             for form, record in self._records(path):
-                yield from self._read_record(form, Position(number, record))
+                yield from self._read_record(form, Position(number, record), intake)
                 done += record.size
                 on_progress(done)
+
+    def _fhir_documents(
+        self, paths: list[Path], sizes: list[int], on_progress: Callable[[int], None]
+    ) -> Iterator[bytes]:
+        done = 0
+        for path, size in zip(paths, sizes, strict=True):
+            read = done
+            try:
+                for content in fhir_documents(
+                    path, self.chosen, self.record_bytes_max, self.fhir_document_bytes_max
+                ):
+                    yield content
+                    read += len(content)
+                    on_progress(read)
+            except OSError as error:
+                message = f"{path}: {error.strerror}"
+                raise DataError(message) from error
+            done += size
+            on_progress(done)
 
     def _records(self, path: Path) -> Iterator[tuple[Format | None, Record]]:
         try:
@@ -83,9 +117,9 @@ class Feed:
             message = f"{path}: {error.strerror}"
             raise DataError(message) from error
 
-    def _read_record(self, form: Format | None, position: Position) -> list[Event]:
+    def _read_record(self, form: Format | None, position: Position, intake: Intake) -> list[Event]:
         record = position.record
-        outcome = read_record(form, record, self.intake, self.record_bytes_max)
+        outcome = read_record(form, record, intake, self.record_bytes_max)
         for report in (self.report, self.files[-1][1]) if self.by_file else (self.report,):
             report.add(name_of(form), outcome)
         keep(self.store, position, outcome)
@@ -137,11 +171,11 @@ def keep(store: RejectStore, position: Position, outcome: Outcome) -> None:
             store.keep_hold(position, digest, hold)
 
 
-def check_readable(path: Path) -> None:
-    """Raise DataError when a file cannot be opened for reading."""
+def check_readable(path: Path) -> int:
+    """Return how many bytes a file holds; raise DataError when it cannot be opened for reading."""
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size
     except OSError as error:
         message = f"{path}: {error.strerror}. Name files that can be read."
         raise DataError(message) from None

@@ -6,7 +6,7 @@ run began, and serves only to refuse a message that claims to have been sent in 
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -19,6 +19,7 @@ from pv_stream.domain.often_built import often_built
 from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
 from pv_stream.errors import UsageError
 from pv_stream.ingest.drugs import DrugList
+from pv_stream.ingest.fhir.resources import Entry, Place, nowhere
 from pv_stream.ingest.outcomes import RejectCode
 from pv_stream.ingest.pseudonyms import Pseudonyms
 from pv_stream.ingest.tables import fold, named_tests
@@ -38,7 +39,7 @@ class Intake:
     the facility's offset where a message states none; `fhir_server` is the base URL of the FHIR resources that state
     none, so that Patient/1 of two hospitals are two patients; `fhir_identifier_systems` says which assigning authority
     of HL7v2 a system of FHIR identifiers is, and `meddra_tests` which listed test a MedDRA code of a safety report is;
-    `now` bounds what a sender may claim.
+    `now` bounds what a sender may claim. `medication_at` finds what other FHIR documents of the run say of a drug.
     """
 
     pseudonyms: Pseudonyms
@@ -50,6 +51,7 @@ class Intake:
     fhir_server: str = ""
     fhir_identifier_systems: Mapping[str, str] = field(default_factory=dict)
     meddra_tests: Mapping[str, str] = field(default_factory=dict)
+    medication_at: Callable[[Place], Entry | None] = nowhere
 
     def authority_of(self, system: str) -> str:
         """Return the assigning authority that a system of FHIR identifiers is, else its OID, else the system itself."""

@@ -102,6 +102,19 @@ def records(
             yield form, record
 
 
+def fhir_documents(
+    path: Path, chosen: Format, bytes_max: int, fhir_document_bytes_max: int = FHIR_DOCUMENT_BYTES_MAX
+) -> Iterator[bytes]:
+    """Yield the whole FHIR documents of a file; none of a file of another format. Raises OSError as `records` does."""
+    with path.open("rb") as file:
+        head = _head(file)
+        form = find_format(head, path.suffix.lower()) if chosen is Format.AUTO else chosen
+        if form is Format.FHIR:
+            for record in _fhir_documents(file, head, max(bytes_max, fhir_document_bytes_max)):
+                if record.size == len(record.content):
+                    yield record.content
+
+
 def messages(
     file: BinaryIO,
     form: Format | None,

@@ -12,14 +12,13 @@ from pv_stream.domain.codes import TIME_HOLDS, HoldCode, Status
 from pv_stream.domain.facts import Content, Exposure, Finding, Held, Report, Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Instant, Interval, exactly
-from pv_stream.ingest.fhir.resources import Document, Entry, Place, Resource, child, text_of
+from pv_stream.ingest.fhir.resources import Document, Entry, Place, Resource, child, source_version, text_of
 from pv_stream.ingest.intake import Envelope, Intake, Version, arrive, digest_of
 from pv_stream.ingest.outcomes import Hold, Outcome, RejectCode
 from pv_stream.ingest.times import Moment, fhir_moment, span, stamp
 from pv_stream.rules.plausibility import why_held
 
 FORMAT: Final = "fhir_r4"
-_VERSION_MAX: Final = 2**63 - 1
 _CONDITIONAL: Final = re.compile(r"Patient\?identifier=([^|&]{0,200})\|([^|&]{1,200})")
 
 
@@ -92,17 +91,6 @@ def patient_named(reference: object, entry: Entry, document: Document, intake: I
 def patient_at(place: Place, intake: Intake) -> PatientId:
     """Return the pseudonym of the patient that lives at a place."""
     return intake.pseudonyms.patient(place.server, f"Patient/{place.id}")
-
-
-def source_version(resource: Resource) -> int:
-    """Return the version of a resource: the microseconds of meta.lastUpdated, else an integer versionId, else 0."""
-    meta = child(resource, "meta")
-    updated = stamp(fhir_moment(child(meta, "lastUpdated"), None))
-    if updated is not None:
-        return max(updated, 0)
-    text = text_of(child(meta, "versionId"))
-    is_number = text.isascii() and text.isdigit() and len(text) < len(str(_VERSION_MAX))
-    return int(text) if is_number else 0
 
 
 def version_of(  # noqa: PLR0913 - whose, of what, in which rank

@@ -101,6 +101,8 @@ def _amount(quantity: object, entry: Entry, document: Document) -> Amount:
 def _counted(count: Decimal, entry: Entry, document: Document) -> Amount:
     """Return the amount in so many tablets: of a Medication with one ingredient, and its strength of one tablet."""
     medication = document.find(entry.resource.get("medicationReference"), entry)
+    if medication is None or document.is_modified(medication):
+        return _UNKNOWN
     ingredients = list(children(medication, "ingredient"))
     strength = child(ingredients[0], "strength") if len(ingredients) == 1 else None
     numerator, denominator = child(strength, "numerator"), child(strength, "denominator")

@@ -1,7 +1,7 @@
-"""How FHIR names a drug: a concept, or a Medication that is contained or in the same document, with its parts.
+"""How FHIR names a drug: a concept, or a Medication that is contained, in the same document or in another of the run.
 
-A Medication that another file holds says nothing here: only what the reference itself displays is looked up, by
-exact name, and the drug is otherwise unknown.
+Of one that is not found only what the reference itself displays is looked up, by exact name; the drug is otherwise
+unknown.
 """
 
 from dataclasses import dataclass, field
@@ -29,10 +29,14 @@ _NAMES_MAX: Final = 200
 
 @dataclass(slots=True)
 class DrugNames:
-    """Hold how a drug is named; `is_whole` is False when it has more parts or names than are read."""
+    """Hold how a drug is named; `is_whole` is False when it has more parts or names than are read.
+
+    `not_found` counts the references that lead to no Medication or Substance, or to one that means something else.
+    """
 
     codings: list[Coding] = field(default_factory=list)
     is_whole: bool = True
+    not_found: int = 0
 
     def add_concept(self, concept: object) -> None:
         """Add the codings of a CodeableConcept, and its text."""
@@ -46,7 +50,8 @@ class DrugNames:
     def add_referenced(self, reference: object, entry: Entry, document: Document, seen: set[int]) -> None:
         """Add how a Medication or Substance is named, and its ingredients but those said not to be active."""
         target = document.find(reference, entry)
-        if target is None:
+        if target is None or document.is_modified(target):
+            self.not_found += 1
             if display := text_of(child(reference, "display")):
                 self._add(Coding("", "", display))
             return
@@ -82,5 +87,7 @@ def drug_names(resource: Resource, entry: Entry, document: Document) -> DrugName
     if isinstance(concept, dict):
         names.add_concept(concept)
     else:
-        names.add_referenced(resource.get("medicationReference"), entry, document, set())
+        reference = resource.get("medicationReference")
+        if isinstance(reference, dict):
+            names.add_referenced(reference, entry, document, set())
     return names

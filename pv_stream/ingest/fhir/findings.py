@@ -12,8 +12,8 @@ from pv_stream.domain.codes import FindingCode, HoldCode, Presence, Status
 from pv_stream.domain.facts import Finding, Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Interval, parse_instant
-from pv_stream.ingest.fhir.context import ResourceContext, first_known, source_version, tell, version_of, when
-from pv_stream.ingest.fhir.resources import Entry, Resource, child, children, codings, text_of
+from pv_stream.ingest.fhir.context import ResourceContext, first_known, tell, version_of, when
+from pv_stream.ingest.fhir.resources import Entry, Resource, child, children, codings, source_version, text_of
 from pv_stream.ingest.findings import Coded, Test, finding_table
 from pv_stream.ingest.outcomes import IgnoreReason, Outcome
 from pv_stream.ingest.results import Specimen

@@ -6,6 +6,7 @@ from the start to the version's own time stamp: every instant at which it may ha
 complete ends nothing: the drug is taken afterwards.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -125,6 +126,7 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
     elif stage is Stage.NEVER:
         content = Retracted()
     else:
+        outcome.ignored += Counter({IgnoreReason.MEDICATION_NOT_FOUND: named.not_found})
         content = _exposure(kind.exposure, drug, entry, moment, end, stage, context)
     said = (f"{each.system}|{each.code}|{each.name}" for each in named.codings)
     tell(content, moment, version, entry.path, said, context, outcome)

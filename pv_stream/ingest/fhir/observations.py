@@ -11,7 +11,6 @@ from pv_stream.domain.facts import Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.ingest.fhir.context import (
     ResourceContext,
-    source_version,
     tell,
     version_of,
     when,
@@ -33,6 +32,7 @@ from pv_stream.ingest.fhir.resources import (
     child,
     children,
     codings,
+    source_version,
     text_of,
 )
 from pv_stream.ingest.findings import Coded, finding_table

@@ -12,7 +12,16 @@ from pv_stream.ingest.fhir.medications import KINDS, read_medication
 from pv_stream.ingest.fhir.observations import read_observation, reports_by_result
 from pv_stream.ingest.fhir.people import Merge, Numbers, numbers_by_patient, read_person
 from pv_stream.ingest.fhir.reports import read_adverse_event, read_allergy, read_condition
-from pv_stream.ingest.fhir.resources import Document, Entry, Place, Resource, children, read_document, text_of
+from pv_stream.ingest.fhir.resources import (
+    Document,
+    Entry,
+    Place,
+    Resource,
+    children,
+    is_modified,
+    read_document,
+    text_of,
+)
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, Reject, RejectCode, rejected
 from pv_stream.ingest.results import Result, judge
@@ -47,6 +56,7 @@ def read_fhir(content: bytes, intake: Intake, resource_bytes_max: int | None = N
         return rejected(document)
     if not document.bundle and document.entries[0].type not in fhir_resource_types():
         return rejected(RejectCode.UNSUPPORTED_TYPE)
+    document.elsewhere = intake.medication_at
     reading = _Reading(
         document,
         intake,
@@ -108,7 +118,7 @@ class _Reading:
         if _is_test_data(entry.resource):
             self.outcome.ignored[IgnoreReason.TEST_DATA] += 1
             return
-        if _is_modified(entry.resource):
+        if is_modified(entry.resource):
             self.outcome.rejects.append(Reject(RejectCode.UNKNOWN_MODIFIER, entry.path))
             return
         is_person = entry.type == _PATIENT
@@ -159,23 +169,6 @@ def _is_test_data(resource: Resource) -> bool:
     return any(
         text_of(label.get("code")) == _TEST_LABEL for label in children(resource.get("meta"), "security")
     )
-
-
-def _is_modified(resource: Resource) -> bool:
-    """Tell whether anything in a resource may mean something else than it says: we know no modifier, so it is refused.
-
-    FHIR R4, 2.5.1.3: an application that does not understand a modifier extension must not process its element.
-    """
-    waiting: list[object] = [resource]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if value.get("modifierExtension") or value.get("implicitRules"):
-                return True
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-    return False
 
 
 def _paths(events: Iterable[Event]) -> Iterator[str]:

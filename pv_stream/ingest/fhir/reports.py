@@ -4,6 +4,7 @@ A report names the drugs that it blames by the ingredients of our lists; a drug 
 name as sent is free text. DRESS is named by code alone, never by words.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -250,6 +251,7 @@ def _drugs(
             and (reject := Reject(RejectCode.TOO_COMPLEX, entry.path)) not in outcome.rejects[-1:]
         ):
             outcome.rejects.append(reject)
+        outcome.ignored += Counter({IgnoreReason.MEDICATION_NOT_FOUND: named.not_found})
         if not drug.ingredients:
             outcome.ignored[IgnoreReason.DRUG_NOT_LISTED] += 1
         for name in drug.ingredients:

@@ -7,13 +7,14 @@ Bundle is opened; an entry that asks for a deletion carries what the document it
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, Final
 
 from pv_stream.ingest.outcomes import RejectCode
+from pv_stream.ingest.times import fhir_moment, stamp
 
 Resource = dict[str, Any]
 
@@ -28,6 +29,9 @@ CODINGS_MAX: Final = 100
 #: Bundles inside bundles: a batch response holds one for each search. Deeper ones are refused.
 _BUNDLES_DEEP_MAX: Final = 3
 _BUNDLE: Final = "Bundle"
+_VERSION_MAX: Final = 2**63 - 1
+#: What orders refer to, and other documents of a run may hold.
+REFERRED_TO: Final = frozenset({"Medication", "Substance"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,16 @@ class Entry:
         return self.place.type
 
 
+def nowhere(_place: Place) -> Entry | None:
+    """Know no resource of other documents."""
+
+
 @dataclass(slots=True)
 class Document:
     """Hold the resources of one document; `bundle` is empty for a single resource.
 
     `server` is the base URL of those that state none. `refused` are the entries that are no resources, with their
-    paths; `empty` counts those that hold none.
+    paths; `empty` counts those that hold none. `elsewhere` finds the Medications of other documents.
     """
 
     entries: list[Entry]
@@ -81,8 +89,10 @@ class Document:
     empty: int = 0
     bundles: int = 0
     server: str = ""
+    elsewhere: Callable[[Place], Entry | None] = nowhere
     _by_reference: dict[str, Entry] = field(default_factory=dict)
     _contained: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    _modified: dict[int, bool] = field(default_factory=dict)
 
     def index(self, url: str, entry: Entry) -> None:
         """Remember under which names an entry can be referred to; the first of a name stays."""
@@ -105,12 +115,29 @@ class Document:
         return None if found is None else found.resource
 
     def find_entry(self, reference: object, source: Entry) -> Entry | None:
-        """Return the entry of this document that a reference leads to."""
+        """Return the entry that a reference leads to: of this document, else a Medication of another one."""
         place = self.place_of(reference, source)
         if place is None:
             return None
         text = text_of(child(reference, "reference"))
-        return self._by_reference.get(text) or self.at(place)
+        found = self._by_reference.get(text) or self.at(place)
+        return self._fetched(place) if found is None and place.type in REFERRED_TO else found
+
+    def _fetched(self, place: Place) -> Entry | None:
+        """Return a resource of another document, with what it contains, from now on as one of this document's own."""
+        entry = self.elsewhere(place)
+        if entry is not None:
+            self.index("", entry)
+            for contained in children(entry.resource, "contained"):
+                inner = Place(place.server, text_of(contained.get("resourceType")), "")
+                self.index("", Entry(contained, inner, entry.path, container=entry))
+        return entry
+
+    def is_modified(self, resource: Resource) -> bool:
+        """Tell of a resource of this document whether it may mean something else; thousands may refer to one."""
+        if id(resource) not in self._modified:
+            self._modified[id(resource)] = is_modified(resource)
+        return self._modified[id(resource)]
 
     def at(self, place: Place) -> Entry | None:
         """Return the entry of a place."""
@@ -283,6 +310,34 @@ def _is_longer(value: object, bytes_max: int) -> bool:
     except RecursionError:
         return True
     return len(text.encode(errors="replace")) > bytes_max
+
+
+def source_version(resource: Resource) -> int:
+    """Return the version of a resource: the microseconds of meta.lastUpdated, else an integer versionId, else 0."""
+    meta = child(resource, "meta")
+    updated = stamp(fhir_moment(child(meta, "lastUpdated"), None))
+    if updated is not None:
+        return max(updated, 0)
+    text = text_of(child(meta, "versionId"))
+    is_number = text.isascii() and text.isdigit() and len(text) < len(str(_VERSION_MAX))
+    return int(text) if is_number else 0
+
+
+def is_modified(resource: Resource) -> bool:
+    """Tell whether anything in a resource may mean something else than it says: we know no modifier, so it is refused.
+
+    FHIR R4, 2.5.1.3: an application that does not understand a modifier extension must not process its element.
+    """
+    waiting: list[object] = [resource]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("modifierExtension") or value.get("implicitRules"):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def child(value: object, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pv_stream.domain.codes import Status
-from pv_stream.domain.events import Absorbed, Absorbs, FactArrived
+from pv_stream.domain.events import Absorbed, Absorbs
 from pv_stream.domain.times import parse_instant
 from pv_stream.engine.join import join_fact
 from pv_stream.ingest.feed import Feed
@@ -321,19 +321,6 @@ def test_an_export_of_bundles_may_begin_with_a_long_line(tmp_path: Path) -> None
     assert found == [1, 2]
     (tmp_path / "one.json").write_bytes(_many(200) + b"\n\n")
     assert len(list(records(tmp_path / "one.json", Format.FHIR, 2_000))) == 1
-
-
-def test_a_drug_in_another_line_is_unknown_and_not_guessed(intake: Intake, tmp_path: Path) -> None:
-    drug = {
-        "resourceType": "Medication",
-        "id": "m9",
-        "code": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "282388"}]},
-    }
-    given = medication(medicationCodeableConcept=None, medicationReference={"reference": "Medication/m9"})
-    events, _ = _feed(intake, tmp_path, as_json(drug) + b"\n" + as_json(given) + b"\n")
-    (event,) = events
-    assert isinstance(event, FactArrived)
-    assert event.version.statement.content.ingredients == ()  # type: ignore[union-attr]
 
 
 # Documents that mean to hurt ---------------------------------------------------------------------------------------
