@@ -46,8 +46,12 @@ _REFUSED: Final = {
         "say when with --received-at"
     ),
     DeadLetterCode.ACTION_DOES_NOT_FIT: (
-        "that cannot be done about an alert of this kind: refute and confirm judge a suspected_dress, --culprit names "
-        "drugs that it suspects, and a data_review, follow_up_due or system alert can only be acknowledged"
+        "that cannot be done about an alert of this kind: refute and confirm judge a suspected_dress, --culprit goes "
+        "with confirm, and a data_review, follow_up_due or system alert can only be acknowledged"
+    ),
+    DeadLetterCode.ACTION_UNKNOWN_DRUG: (
+        "no order, dose, dispense, statement or report of this patient names that drug, or it treats DRESS and is "
+        "never blamed. Name a --culprit as the record does: a drug that no list knows by its code, such as 'rxnorm 161'"
     ),
     DeadLetterCode.ACTION_UNKNOWN_REASON: f"say why with --reason, for an override and nothing else: {_REASONS}",
     DeadLetterCode.ACTION_OUTDATED: "the alert has risen since: replay the log again, look at it, then act",
@@ -79,7 +83,8 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     ],
     reason: Annotated[str | None, typer.Option(help=f"Why it is overridden: {_REASONS}.")] = None,
     culprit: Annotated[
-        list[str] | None, typer.Option(help="A suspect drug that a confirm names; may be repeated.")
+        list[str] | None,
+        typer.Option(help="A drug of the patient's record that a confirm names; may be repeated."),
     ] = None,
     note: NoteOption = None,
     by: Annotated[
@@ -182,7 +187,8 @@ def _acted(
     from pv_stream.domain.ids import ActionId, AlertId, PatientId, derive_id  # noqa: PLC0415
     from pv_stream.domain.times import format_instant  # noqa: PLC0415
 
-    reason, drugs = said
+    reason, named = said
+    drugs = tuple(sorted({" ".join(drug.split()).lower() for drug in named}))
     received = decided_at(received_at)
     action = _ACTION_OF[deed]
     parts = (seen["record_id"], action, reason or "", *drugs, actor, format_instant(received))
@@ -192,7 +198,7 @@ def _acted(
         alert_id=AlertId(seen["alert_id"]),
         action=action,
         reason=reason,
-        drugs=tuple(sorted(set(drugs))),
+        drugs=drugs,
         actor=actor,
         seen_tier=Tier[seen["tier"].upper()],
         seen_revision=seen["revision"],
@@ -205,9 +211,13 @@ def _why_refused(
 ) -> DeadLetterCode | None:
     """Judge the action by the alert as it was found and, where the log is at hand, by trying it."""
     from pv_stream.audit.acting import try_on_log  # noqa: PLC0415 - see above
+    from pv_stream.codec.events import decode_event, encode_event  # noqa: PLC0415
     from pv_stream.engine.actions import why_refused  # noqa: PLC0415
 
     refused = why_refused(_standing(seen), acted)
+    if refused is None and decode_event(encode_event(acted)) != acted:
+        # What else was said is of a known form: no log can hold a drug of such a name.
+        refused = DeadLetterCode.ACTION_UNKNOWN_DRUG
     return refused if refused is not None or plan is None else try_on_log(plan, acted)
 
 
@@ -222,7 +232,7 @@ def _standing(seen: Mapping[str, Any]) -> "Standing":
         status=AlertStatus(seen["status"]),
         tier=Tier[seen["tier"].upper()],
         revision=seen["revision"],
-        drugs=frozenset(culprit["drug"] for culprit in seen["culprits"]),
+        drugs=None,
         noted=noted is not None,
         override=None if noted is None else noted["override_reason"],
         judgement=Judgement.REFUTED if seen["closing"] == Judgement.REFUTED else None,
@@ -281,6 +291,14 @@ def _say(  # noqa: PLR0913 - all that was done, to be said
     if as_json:
         return
     if target is None:
+        unsuspected = set(acted.drugs).difference(culprit["drug"] for culprit in seen["culprits"])
+        if unsuspected:
+            names = ", ".join(sorted(unsuspected))
+            typer.echo(
+                f"The alert does not suspect {names}: the worker takes the action if a record of the patient names it, "
+                f"else `{program()} dlq list` shows it as action_unknown_drug",
+                err=True,
+            )
         typer.echo(f"Next: {program()} worklist", err=True)
     elif target == log:
         carried = [word for path in carry for word in ("--carry", str(path))]

@@ -242,6 +242,7 @@ class DeadLetterCode(StrEnum):
     ACTION_UNKNOWN_ALERT = "action_unknown_alert"
     ACTION_ALERT_NOT_LIVE = "action_alert_not_live"
     ACTION_DOES_NOT_FIT = "action_does_not_fit"
+    ACTION_UNKNOWN_DRUG = "action_unknown_drug"
     ACTION_UNKNOWN_REASON = "action_unknown_reason"
     ACTION_OUTDATED = "action_outdated"
     ACTION_REPEATED = "action_repeated"

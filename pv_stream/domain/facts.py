@@ -42,6 +42,11 @@ class AsSent:
     value: str | None = None
     unit: str | None = None
 
+    @property
+    def drug_name(self) -> str:
+        """Return what a drug is called that is known by its code alone."""
+        return f"{self.system} {self.code}".lower()
+
 
 @often_built
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,13 @@ class Exposure:
     as_sent: AsSent | None = None
     flags: tuple[EvidenceFlag, ...] = ()
     dose: Dose | None = None
+
+    @property
+    def drugs(self) -> tuple[str, ...]:
+        """Return what was given: the ingredients, else the drug by its code as sent, else nothing."""
+        if self.ingredients or self.as_sent is None:
+            return self.ingredients
+        return (self.as_sent.drug_name,)
 
 
 #: Stands for a drug of a report that no list names.

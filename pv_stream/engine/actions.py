@@ -6,7 +6,7 @@ a code. Taking note of an alert (acknowledge, override) tells a revision that sa
 reaches `assess` as an argument, and what follows from it is told like anything else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,6 +25,8 @@ from pv_stream.engine.decisions import alert_lines
 from pv_stream.engine.diff import diff, next_due
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules import reasons
+from pv_stream.rules.recorded_drugs import recorded_drugs
+from pv_stream.rules.reports import ingredients_called
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.verdicts import with_verdict
 
@@ -52,15 +54,16 @@ _OPEN_TO_VERDICTS: Final = LIVE | {AlertStatus.CLOSED}
 class Standing:
     """Hold what an action meets: the alert as it was last told, and what people decided about it before.
 
-    `noted` says that an acknowledgement or override holds, `override` with which reason. `drugs` are the culprits
-    of the alert, `named` those that a confirmation named.
+    `noted` says that an acknowledgement or override holds, `override` with which reason. `drugs` are what a
+    confirmation may name: the culprits of the alert and whatever is recorded for the patient; None where that is not
+    known, so that nothing is refused for it. `named` are those that a confirmation named.
     """
 
     kind: AlertKind
     status: AlertStatus
     tier: Tier
     revision: int
-    drugs: frozenset[str]
+    drugs: frozenset[str] | None
     noted: bool = False
     override: str | None = None
     judgement: Judgement | None = None
@@ -69,8 +72,10 @@ class Standing:
 
 def why_refused(standing: Standing, acted: AlertActed) -> DeadLetterCode | None:
     """Return why an action is refused, or None when it is taken."""
-    if acted.action not in FITTING[standing.kind] or not _names_fit(standing, acted):
+    if acted.action not in FITTING[standing.kind] or (acted.drugs and acted.action is not ActionKind.CONFIRM):
         return DeadLetterCode.ACTION_DOES_NOT_FIT
+    if standing.drugs is not None and not standing.drugs.issuperset(acted.drugs):
+        return DeadLetterCode.ACTION_UNKNOWN_DRUG
     if not _reason_fits(acted):
         return DeadLetterCode.ACTION_UNKNOWN_REASON
     if standing.status not in (LIVE if acted.action in _NOTES else _OPEN_TO_VERDICTS):
@@ -78,10 +83,6 @@ def why_refused(standing: Standing, acted: AlertActed) -> DeadLetterCode | None:
     if acted.seen_tier < standing.tier or acted.seen_revision > standing.revision:
         return DeadLetterCode.ACTION_OUTDATED
     return DeadLetterCode.ACTION_REPEATED if _is_repeated(standing, acted) else None
-
-
-def _names_fit(standing: Standing, acted: AlertActed) -> bool:
-    return not acted.drugs or (acted.action is ActionKind.CONFIRM and standing.drugs.issuperset(acted.drugs))
 
 
 def _reason_fits(acted: AlertActed) -> bool:
@@ -116,7 +117,8 @@ def act(
     if found is None:
         return DeadLetterCode.ACTION_UNKNOWN_ALERT
     kind, line = found
-    refused = why_refused(_standing(told, kind, line), acted)
+    acted = replace(acted, drugs=_ingredients(acted.drugs, rulebook))
+    refused = why_refused(_standing(state, kind, line, rulebook), acted)
     if refused is not None:
         return refused
     occasion = _occasion(state, acted, as_of, rulebook)
@@ -143,7 +145,13 @@ def _occasion(state: PatientState, acted: AlertActed, as_of: Instant, rulebook: 
     )
 
 
-def _standing(told: Published, kind: AlertKind, line: AlertLine) -> Standing:
+def _ingredients(drugs: Iterable[str], rulebook: Rulebook) -> tuple[str, ...]:
+    """Return the culprits that are named as the rulebook calls them, each once, in order of name."""
+    return tuple(sorted({each for drug in drugs for each in ingredients_called(drug, rulebook)}))
+
+
+def _standing(state: PatientState, kind: AlertKind, line: AlertLine, rulebook: Rulebook) -> Standing:
+    told = state.published
     noted = next((noted for noted in told.acknowledgements if noted.alert_id == line.alert_id), None)
     episode = _episode_of(told, line)
     return Standing(
@@ -151,12 +159,16 @@ def _standing(told: Published, kind: AlertKind, line: AlertLine) -> Standing:
         status=line.status,
         tier=line.tier,
         revision=line.revision,
-        drugs=frozenset() if episode is None else frozenset(c.drug for c in episode.last.culprits),
+        drugs=recorded_drugs(state.facts, rulebook).union(_culprits(episode)),
         noted=noted is not None,
         override=None if noted is None else noted.override,
         judgement=None if episode is None else episode.last.judgement,
         named=frozenset() if episode is None else _named(told, episode),
     )
+
+
+def _culprits(episode: PublishedEpisode | None) -> Iterable[str]:
+    return () if episode is None else (culprit.drug for culprit in episode.last.culprits)
 
 
 def _episode_of(told: Published, line: AlertLine) -> PublishedEpisode | None:

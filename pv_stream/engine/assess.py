@@ -30,7 +30,7 @@ from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, fin
 from pv_stream.rules.follow_up import follow_up_at
 from pv_stream.rules.masking import masking_of, with_masking
 from pv_stream.rules.recurrence import Draft, relate
-from pv_stream.rules.reports import drugs_of_dress, watching
+from pv_stream.rules.reports import drugs_of_dress, ingredients_called, watching
 from pv_stream.rules.restarts import find_restarts
 from pv_stream.rules.reviews import find_reviews
 from pv_stream.rules.rulebook import Rulebook
@@ -57,6 +57,7 @@ def assess(
     Of two verdicts about the same evidence the later in the sequence counts.
     """
     timeline = build_timeline(facts, rulebook)
+    verdicts = [_in_names_of(rulebook, verdict) for verdict in verdicts]
     rulebook = watching(_named(timeline, verdicts, rulebook), rulebook)
     courses = build_courses(timeline.exposures, rulebook)
     treatments = build_treatments(timeline, rulebook)
@@ -108,6 +109,12 @@ def _with_treatments(
         )
         for episode, draft, until in zip(episodes, drafts, nexts, strict=True)
     )
+
+
+def _in_names_of(rulebook: Rulebook, verdict: ClinicianVerdict) -> ClinicianVerdict:
+    """Return a verdict whose culprits are called as the rulebook does now, which another may do otherwise."""
+    named = {name for drug in verdict.drugs for name in ingredients_called(drug, rulebook)}
+    return replace(verdict, drugs=tuple(sorted(named)))
 
 
 def _named(timeline: Timeline, verdicts: Sequence[ClinicianVerdict], rulebook: Rulebook) -> frozenset[str]:

@@ -93,7 +93,7 @@ def relevance_after(
         case Measurement():
             return _after_measurement(relevance, content, facts, rulebook)
         case Exposure():
-            if any(rulebook.drug_called(ingredient) is not None for ingredient in content.ingredients):
+            if any(rulebook.drug_called(name) is not None for name in content.drugs):
                 return _with(relevance, Relevance.WATCHED_DRUG)
         case Finding():
             if content.code in EXCLUSION_TESTS:

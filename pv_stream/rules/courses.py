@@ -87,8 +87,8 @@ def build_courses(
     """Return the courses of every watched ingredient in order of time, by ingredient name."""
     records: dict[str, list[Dated[Exposure]]] = {}
     for dated in exposures:
-        for ingredient in dated.content.ingredients:
-            drug = rulebook.drug_called(ingredient)
+        for name in dated.content.drugs:
+            drug = rulebook.drug_called(name)
             if drug is not None and dated.content.route not in drug.routes_outside:
                 records.setdefault(drug.name, []).append(dated)
     return {name: _courses_of(rulebook.watched[name], records[name], rulebook) for name in sorted(records)}

@@ -94,11 +94,12 @@ def _blamed(report: Report, rulebook: Rulebook) -> Iterable[tuple[str, bool]]:
     for drug in report.drugs:
         if drug.role in _BLAMES and drug.ingredient not in rulebook.treatment_names:
             recurred = drug.rechallenge is RechallengeOutcome.RECURRED
-            for name in _ingredients(drug.ingredient, rulebook):
+            for name in ingredients_called(drug.ingredient, rulebook):
                 yield name, recurred
 
 
-def _ingredients(name: str, rulebook: Rulebook) -> tuple[str, ...]:
+def ingredients_called(name: str, rulebook: Rulebook) -> tuple[str, ...]:
+    """Return what the rulebook calls the ingredients of a drug; one that it does not list keeps its name."""
     watched = rulebook.drug_called(name)
     if watched is not None:
         return (watched.name,)

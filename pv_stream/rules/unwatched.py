@@ -24,15 +24,15 @@ def exposure_flags(span: Span, courses: Courses, rulebook: Rulebook) -> frozense
         dated.at.earliest <= last
         and local_day(dated.at.latest, dated.utc_offset_minutes) >= first_day
         and not dated.content.is_stop
-        and _is_unlisted(dated.content.ingredients, rulebook)
+        and _is_unlisted(dated.content.drugs, rulebook)
         for dated in span.timeline.exposures
     ):
         flags.add(EpisodeFlag.UNLISTED_DRUG)
     return frozenset(flags or {EpisodeFlag.NO_EXPOSURE_RECORD})
 
 
-def _is_unlisted(ingredients: tuple[str, ...], rulebook: Rulebook) -> bool:
+def _is_unlisted(names: tuple[str, ...], rulebook: Rulebook) -> bool:
     """Tell whether a product holds anything that is neither watched nor a treatment; not recognised counts."""
-    return not ingredients or any(
-        rulebook.drug_called(name) is None and name not in rulebook.treatment_names for name in ingredients
+    return not names or any(
+        rulebook.drug_called(name) is None and name not in rulebook.treatment_names for name in names
     )

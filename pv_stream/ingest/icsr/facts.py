@@ -217,7 +217,7 @@ def _names(drug: Drug, role: DrugRole) -> tuple[str, ...]:
     if role not in _BLAMES:
         return ()
     sent = drug.as_sent
-    return (UNLISTED_DRUG if sent is None else f"{sent.system} {sent.code}".lower(),)
+    return (UNLISTED_DRUG if sent is None else sent.drug_name,)
 
 
 def _onset_by_report(report: SafetyReport) -> Moment:

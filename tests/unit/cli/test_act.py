@@ -16,14 +16,15 @@ from pv_stream.audit.action_notes import NOTES_NAME, keep_note
 from pv_stream.audit.replay import replay
 from pv_stream.cli import main as entry
 from pv_stream.codec.events import decode_event, encode_event
-from pv_stream.domain.codes import ActionKind, FindingCode
+from pv_stream.domain.codes import ActionKind, ExposureKind, FindingCode
 from pv_stream.domain.events import AlertActed, RulebookActivated
+from pv_stream.domain.facts import AsSent, Exposure
 from pv_stream.domain.times import format_instant
 from pv_stream.engine.activation import ENGINE_VERSION
 from pv_stream.errors import ConnectionFailed, DataError, PvStreamError, UsageError
 from pv_stream.rulebooks import carried_rulebooks, load_file
 from pv_stream.stream import consumer, publish
-from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, present
+from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils, event, present
 from tests.unit.audit.logs import header, plan_of, values, write_lines
 
 WHEN = format_instant(at(15))
@@ -63,9 +64,9 @@ def act(*words: str, fails: type[PvStreamError] | None = None) -> Any:
 
 
 def last_event(log: Path) -> AlertActed:
-    event = decode_event(log.read_bytes().splitlines()[-1])
-    assert isinstance(event, AlertActed)
-    return event
+    last = decode_event(log.read_bytes().splitlines()[-1])
+    assert isinstance(last, AlertActed)
+    return last
 
 
 # Written to a log -------------------------------------------------------------------------------------------------
@@ -102,6 +103,14 @@ def test_an_action_may_go_to_a_file_of_its_own(log: Path) -> None:
     words = [alert["alert_id"], "confirm", "--culprit", "imatinib", "--out", str(log.parent / "out")]
     act(*words, "--to", "actions.jsonl", "--received-at", WHEN)
     assert last_event(log.parent / "actions.jsonl").drugs == ("imatinib",)
+
+
+def test_a_culprit_that_the_alert_does_not_suspect_is_named_as_people_write_it(log: Path) -> None:
+    append_to_log(log, [event(Exposure(ExposureKind.ORDER, (), as_sent=AsSent("rxnorm", "161")), at(10))])
+    alert_id = alert_of(log)["alert_id"]
+    act(alert_id, "confirm", "--culprit", " RxNorm  161", "--log", str(log), "--received-at", WHEN)
+    assert last_event(log).drugs == ("rxnorm 161",)
+    assert [culprit["drug"] for culprit in alert_of(log)["culprits"]] == ["imatinib", "rxnorm 161"]
 
 
 def test_a_log_without_a_last_line_break_gets_a_line_of_its_own(log: Path) -> None:
@@ -189,7 +198,10 @@ def test_an_alert_of_a_log_under_a_rulebook_of_one_s_own_is_acted_on_with_its_fi
         (["override"], "--reason"),
         (["override", "--reason", "busy"], "will_monitor, tolerated_before, other_cause_found"),
         (["ack", "--reason", "will_monitor"], "--reason"),
-        (["confirm", "--culprit", "allopurinol"], "--culprit names drugs that it suspects"),
+        (["confirm", "--culprit", "allopurinol"], "refused (action_unknown_drug)"),
+        (["confirm", "--culprit", "Prednisone"], "treats DRESS and is never blamed"),
+        (["confirm", "--culprit", "2nd tablet!"], "refused (action_unknown_drug)"),
+        (["refute", "--culprit", "imatinib"], "--culprit goes with confirm"),
         (["ack", "--received-at", format_instant(at(200))], "--received-at"),
         (["ack", "--received-at", "yesterday"], "2026-03-02T08:10:00Z"),
         (["ack", "--received-at", "2999-01-01T00:00:00Z"], "in the future"),
@@ -264,9 +276,20 @@ def test_without_a_log_the_alert_comes_from_kafka_and_the_action_goes_there(
     monkeypatch.setattr(publish, "publish", write)
     act(str(revisions[-1]["alert_id"]), "ack", "--received-at", WHEN)
     ((key, value),) = written
-    event = decode_event(value)
-    assert isinstance(event, AlertActed)
-    assert (key, event.seen_revision) == (PATIENT.encode(), 2)
+    sent = decode_event(value)
+    assert isinstance(sent, AlertActed)
+    assert (key, sent.seen_revision) == (PATIENT.encode(), 2)
+
+
+@pytest.mark.parametrize(("culprit", "is_told"), [("imatinib", False), ("allopurinol", True)])
+def test_whether_a_drug_that_the_alert_does_not_suspect_is_recorded_only_the_worker_knows(
+    log: Path, monkeypatch: pytest.MonkeyPatch, culprit: str, *, is_told: bool
+) -> None:
+    alert = alert_of(log)
+    monkeypatch.setattr(consumer, "read_alerts", lambda *_, **__: iter([alert]))
+    monkeypatch.setattr(publish, "publish", lambda *_, **__: None)
+    said = act(alert["alert_id"], "confirm", "--culprit", culprit, "--received-at", WHEN).stderr
+    assert ("dlq list` shows it as action_unknown_drug" in said) is is_told
 
 
 @pytest.mark.usefixtures("log")

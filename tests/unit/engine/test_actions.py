@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pv_stream.codec.state import decode_state, encode_state, state_bytes
+from pv_stream.domain.actions import ClinicianVerdict
 from pv_stream.domain.assessment import EstablishedBy, Tier
 from pv_stream.domain.codes import (
     ActionKind,
@@ -20,7 +21,9 @@ from pv_stream.domain.outputs import AlertKind, AlertStatus
 from pv_stream.domain.published import EpisodeState
 from pv_stream.domain.times import Instant
 from pv_stream.engine.actions import ACTIONS_REMEMBERED_MAX, FITTING, Standing, act, why_refused
+from pv_stream.engine.assess import assess
 from pv_stream.engine.decisions import alert_lines
+from pv_stream.rules.rulebook import WatchedDrug
 from pv_stream.shard.fold import OutputStream, ShardFold
 from pv_stream.shard.limits import Limits
 from tests.acting import acted
@@ -32,6 +35,7 @@ from tests.builders import (
     corrected,
     dose,
     eosinophils,
+    facts_of,
     held,
     order,
     present,
@@ -137,14 +141,20 @@ def test_nobody_has_seen_a_revision_that_was_not_told(revision: int, refused: De
     [
         (ActionKind.CONFIRM, ("imatinib",), None),
         (ActionKind.CONFIRM, ("imatinib", "vancomycin"), None),
-        (ActionKind.CONFIRM, ("allopurinol",), DeadLetterCode.ACTION_DOES_NOT_FIT),
+        (ActionKind.CONFIRM, ("allopurinol",), DeadLetterCode.ACTION_UNKNOWN_DRUG),
+        (ActionKind.CONFIRM, ("allopurinol", "imatinib"), DeadLetterCode.ACTION_UNKNOWN_DRUG),
         (ActionKind.REFUTE, ("imatinib",), DeadLetterCode.ACTION_DOES_NOT_FIT),
     ],
 )
-def test_only_a_confirmation_names_culprits_and_only_suspects(
+def test_only_a_confirmation_names_culprits_and_only_drugs_that_are_known_here(
     action: ActionKind, drugs: tuple[str, ...], refused: DeadLetterCode | None
 ) -> None:
     assert on(LIVE_AT_WARNING, action, drugs=drugs) is refused
+
+
+def test_where_the_drugs_of_the_patient_are_not_known_no_name_is_refused() -> None:
+    unknown = replace(LIVE_AT_WARNING, drugs=None)
+    assert on(unknown, ActionKind.CONFIRM, drugs=("allopurinol",)) is None
 
 
 @pytest.mark.parametrize(
@@ -386,6 +396,39 @@ def test_a_culprit_that_was_confirmed_is_not_confirmed_twice() -> None:
     again = acted(told[-1], ActionKind.CONFIRM, drugs=("imatinib",), at=at(16))
     then(shard, first)
     assert code_of(then(shard, again)) == "action_repeated"
+
+
+def test_a_culprit_is_named_by_any_of_its_names_and_remembered_by_the_rulebook_s() -> None:
+    shard, told = told_of(order("phenytoin", at(10)), *REACTION)
+    named = ("cerebyx", "fosphenytoin", "glivec")
+    action, *_ = then(shard, acted(told[-1], ActionKind.CONFIRM, drugs=named, at=at(15)))
+    assert action["drugs"] == ["imatinib", "phenytoin"]
+    (verdict,) = shard.state_of(PATIENT).published.verdicts
+    assert verdict.drugs == ("imatinib", "phenytoin")
+
+
+def test_a_culprit_whose_record_was_taken_back_may_still_be_named_while_the_alert_suspects_it() -> None:
+    given = order("ibuprofen", at(10))
+    shard, told = told_of(given, *REACTION)
+    then(shard, acted(told[-1], ActionKind.CONFIRM, drugs=("ibuprofen",), at=at(15)))
+    seen = then(shard, retracted(given, received_at=at(16)))[-1]
+    assert [culprit["drug"] for culprit in seen["culprits"]] == ["imatinib", "ibuprofen"]
+    again = acted(seen, ActionKind.CONFIRM, drugs=("ibuprofen",), at=at(17))
+    assert code_of(then(shard, again)) == "action_repeated"
+    other = acted(seen, ActionKind.CONFIRM, drugs=("naproxen",), at=at(17))
+    assert code_of(then(shard, other)) == "action_unknown_drug"
+
+
+def test_a_culprit_is_called_as_the_rulebook_in_force_does() -> None:
+    """A drug that was named while it was not listed is met under the name that a later rulebook lists it by."""
+    events = (*REACTION, dose("advil", at(100)))
+    listed = replace(RULEBOOK, drugs=(*RULEBOOK.drugs, WatchedDrug("ibuprofen", ("advil",))))
+    keys = tuple(event.version.key for event in REACTION[1:])
+    verdict = ClinicianVerdict(Judgement.CONFIRMED, keys, Tier.WARNING, ("advil",))
+    for rulebook, name in ((RULEBOOK, "advil"), (listed, "ibuprofen")):
+        assessment = assess(facts_of(events), rulebook, (verdict,))
+        assert [culprit.drug for culprit in assessment.episodes[0].culprits] == ["imatinib", name]
+        assert [restart.drugs for restart in assessment.restarts] == [(name,)]
 
 
 def test_culprits_that_were_confirmed_one_after_the_other_are_both_remembered() -> None:

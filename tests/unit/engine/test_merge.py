@@ -448,6 +448,20 @@ def test_what_a_clinician_decided_of_the_prior_holds_under_the_survivor() -> Non
     assert alerts(topic, B)[-1]["status"] == "closed"
 
 
+def test_an_unlisted_culprit_that_a_clinician_named_warns_under_the_survivor_and_again_in_the_prior() -> None:
+    topic = settled(*of(A, dose("ibuprofen", at(0)), *REACTION))
+    named = acted(alerts(topic, A)[0], ActionKind.CONFIRM, drugs=("ibuprofen",), at=WHEN)
+    topic.send(named, *merge(A, B, at(17)), *of(B, order("ibuprofen", at(100))))
+    topic.settle()
+    (restart,) = alerts(topic, B, "culprit_restart")
+    assert (restart["restart"]["drug"], restart["tier"]) == ("ibuprofen", "critical")
+    topic.send(separated(A, B, at(110)), *of(A, order("ibuprofen", at(120))))
+    topic.settle()
+    (again,) = alerts(topic, A, "culprit_restart")
+    assert (again["restart"]["drug"], again["tier"]) == ("ibuprofen", "critical")
+    assert [alert["status"] for alert in alerts(topic, B, "culprit_restart")] == ["raised", "withdrawn"]
+
+
 def test_who_took_note_in_the_survivor_stands_before_who_did_in_the_prior() -> None:
     topic = settled(*of(A, *REACTION), *of(B, *REACTION))
     first, second = alerts(topic, A)[0], alerts(topic, B)[0]
