@@ -1,19 +1,20 @@
-"""One rule explained: what it means, its numbers now and their sources, and what tests it.
+"""One rule explained: what it means, its numbers now and their sources, who does it, and what tests it.
 
-A rule is named as in docs/traceability.toml, `row:skin_and_organ` or `number:lag_days`; its kind may be left out. All
-numbers come from the rulebook and the tables that the software runs on. Statements and tests come from that file
-where it is at hand: it belongs to the source, not to the installed package.
+A rule is named as in traceability.toml, `row:skin_and_organ` or `number:lag_days`; its kind may be left out, and so may
+a brand stand for its drug. The words of the outputs are rules too, `course:controlled_under_treatment`, and so is each
+statement of that file. All numbers come from the rulebook and the tables that the software runs on.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Final, cast
 
 from pv_stream.audit.criteria_doc import criteria_names, criteria_tables
-from pv_stream.audit.rules_doc import holds_with, word_meaning
-from pv_stream.audit.traceability import Statement, read_traceability, rule_names
+from pv_stream.audit.output_words import word_meaning
+from pv_stream.audit.rules_doc import holds_with
+from pv_stream.audit.traceability import Statement, Traceability, rule_names, shipped_traceability
 from pv_stream.codec.canonical import decimal_text
 from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
@@ -22,7 +23,11 @@ from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_D
 
 UNCONFIRMED: Final = "UNCONFIRMED"
 _ROWS: Final = (*ROWS, WITHOUT_WATCHED_DRUG, GIVEN_AGAIN, *REPORTED)
-_NAMED_MAX: Final = 8
+_NAMED_MAX: Final = 5
+#: What is given to a patient goes before a word of the outputs that is spelled alike.
+_GIVEN: Final = frozenset({"drug", "treatment"})
+_STATEMENT: Final = "statement"
+_NAMED_NUMBER: Final = re.compile("`([a-z0-9_]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,61 +42,82 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """Hold what there is to say about one rule; `tests` fail when it no longer holds."""
+    """Hold what there is to say about one rule; `modules` do it, `tests` fail when it no longer holds."""
 
     name: str
     meaning: tuple[str, ...]
     figures: tuple[Figure, ...]
     citations: Mapping[str, str]
+    modules: tuple[str, ...]
     tests: tuple[str, ...]
 
 
 def find_rule(wanted: str, rulebook: Rulebook) -> str:
-    """Return the full name of the one rule that is called so.
+    """Return the full name of the one rule that is called so, in whatever case, with blanks, hyphens or underscores.
 
-    Raises UsageError naming what is near when there is none, or several.
+    Raises UsageError naming what is near when there is none, or all when there are several.
     """
-    known = _known(rulebook)
-    if wanted in known:
-        return wanted
-    found = [name for name in known if name.partition(":")[2] == wanted]
+    known = {name: _folded(name) for name in _known(rulebook)}
+    asked = _folded(_drug_or_treatment(wanted, rulebook) or wanted)
+    found = [name for name, folded in known.items() if asked in {folded, folded.partition(":")[2]}]
+    found = [name for name in found if _kind(name) != _STATEMENT] or found
+    found = [name for name in found if _kind(name) in _GIVEN] or found
     if len(found) == 1:
         return found[0]
     if found:
-        msg = f"{wanted!r} is the name of several rules: {', '.join(found)}"
+        msg = f"{wanted!r} is the name of several rules: {', '.join(found)}; name one in full"
         raise UsageError(msg)
-    full = {name.partition(":")[2]: name for name in known}
-    near = [full[name] for name in difflib.get_close_matches(wanted, full, n=_NAMED_MAX)]
-    near += [name for name in known if wanted in name and name not in near]
-    hint = (
-        f"near it: {', '.join(near[:_NAMED_MAX])}"
-        if near
-        else "`pv-stream rules show` lists drugs and numbers"
-    )
-    msg = f"no rule is called {wanted!r}; {hint}"
+    msg = f"no rule is called {wanted!r}{_near(asked, known)}"
     raise UsageError(msg)
 
 
-def guide_to(name: str, rulebook: Rulebook, traced: Path | None = None) -> Guide:
-    """Return what there is to say about a rule by its full name; `traced` is the file of clinical statements."""
-    kind = name.partition(":")[0]
-    statements: Sequence[Statement] = ()
-    cited: Mapping[str, str] = {}
-    if traced is not None:
-        traceability = read_traceability(traced)
-        statements = [statement for statement in traceability.statements if name in statement.rules]
-        cited = {**rulebook.sources, **traceability.citations}
-    explained = _explained(name, rulebook)
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name.strip().lower())
+
+
+def _kind(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _drug_or_treatment(wanted: str, rulebook: Rulebook) -> str | None:
+    """Return the listed name of what is called by another of its names, such as a brand."""
+    name = wanted.strip().lower()
+    found = rulebook.drug_called(name) or rulebook.treatment_called(name)
+    return None if found is None else found.name
+
+
+def _near(asked: str, known: Mapping[str, str]) -> str:
+    """Say which rules are spelled like what was asked for, or contain it."""
+    full: dict[str, list[str]] = {}
+    for name, folded in known.items():
+        full.setdefault(folded.partition(":")[2], []).append(name)
+    close = difflib.get_close_matches(asked.rpartition(":")[2], full, n=_NAMED_MAX)
+    near = [name for folded in close for name in full[folded]]
+    near += [name for name, folded in known.items() if asked in folded and name not in near]
+    if not near:
+        return "; `pv-stream rules show` lists drugs and numbers, `pv-stream docs` every rule"
+    return f": did you mean {_either(near[:_NAMED_MAX])}?"
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def guide_to(name: str, rulebook: Rulebook) -> Guide:
+    """Return what there is to say about a rule by its full name."""
+    traced = shipped_traceability()
+    kind = _kind(name)
+    cited = {**rulebook.sources, **traced.citations}
+    statements = _statements_on(name, traced)
+    explained = _Explained(()) if kind == _STATEMENT else _explained(name, rulebook)
     # The numbers of the same statements; those of a drug are its own.
-    together = (
-        []
-        if kind in {"drug", "treatment"}
-        else [rule for statement in statements for rule in statement.rules if rule.startswith("number:")]
-    )
+    together = [] if kind in _GIVEN else [r for s in statements for r in s.rules if _kind(r) == "number"]
     figures = [
         *explained.figures,
         *(f for rule in together for f in _number(rule.partition(":")[2], rulebook).figures),
     ]
+    modules = (module for statement in statements for module in statement.modules)
     return Guide(
         name=name,
         meaning=(*explained.meaning, *(statement.says for statement in statements)),
@@ -99,19 +125,35 @@ def guide_to(name: str, rulebook: Rulebook, traced: Path | None = None) -> Guide
         citations={
             source: cited[source] for statement in statements for source in statement.cites if source in cited
         },
+        modules=tuple(dict.fromkeys(modules)),
         tests=tuple(dict.fromkeys(test for statement in statements for test in statement.tests)),
     )
 
 
-def _known(rulebook: Rulebook) -> Sequence[str]:
-    return tuple(dict.fromkeys((*rule_names(rulebook), *(f"row:{row.name}" for row in _ROWS))))
+def _statements_on(name: str, traced: Traceability) -> Sequence[Statement]:
+    """Return the statements that name a rule, or the one that is asked for itself."""
+    return [s for s in traced.statements if name in s.rules or name == f"{_STATEMENT}:{s.id}"]
+
+
+def _known(rulebook: Rulebook) -> Iterable[str]:
+    statements = (f"{_STATEMENT}:{statement.id}" for statement in shipped_traceability().statements)
+    return dict.fromkeys((*rule_names(rulebook), *statements))
 
 
 def _explained(name: str, rulebook: Rulebook) -> "_Explained":
     kind, _, short = name.partition(":")
     if kind in _EXPLAINED:
         return _EXPLAINED[kind](short, rulebook)
-    return _Explained((_criteria().get(name) or word_meaning(kind, short),))
+    meaning = _criteria().get(name) or word_meaning(kind, short)
+    return _Explained((meaning,), tuple(_figures_named_in(meaning, rulebook)))
+
+
+def _figures_named_in(meaning: str, rulebook: Rulebook) -> Iterator[Figure]:
+    """Yield the numbers that a meaning names by their names in the rulebook."""
+    known = {f.name for f in fields(rulebook.parameters)}
+    for name in _NAMED_NUMBER.findall(meaning):
+        if name in known:
+            yield _number(name, rulebook).figures[0]
 
 
 def _criteria() -> Mapping[str, str]:

@@ -1,24 +1,21 @@
 """The rules as a document: docs/rules.md, written from the tables that the software runs on.
 
 Numbers, drugs, points, tiers and conditions come from the rulebook and the tables, so they cannot differ from what
-the software does. Only the words that explain a name stand here.
+the software does. What a word of an output means stands in `audit.output_words`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from pv_stream.audit.criteria_doc import RuleTable, criteria_tables
+from pv_stream.audit.output_words import VOCABULARIES, Vocabulary
 from pv_stream.audit.row_conditions import Condition, Literal, conditions_of
 from pv_stream.codec.canonical import decimal_text
-from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, RecurrenceClass, Relation
-from pv_stream.domain.codes import UNIT_OF, Analyte, HoldCode
+from pv_stream.domain.codes import UNIT_OF, Analyte
 from pv_stream.rules.regiscar import TABLE, category
 from pv_stream.rules.rulebook import Count, Number, Rulebook, Treatment
 from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row
-
-Word = TypeVar("Word", bound=StrEnum)
 
 #: What each field of a situation means; of one that is not here its name is printed.
 _SITUATION: Final[Mapping[str, str]] = {
@@ -33,78 +30,6 @@ _SITUATION: Final[Mapping[str, str]] = {
     "reported_serious": "reported as serious DRESS",
 }
 
-_RECURRENCE: Final[Mapping[RecurrenceClass, str]] = {
-    RecurrenceClass.RECHALLENGE: "a drug suspected in any earlier episode is suspected again, in a later course",
-    RecurrenceClass.CROSS_REACTIVE: "a drug of the same cross-reactive class as an earlier suspect",
-    RecurrenceClass.NEW_CULPRIT: "a drug that no earlier established episode was due to",
-    RecurrenceClass.FLARE_ON_WITHDRAWAL: "a treatment was stopped, or its dose cut by `withdrawal_cut_percent` or "
-    "more, at most `withdrawal_days` before",
-    RecurrenceClass.VIRAL_REACTIVATION: "HHV-6, EBV or CMV were documented as reactivated",
-    RecurrenceClass.RELAPSE_WITHOUT_DRUG: "nothing of the above explains it",
-    RecurrenceClass.REPEAT: "no earlier episode is established: no recurrence yet, and at its own tier",
-}
-_RELATION: Final[Mapping[Relation, str]] = {
-    Relation.SAME: "a suspect of an earlier published episode; critical after an established episode for a drug of "
-    "the first rank, else a warning",
-    Relation.CANDIDATE: "a drug under which the patient had a skin reaction that alerted nobody: a warning",
-    Relation.AMBIGUOUS: "one drug of a product that was suspect as a whole",
-    Relation.CROSS_REACTIVE: "a drug of the same class as a suspect: a warning after an established episode, an info "
-    "after a published one",
-}
-_CLOSING: Final[Mapping[Closing, str]] = {
-    Closing.RESOLVED: "the signs were documented as gone, and `disease_free_days` have passed since",
-    Closing.LOST_TO_OBSERVATION: "nothing was recorded for `lost_to_observation_days`; that is not resolved",
-    Closing.REFUTED: "a clinician found that it was no DRESS",
-}
-_HOLD: Final[Mapping[HoldCode, str]] = {
-    HoldCode.MISSING_UNIT: "no unit was sent",
-    HoldCode.UNKNOWN_UNIT: "the unit is in no table",
-    HoldCode.UNIT_DOES_NOT_FIT: "the unit does not fit the test",
-    HoldCode.OUT_OF_RANGE: "outside the plausible range below",
-    HoldCode.FRACTION_OF_A_CELL: "a small count with a fraction: probably a thousandfold mistake",
-    HoldCode.EOSINOPHILS_ABOVE_LEUKOCYTES: "more eosinophils than leukocytes in one specimen",
-    HoldCode.MISSING_TIME: "no specimen time was sent",
-    HoldCode.UNREADABLE_TIME: "the time cannot be read",
-    HoldCode.TIME_IN_FUTURE: "dated more than `future_hours` after it was received",
-    HoldCode.UNREADABLE_VALUE: "the value cannot be read",
-    HoldCode.UNKNOWN_STATUS: "the status of the result is not known",
-    HoldCode.UNKNOWN_SPECIMEN: "the specimen is not blood",
-}
-_ESTABLISHED: Final[Mapping[EstablishedBy, str]] = {
-    EstablishedBy.SCORE: "it reached warning with a RegiSCAR score of `warning_score_min` or more",
-    EstablishedBy.RECHALLENGE: "a suspect drug of it caused a published episode again in a later course",
-    EstablishedBy.REPORT: "it was reported as DRESS",
-    EstablishedBy.CONFIRMED: "a clinician confirmed it",
-}
-_FLAG: Final[Mapping[EpisodeFlag, str]] = {
-    EpisodeFlag.CONFLICTING_EVIDENCE: "two statements of equal rank differ, or a measured count and a derived one "
-    "differ beyond `conflict_factor`: the alert uses the worse",
-    EpisodeFlag.SPECIMEN_ASSUMED: "results of one report without a specimen were taken for one specimen",
-    EpisodeFlag.WEAK_KEY: "a result without an order number: a correction of it may not be recognised",
-    EpisodeFlag.LEUKOCYTES_FROM_ANOTHER_SPECIMEN: "a percentage was read with the leukocytes of another specimen",
-    EpisodeFlag.EXPOSURE_FROM_ORDERS: "no dose is recorded of the suspect drug, only orders",
-    EpisodeFlag.UNLISTED_DRUG: "only drugs that are not watched were given in the days before",
-    EpisodeFlag.OUTSIDE_WINDOW: "a watched drug was given, but not in its window",
-    EpisodeFlag.NO_EXPOSURE_RECORD: "no medication is recorded, which is not the same as no drug",
-    EpisodeFlag.PREEXISTING_EOSINOPHILIA: "the count was at the threshold before the drug was begun",
-    EpisodeFlag.RISING_ON_BASELINE: "the count has multiplied over the one before the drug",
-    EpisodeFlag.SECOND_HIT: "it became worse after a cross-reactive drug was begun during the episode",
-    EpisodeFlag.REPORTED_DRESS: "it was reported as DRESS",
-    EpisodeFlag.REPORTED_SERIOUS_DRESS: "it was reported as serious DRESS",
-    EpisodeFlag.THINNED: "not every temperature below a fever, or not every body weight, of its days was kept: "
-    "more came than `values_per_code_day_max` a day, or than `values_per_code_max` in all",
-}
-_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    kind: {word.value: says for word, says in words.items()}
-    for kind, words in (
-        ("class", _RECURRENCE),
-        ("relation", _RELATION),
-        ("closing", _CLOSING),
-        ("hold", _HOLD),
-        ("established", _ESTABLISHED),
-        ("flag", _FLAG),
-    )
-}
 #: The lowest and the highest total of the table.
 _TOTALS: Final = range(
     sum(min(item.points.values()) for item in TABLE), sum(max(item.points.values()) for item in TABLE) + 1
@@ -118,12 +43,7 @@ def rules_document(rulebook: Rulebook) -> str:
         _tiers(rulebook),
         _regiscar(),
         *map(_rule_table, criteria_tables()),
-        _names("Established", _ESTABLISHED_SAYS, _ESTABLISHED),
-        _names("Recurrence", _RECURRENCE_SAYS, _RECURRENCE),
-        _names("Restart of a culprit", _RESTART_SAYS, _RELATION),
-        _names("Closing", "Why an alert is closed. A closed alert is no proof of health.", _CLOSING),
-        _names("Flags", "What a reader must know about an episode.", _FLAG),
-        _names("Holds", _HOLDS_SAY, _HOLD),
+        *map(_vocabulary, VOCABULARIES),
         _plausibility(rulebook),
         _parameters(rulebook),
         _drugs(rulebook),
@@ -131,28 +51,6 @@ def rules_document(rulebook: Rulebook) -> str:
         _sources(rulebook),
     )
     return "\n".join(line for section in sections for line in (*section, "")).rstrip() + "\n"
-
-
-def word_meaning(kind: str, word: str) -> str:
-    """Say what a word of an output means; `kind` is that of a rule's name, such as `flag`."""
-    return _WORDS.get(kind, {}).get(word, word.replace("_", " "))
-
-
-_ESTABLISHED_SAYS: Final = (
-    "An episode counts as established DRESS, and is remembered for life, when one of these holds."
-)
-_RECURRENCE_SAYS: Final = (
-    "A new episode after an established one is a recurrence, and critical. The first class that holds, from the top, "
-    "is the primary one; others that hold contribute."
-)
-_RESTART_SAYS: Final = (
-    "A suspect of an earlier episode that is ordered or given in a new course warns before any reaction, once for "
-    "each course."
-)
-_HOLDS_SAY: Final = (
-    "A value that was read but is not believed is held: no rule uses it until a person confirms or discards it. Under "
-    "a watched drug it raises an alert of kind `data_review`."
-)
 
 
 def _opening(rulebook: Rulebook) -> Iterable[str]:
@@ -362,13 +260,14 @@ def _sources(rulebook: Rulebook) -> Iterable[str]:
 # Markdown ---------------------------------------------------------------------------------------------------------
 
 
-def _names(title: str, says: str, words: Mapping[Word, str]) -> Iterable[str]:
-    yield f"## {title}"
+def _vocabulary(words: Vocabulary) -> Iterable[str]:
+    yield f"## {words.title}"
     yield ""
-    yield says
+    yield words.says
     yield ""
-    (enum,) = {type(word) for word in words}
-    yield from markdown_table(("name", "meaning"), [(f"`{word.value}`", words[word]) for word in enum])
+    yield from markdown_table(
+        ("name", "meaning"), [(f"`{word}`", says) for word, says in words.meanings.items()]
+    )
 
 
 def _rule_table(table: RuleTable) -> Iterable[str]:

@@ -1,47 +1,46 @@
 """Traceability: which clinical statement rests on which source, is which rule, and is tested where.
 
-The statements stand in docs/traceability.toml. A rule is named by its kind and name, `row:skin_and_organ` or
-`number:lag_days`; `rule_names` knows them all, so that a statement names none that is not there and none is left
-out. A test is `scenario:FILE`, `scenario:FILE: CASE` or `PATH::NAME`.
+The statements stand in traceability.toml beside this module, so that every installation can say what a rule rests on.
+A rule is named by its kind and name, `row:skin_and_organ` or `number:lag_days`; `rule_names` knows them all, so that a
+statement names none that is not there and none is left out. What no rule of a table says is done by a module, named
+from the package down: `engine.join`. A test is `scenario:FILE`, `scenario:FILE: CASE` or `PATH::NAME`.
 """
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import StrEnum
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from pv_stream.audit.criteria_doc import criteria_names
+from pv_stream.audit.output_words import word_names
 from pv_stream.audit.rules_doc import markdown_table
-from pv_stream.domain.assessment import Closing, EpisodeFlag, EstablishedBy, RecurrenceClass, Relation
-from pv_stream.domain.codes import HoldCode
 from pv_stream.errors import DataError
 from pv_stream.rules.regiscar import TABLE
 from pv_stream.rules.rulebook import Rulebook
 from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG
 
-_WORDS: Final[Mapping[str, type[StrEnum]]] = {
-    "class": RecurrenceClass,
-    "relation": Relation,
-    "established": EstablishedBy,
-    "closing": Closing,
-    "flag": EpisodeFlag,
-    "hold": HoldCode,
-}
+_SHIPPED: Final[Traversable] = resources.files("pv_stream.audit").joinpath("traceability.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Hold one clinical statement; `cites` names sources of the rulebook or of the file's own citations."""
+    """Hold one clinical statement; `cites` names sources of the rulebook or of the file's own citations.
+
+    `modules` do what no rule of a table says.
+    """
 
     id: str
     says: str
     cites: tuple[str, ...]
     rules: tuple[str, ...]
     tests: tuple[str, ...]
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,14 @@ class Traceability:
 _TRACEABILITY: Final[TypeAdapter[Traceability]] = TypeAdapter(Traceability)
 
 
-def read_traceability(path: Path) -> Traceability:
-    """Read the statements. Raises DataError naming the first entry that is wrong."""
+@cache
+def shipped_traceability() -> Traceability:
+    """Read the statements that ship with the package."""
+    return read_traceability(_SHIPPED)
+
+
+def read_traceability(path: Traversable) -> Traceability:
+    """Read the statements of a file. Raises DataError naming the first entry that is wrong."""
     try:
         return _TRACEABILITY.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -90,7 +95,7 @@ def rule_names(rulebook: Rulebook) -> Sequence[str]:
         *(f"row:{row.name}" for row in (*ROWS, WITHOUT_WATCHED_DRUG, GIVEN_AGAIN, *REPORTED)),
         *(f"item:{item.name}" for item in TABLE),
         *criteria_names(),
-        *(f"{kind}:{word.value}" for kind, words in _WORDS.items() for word in words),
+        *word_names(),
         *(f"number:{field.name}" for field in fields(rulebook.parameters)),
         "number:threshold_per_ul",
         "number:fraction_below_per_ul",
@@ -109,8 +114,10 @@ def _lines(traced: Traceability, rulebook: Rulebook) -> Iterator[str]:
     yield "# Traceability"
     yield ""
     yield (
-        "Written by `make docs` from [traceability.toml](traceability.toml); do not edit. Each clinical statement with "
-        "its source, the rules that hold it ([rules.md](rules.md)), and the tests that fail when it no longer holds."
+        "Written by `make docs` from [traceability.toml](../pv_stream/audit/traceability.toml); do not edit. Each "
+        "clinical statement with its source, the rules that hold it ([rules.md](rules.md)) or, where no table says it, "
+        "the module that does, and the tests that fail when it no longer holds. `pv-stream rules explain` tells the "
+        "same of one rule or one statement."
     )
     yield ""
     cited = {**rulebook.sources, **traced.citations}
@@ -118,7 +125,7 @@ def _lines(traced: Traceability, rulebook: Rulebook) -> Iterator[str]:
         yield f"## {chapter.title}"
         yield ""
         yield from markdown_table(
-            ("id", "statement", "sources", "rules", "tests"),
+            ("id", "statement", "sources", "rules and modules", "tests"),
             [_row(statement, cited) for statement in chapter.statements],
         )
         yield ""
@@ -137,7 +144,9 @@ def _row(statement: Statement, cited: Mapping[str, str]) -> Sequence[str]:
         statement.id,
         statement.says,
         ", ".join(statement.cites),
-        _each(f"`{rule}`" for rule in statement.rules),
+        _each(
+            (*(f"`{rule}`" for rule in statement.rules), *(f"module `{name}`" for name in statement.modules))
+        ),
         _each(map(_test, statement.tests)),
     )
 

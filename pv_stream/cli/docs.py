@@ -1,22 +1,18 @@
 """`pv-stream docs`: the documents that are written from the rules and their tests, so that they cannot go stale."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from pv_stream.audit.rules_doc import rules_document
-from pv_stream.audit.traceability import read_traceability, traceability_document
+from pv_stream.audit.traceability import shipped_traceability, traceability_document
 from pv_stream.errors import DataError, UsageError
 from pv_stream.rulebooks import load_default
 
-STATEMENTS: Final = "traceability.toml"
-
 
 def command(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help=f"The folder of the documents, with {STATEMENTS}.")
-    ] = Path("docs"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the documents.")] = Path("docs"),
     *,
     write: Annotated[bool, typer.Option("--write", help="Write the documents into the folder.")] = False,
     check: Annotated[
@@ -41,9 +37,9 @@ def command(
 
 
 def rule_documents(folder: Path) -> dict[Path, str]:
-    """Return the text of each document by its path in a folder that holds the statements."""
+    """Return the text of each document by its path in a folder."""
     rulebook = load_default()
-    traced = read_traceability(folder / STATEMENTS)
+    traced = shipped_traceability()
     return {
         folder / "rules.md": rules_document(rulebook),
         folder / "traceability.md": traceability_document(traced, rulebook),

@@ -22,7 +22,6 @@ app = typer.Typer(
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _NAMED: Final = "A shipped version, or the file of a rulebook."
-_TRACED: Final = "traceability.toml"
 
 
 @app.command("list")
@@ -152,23 +151,20 @@ def explain(
     rule: Annotated[
         str,
         typer.Argument(
-            help="A row of the tiers, an item of RegiSCAR, a number, a drug, a flag; row:NAME if unclear."
+            help="A row of the tiers, a criterion, a number, a drug, a word of an alert (controlled_under_treatment, "
+            "rechallenge), or a clinical statement; row:NAME where several are called so."
         ),
     ],
     version: Annotated[str | None, typer.Option("--rulebook", help=f"{_NAMED} [the default]")] = None,
-    docs: Annotated[
-        Path, typer.Option(metavar="DIR", help=f"Where {_TRACED} is: it names statements and tests.")
-    ] = Path("docs"),
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain one rule: what it means, its numbers now, their sources, and which scenarios and tests hold it."""
+    """Explain one rule: what it means, its numbers now, their sources, who does it, and what tests it."""
     from pv_stream.audit.rule_guide import find_rule, guide_to  # noqa: PLC0415
     from pv_stream.rulebooks import load_default, load_named  # noqa: PLC0415
 
     rules = load_default() if version is None else load_named(version)
-    traced = docs / _TRACED
-    guide = guide_to(find_rule(rule, rules), rules, traced if traced.exists() else None)
+    guide = guide_to(find_rule(rule, rules), rules)
     if as_json:
         typer.echo(json.dumps(_guide_json(guide, rules), indent=2))
         return
@@ -181,10 +177,10 @@ def explain(
     for source, text in guide.citations.items():
         if source not in shown:
             typer.echo(f"  [{source}] {text}")
+    for module in guide.modules:
+        typer.echo(f"  done by pv_stream.{module}")
     for test in guide.tests:
         typer.echo(f"  tested by {test}")
-    if not traced.exists():
-        typer.echo(f"  (statements and tests stand in {_TRACED} of the source: --docs DIR)")
 
 
 def _guide_json(guide: "Guide", rules: "Rulebook") -> dict[str, object]:
@@ -197,6 +193,7 @@ def _guide_json(guide: "Guide", rules: "Rulebook") -> dict[str, object]:
             for f in guide.figures
         ],
         "sources": dict(guide.citations),
+        "modules": [f"pv_stream.{module}" for module in guide.modules],
         "tests": list(guide.tests),
     }
 

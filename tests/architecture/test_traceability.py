@@ -7,14 +7,16 @@ from typing import Final
 
 import pytest
 
-from pv_stream.audit.traceability import Statement, read_traceability, rule_names
-from pv_stream.cli.docs import STATEMENTS, rule_documents
+from pv_stream.audit.rule_guide import find_rule
+from pv_stream.audit.traceability import Statement, rule_names, shipped_traceability
+from pv_stream.cli.docs import rule_documents
 from tests.builders import RULEBOOK
 from tests.scenarios.every_case import SCENARIOS
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
-TRACED: Final = read_traceability(DOCS / STATEMENTS)
+STATEMENTS: Final = "pv_stream/audit/traceability.toml"
+TRACED: Final = shipped_traceability()
 RULES: Final = rule_names(RULEBOOK)
 CASES: Final = {
     scenario.path.stem: {case.name for case in scenario.cases} for scenario in SCENARIOS if scenario.cases
@@ -28,6 +30,10 @@ def _tests_in(path: Path) -> frozenset[str]:
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
+def _module(name: str) -> Path:
+    return ROOT / "pv_stream" / f"{name.replace('.', '/')}.py"
+
+
 def _exists(test: str) -> bool:
     if test.startswith("scenario:"):
         file, _, case = test.removeprefix("scenario:").partition(": ")
@@ -37,21 +43,33 @@ def _exists(test: str) -> bool:
 
 
 @pytest.mark.parametrize("statement", EACH)
-def test_a_statement_names_only_rules_and_tests_that_are_there(statement: Statement) -> None:
+def test_a_statement_names_only_what_is_there(statement: Statement) -> None:
     assert [rule for rule in statement.rules if rule not in RULES] == []
+    assert [name for name in statement.modules if not _module(name).is_file()] == []
     assert [test for test in statement.tests if not _exists(test)] == []
+    assert [
+        name for name in statement.cites if name not in TRACED.citations and name not in RULEBOOK.sources
+    ] == []
+    assert find_rule(f"statement:{statement.id}", RULEBOOK) == f"statement:{statement.id}"
 
 
 @pytest.mark.parametrize("statement", EACH)
-def test_a_statement_has_a_source_and_a_test(statement: Statement) -> None:
+def test_a_statement_has_a_source_a_rule_or_module_and_a_test(statement: Statement) -> None:
     assert statement.cites
+    assert statement.rules or statement.modules
     assert statement.tests
+
+
+def test_every_citation_of_the_statements_is_used() -> None:
+    used = {name for statement in TRACED.statements for name in statement.cites}
+
+    assert sorted(set(TRACED.citations) - used) == []
 
 
 def test_no_rule_is_without_a_statement() -> None:
     named = {rule for statement in TRACED.statements for rule in statement.rules}
 
-    assert [rule for rule in RULES if rule not in named] == [], f"say in docs/{STATEMENTS} what they are"
+    assert [rule for rule in RULES if rule not in named] == [], f"say in {STATEMENTS} what they are"
 
 
 def test_no_scenario_is_without_a_statement() -> None:

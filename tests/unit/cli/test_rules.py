@@ -16,7 +16,6 @@ from tests.unit.audit.logs import envelope, header, imatinib_lines, values, writ
 from tests.unit.test_rulebooks import SHIPPED, changed
 
 RULEBOOK = load_default()
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -139,32 +138,65 @@ def test_diff_of_a_rulebook_with_itself_is_nothing() -> None:
         ("phenytoin", ("osphenytoin counts as phenytoin", "Cross-reactive with carbamazepine")),
         ("aromatic antiepileptics", ("phenytoin",)),
         ("reslizumab", ("never blamed",)),
-        ("flag:conflicting_evidence", ("the alert uses the worse",)),
+        ("flag:conflicting_evidence", ("he alert uses the worse", "conflict_factor = 2")),
+        (
+            "controlled_under_treatment",
+            (
+                "course:controlled_under_treatment",
+                "what is held down is not resolved",
+                "[imatinib2021]",
+                "done by pv_stream.rules.masking",
+                "tested by scenario:imatinib2021",
+            ),
+        ),
+        ("Controlled under treatment", ("course:controlled_under_treatment",)),
+        (
+            "masking",
+            (
+                "masking_anti_il5_days = 28",
+                "masking_steroid_mg_per_kg_day = 0.5",
+                "scenario:masking_by_steroids",
+            ),
+        ),
+        ("lost_to_observation", ("that is not resolved", "lost_to_observation_days = 60", "[UNCONFIRMED]")),
+        ("flare-on-withdrawal", ("class:flare_on_withdrawal", "withdrawal_days = 14", "[zita2023]")),
+        ("repeat", ("no recurrence yet",)),
+        ("Glivec", ("drug:imatinib",)),
+        ("Solu-Medrol", ("treatment:methylprednisolone",)),
+        ("cyclosporine", ("treatment:cyclosporine",)),
+        (
+            "tier-latched",
+            ("It falls when a statement that it rests on is replaced", "done by pv_stream.engine."),
+        ),
     ],
 )
 def test_explain_says_what_a_rule_means_its_numbers_sources_and_tests(
     rule: str, words: tuple[str, ...]
 ) -> None:
-    said = call("rules", "explain", rule, "--docs", str(ROOT / "docs"))
+    said = call("rules", "explain", rule)
     assert said.exit_code == 0, said.stderr
     for word in words:
         assert word in said.stdout
 
 
-def test_explain_without_the_statements_says_where_they_are(tmp_path: Path) -> None:
-    said = call("rules", "explain", "score_possible", "--docs", str(tmp_path))
-    assert "warning_score_min = 2" in said.stdout
-    assert "--docs DIR" in said.stdout
-    explained = json.loads(
-        call("rules", "explain", "score_possible", "--json", "--docs", str(tmp_path)).stdout
-    )
-    assert explained["rule"] == "row:score_possible"
-    assert [number["name"] for number in explained["numbers"]] == ["warning_score_min"]
+def test_explain_as_json_has_the_rule_its_numbers_sources_modules_and_tests() -> None:
+    explained = json.loads(call("rules", "explain", "controlled_under_treatment", "--json").stdout)
+    assert explained["rule"] == "course:controlled_under_treatment"
+    assert list(explained["sources"]) == ["imatinib2021"]
+    assert "pv_stream.rules.masking" in explained["modules"]
+    assert "scenario:controlled_under_treatment" in explained["tests"]
+    explained = json.loads(call("rules", "explain", "score_possible", "--json").stdout)
+    assert explained["numbers"][0]["name"] == "warning_score_min"
 
 
-def test_every_rule_that_a_statement_can_name_is_explained() -> None:
-    for name in rule_names(RULEBOOK):
-        assert guide_to(find_rule(name, RULEBOOK), RULEBOOK).meaning[0]
+@pytest.mark.parametrize("kind", sorted({name.partition(":")[0] for name in rule_names(RULEBOOK)}))
+def test_every_rule_is_found_by_its_full_name_and_says_its_meaning_source_and_test(kind: str) -> None:
+    for name in (name for name in rule_names(RULEBOOK) if name.startswith(f"{kind}:")):
+        guide = guide_to(find_rule(name, RULEBOOK), RULEBOOK)
+        assert guide.name == name
+        assert guide.meaning[0]
+        assert guide.citations
+        assert guide.tests
 
 
 def test_a_name_that_several_rules_have_is_refused_with_all_of_them() -> None:
@@ -176,7 +208,13 @@ def test_a_name_that_several_rules_have_is_refused_with_all_of_them() -> None:
 def test_explain_of_no_rule_names_what_is_near() -> None:
     said = call("rules", "explain", "lag_dais")
     assert said.exit_code == 2
-    assert "near it: number:lag_days" in said.stderr
+    assert "did you mean number:lag_days" in said.stderr
+
+
+def test_explain_of_what_is_near_nothing_says_where_the_names_are() -> None:
+    said = call("rules", "explain", "qqqqqqq")
+    assert said.exit_code == 2
+    assert "`pv-stream rules show`" in said.stderr
 
 
 # A log of a file ------------------------------------------------------------------------------------------------
