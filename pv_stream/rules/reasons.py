@@ -47,6 +47,12 @@ _FLAGS: Final = {
     EpisodeFlag.REPORTED_DRESS: "reported as DRESS",
     EpisodeFlag.SECOND_HIT: "worse after a cross-reactive drug was begun",
 }
+#: Why no watched drug is suspect: no medication data is not "no drug".
+_NO_SUSPECT: Final = {
+    EpisodeFlag.OUTSIDE_WINDOW: "a watched drug is on record, but not in its window of latency",
+    EpisodeFlag.UNLISTED_DRUG: "a drug that is not on the watch list is on record in the days before",
+    EpisodeFlag.NO_EXPOSURE_RECORD: "no drug is on record in the days before, which is not the same as none given",
+}
 _CLOSING: Final = {
     Closing.RESOLVED: "The reaction was documented as resolved and stayed so.",
     Closing.LOST_TO_OBSERVATION: "No measurement or finding any more: lost to observation, which is not resolved.",
@@ -74,6 +80,7 @@ def episode_reason(episode: EpisodeAssessment) -> str:
     parts = [_sentence_case(_listed(seen) if seen else "Reaction")]
     if episode.culprits:
         parts.append(_under(episode.culprits))
+    parts += [text for flag, text in _NO_SUSPECT.items() if flag in episode.flags]
     parts += [text for flag, text in _FLAGS.items() if flag in episode.flags]
     if episode.recurrence is not None:
         parts.append(_RECURRENCE[episode.recurrence.primary])

@@ -1,11 +1,25 @@
 """Reasons: what an alert's sentence says, and what ends one."""
 
+import pytest
+
 from pv_stream.domain.assessment import Closing
 from pv_stream.domain.codes import Analyte, Comparator, FindingCode
 from pv_stream.domain.events import FactArrived
 from pv_stream.rules import reasons
 from pv_stream.rules.reasons import episode_reason
-from tests.builders import absent, at, dose, eosinophils, measured, only_episode, present, reported, statement
+from tests.builders import (
+    absent,
+    assessed,
+    at,
+    dose,
+    eosinophils,
+    measured,
+    only_episode,
+    order,
+    present,
+    reported,
+    statement,
+)
 
 REACTION = (
     statement("imatinib", at(0)),
@@ -58,6 +72,40 @@ def test_what_was_reported_is_said_and_what_was_not_is_not() -> None:
     assert "worse after" not in reason()
     assert "; reported as DRESS;" in reason(reported(at(20), "imatinib"))
     assert "; reported as serious DRESS;" in reason(reported(at(20), "imatinib", serious=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), ("no drug is on record in the days before, which is not the same as none given",)),
+        (
+            (order("ibuprofen", at(100)),),
+            ("a drug that is not on the watch list is on record in the days before",),
+        ),
+        ((dose("imatinib", at(0)),), ("a watched drug is on record, but not in its window of latency",)),
+        (
+            (dose("imatinib", at(0)), order("ibuprofen", at(100))),
+            (
+                "a watched drug is on record, but not in its window of latency",
+                "a drug that is not on the watch list is on record in the days before",
+            ),
+        ),
+    ],
+)
+def test_why_no_watched_drug_is_suspect_is_said(
+    given: tuple[FactArrived, ...], said: tuple[str, ...]
+) -> None:
+    told = episode_reason(only_episode(reported(at(130)), *given))
+    assert told == f"Reaction; {'; '.join((*said, 'reported as DRESS'))}; RegiSCAR -2 (from -4 to 9)."
+
+
+def test_a_relapse_that_no_watched_drug_explains_says_which_drugs_are_on_record() -> None:
+    later = (order("ibuprofen", at(290)), present(FindingCode.RASH, at(300)), eosinophils(1600, at(300)))
+    resolved = present(FindingCode.REACTION_RESOLVED, at(30))
+    first, second = assessed(reported(at(20), "imatinib"), *REACTION, resolved, *later).episodes
+    assert "on record" not in episode_reason(first)
+    assert "relapse that no watched drug explains" in episode_reason(second)
+    assert "; a drug that is not on the watch list is on record in the days before;" in episode_reason(second)
 
 
 def test_every_end_of_an_alert_is_told_in_a_sentence() -> None:
