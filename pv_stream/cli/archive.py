@@ -29,7 +29,7 @@ def command(
         typer.Option(
             "--from",
             metavar="TOPIC",
-            help="Topic; may be repeated. [all eight; for FILE.jsonl the input log]",
+            help="Topic; may be repeated. [all nine; for FILE.jsonl the input log]",
         ),
     ] = None,
     bootstrap_servers: Annotated[

@@ -30,10 +30,16 @@ _ORDER: Final = (
     Topic.CASES,
     Topic.ALERT_ACTIONS,
     Topic.DEAD_LETTERS,
+    Topic.REJECTS,
     Topic.EVENTS,
 )
 #: Topics that are read up to where they end with open transactions: those may hold outputs of a state that was read.
-_TO_THE_WATERMARK: Final = frozenset(_ORDER) - {Topic.STATE, Topic.TREE_HEADS, Topic.EVENTS}
+_TO_THE_WATERMARK: Final = frozenset(_ORDER) - {
+    Topic.STATE,
+    Topic.TREE_HEADS,
+    Topic.REJECTS,
+    Topic.EVENTS,
+}
 
 OnProgress = Callable[[str, int, int], None]
 

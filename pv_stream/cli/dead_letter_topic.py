@@ -1,6 +1,8 @@
-"""The dead letters of the live stream, read from their topic, and their records from where they stand in the input."""
+"""What Kafka knows of what was refused: dead letters of the live stream, with their records, and refusals of ingest."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pv_stream.audit.dead_letters import DeadLetterRow, Pointer, row_of
@@ -22,13 +24,34 @@ def live_letters(settings: Settings) -> list[DeadLetterRow]:
     return sorted(letters, key=lambda letter: (letter.written_at or "", letter.dead_letter_id))
 
 
+def live_refusals(settings: Settings) -> list[dict[str, Any]]:
+    """Return what ingest refused as rows of `dlq`, each as it stands now; a record that is none is passed over."""
+    topic = topic_name(Topic.REJECTS, settings)
+    rows: dict[str, dict[str, Any]] = {}
+    with TopicReader(settings, client_id=_CLIENT) as reader:
+        for record in reader.records(topic):
+            with suppress(KeyError, TypeError, ValueError):
+                said = json.loads(record.value or b"")
+                rows[said["entry_id"]] = {
+                    "id": said["entry_id"],
+                    "code": said["code"],
+                    "at": said["kept_at"],
+                    "digest": said["value_digest"],
+                    "bytes": said["value_bytes"],
+                    "pointer": {"place": topic, "kept_by": said["kept_by"], "path": said["path"]},
+                    "settled_at": said["settled_at"],
+                    "patient_id": None,
+                }
+    return list(rows.values())
+
+
 def live_values(rows: Sequence[Mapping[str, Any]], settings: Settings) -> dict[str, bytes]:
     """Return the input records of dead letters by id, as far as they are still there."""
     values: dict[str, bytes] = {}
     with TopicReader(settings, client_id=_CLIENT) as reader:
         for row in rows:
             pointer = row["pointer"]
-            if pointer is None:
+            if pointer is None or "position" not in pointer:
                 continue
             record = reader.record_at(pointer["place"], pointer["shard"], pointer["position"])
             if record is not None:

@@ -33,7 +33,10 @@ _FILE_MODE: Final = 0o600
 _NAMED_MAX: Final = 5
 
 FromOption = Annotated[
-    str | None, typer.Option("--from", metavar="kafka", help="What the live stream could not use.")
+    str | None,
+    typer.Option(
+        "--from", metavar="kafka", help="What the live stream could not use, and listeners refused."
+    ),
 ]
 OutOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="What a replay could not use: the folder that it wrote.")
@@ -226,13 +229,18 @@ def _rows(source: Source) -> list[dict[str, Any]]:
 
         entries = [kept for kept in source.store().entries() if kept.kind == REJECTED]
         return [_row_of_kept(kept) for kept in entries]
-    return [_row_of_letter(letter) for letter in _letters(source)]
+    rows = [_row_of_letter(letter) for letter in _letters(source)]
+    if not source.is_kafka:
+        return rows
+    from pv_stream.cli.dead_letter_topic import live_refusals  # noqa: PLC0415 - only the live topic needs Kafka
+
+    return sorted([*rows, *live_refusals(source.settings)], key=lambda row: (row["at"] or "", row["id"]))
 
 
 def _entry_id(kept: "Kept") -> str:
-    from pv_stream.domain.ids import derive_id  # noqa: PLC0415 - see above
+    from pv_stream.ingest.announcing import refusal_id  # noqa: PLC0415 - see above
 
-    return derive_id("rej", kept.entry_id)
+    return refusal_id(kept)
 
 
 def _row_of_kept(kept: "Kept") -> dict[str, Any]:
@@ -307,6 +315,9 @@ def _content(row: Mapping[str, Any], source: Source) -> bytes:
         content = source.store().content(kept)
     else:
         content = _values([row], source).get(row["id"])
+    if content is None and (kept_by := (row["pointer"] or {}).get("kept_by")):
+        message = f"{row['id']}: its bytes are in the reject store of {kept_by}: say this there, without --from kafka"
+        raise DataError(message)
     if content is None:
         message = f"{row['id']}: its bytes are not there any more; its source may still have them"
         raise DataError(message)
@@ -406,6 +417,8 @@ def _look_again(rows: list[dict[str, Any]], source: Source, *, as_json: bool) ->
             row["id"], row["code"], row["digest"], row["bytes"], row["patient_id"], None, row["at"]
         )
         is_read, said = reads_today(letter, values.get(row["id"]))
+        if kept_by := (row["pointer"] or {}).get("kept_by"):
+            said = f"its bytes are in the reject store of {kept_by}: retry it there, without --from kafka"
         told.append({"id": row["id"], "code": row["code"], "reads_today": is_read, "said": said})
     print_told(told, as_json=as_json)
     readable = [each for each in told if each["reads_today"]]

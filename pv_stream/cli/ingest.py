@@ -20,7 +20,7 @@ from pv_stream.codec.events import encode_event
 from pv_stream.domain.events import ClockTicked, Event, Received, RulebookActivated, Transferred
 from pv_stream.domain.ids import shard_of
 from pv_stream.domain.times import MICROSECONDS_PER_SECOND, Instant, parse_instant
-from pv_stream.errors import DataError, UsageError
+from pv_stream.errors import DataError, PvStreamError, UsageError
 from pv_stream.ingest.feed import Feed, check_readable
 from pv_stream.ingest.intake import Intake, intake_of
 from pv_stream.ingest.outcomes import IgnoreReason, RejectCode
@@ -118,6 +118,8 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     feed = _feed(intake, store, settings, form, acknowledgements, by_file=by_file)
     with progress("Ingesting", 2 * sum(map(size_bytes, paths))) as told:
         _send(feed.read(paths, told), destination, settings, feed.report)
+    if destination.is_kafka:
+        _tell_refusals(store, settings)
     for path in acknowledgements.write(now):
         stderr().print(f"Acknowledgement for the sender: {path}", soft_wrap=True)
     _say(feed, key, store, destination, as_json=as_json)
@@ -267,6 +269,17 @@ def _publish(events: Iterator[Event], settings: Settings, report: Report) -> Non
         topic=topic_name(Topic.EVENTS, settings),
         shard_of=lambda key, count: shard_of(key.decode(), count),
     )
+
+
+def _tell_refusals(store: RejectStore, settings: Settings) -> None:
+    """Tell Kafka of what was refused. What cannot be told now is told by the next run: the events are written."""
+    from pv_stream.ingest.announcing import Announcements  # noqa: PLC0415 - only --to kafka needs a Kafka client
+    from pv_stream.stream.refusals import tell_refusals  # noqa: PLC0415
+
+    try:
+        tell_refusals(settings, Announcements(store, "ingest").next)
+    except PvStreamError as error:
+        stderr().print(f"What was refused is kept, and not told to Kafka yet: {error}", soft_wrap=True)
 
 
 def _say(feed: Feed, key: KeyChoice, store: RejectStore, destination: Destination, *, as_json: bool) -> None:

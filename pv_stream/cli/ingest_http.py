@@ -19,6 +19,7 @@ from pv_stream.cli.listening import (
     serve_while_writing,
     serving_seconds,
     summary,
+    telling,
     tls_context,
 )
 from pv_stream.errors import UsageError
@@ -126,7 +127,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
         serving = asyncio.create_task(serve_until_told(server, listening))
         introduce(desk)
         _say_where(listening, tokens, tls)
-        async with looked_after(health, settings):
+        async with looked_after(health, settings), telling(desk, settings, name):
             await serve_while_writing(writer, serving, server.stop, seconds_max=stop_seconds_max)
 
 

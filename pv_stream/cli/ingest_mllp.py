@@ -19,6 +19,7 @@ from pv_stream.cli.listening import (
     serve_while_writing,
     serving_seconds,
     summary,
+    telling,
     tls_context,
 )
 from pv_stream.stream import require_client
@@ -108,7 +109,7 @@ async def _serve(  # noqa: PLR0913 - all that was chosen
         introduce(desk)
         _say_where(listening, tls)
         try:
-            async with looked_after(health, settings):
+            async with looked_after(health, settings), telling(desk, settings, name):
                 await serve_while_writing(writer, serving, listener.stop, seconds_max=stop_seconds_max)
         finally:
             reporting.cancel()

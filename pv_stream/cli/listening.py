@@ -159,6 +159,25 @@ async def looked_after(health: "ListenerHealth", settings: "Settings") -> AsyncI
             looking.cancel()
 
 
+@asynccontextmanager
+async def telling(desk: "Desk", settings: "Settings", name: str) -> AsyncIterator[None]:
+    """Tell Kafka of what is refused, beside the work."""
+    import asyncio  # noqa: PLC0415 - see above
+    from contextlib import suppress  # noqa: PLC0415
+
+    from pv_stream.ingest.announcing import Announcements  # noqa: PLC0415
+    from pv_stream.stream.refusals import RefusalTeller  # noqa: PLC0415
+
+    teller = RefusalTeller(settings, Announcements(desk.store, name).next, say)
+    task = asyncio.create_task(teller.keep_telling())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 def serving_seconds(settings: "Settings") -> float:
     """Return how long a stop may wait for what is in work: the rest belongs to the writer, which closes last."""
     return max(1.0, settings.shutdown_timeout_seconds - _CLOSING_SECONDS)

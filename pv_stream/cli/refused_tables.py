@@ -31,6 +31,8 @@ def _where(pointer: Mapping[str, Any] | None) -> str:
     if pointer["place"] == STORE:
         path = f" at {pointer['path']}" if pointer["path"] else ""
         return f"file {pointer['input']}, message {pointer['message']}{path}"
+    if "kept_by" in pointer:
+        return f"reject store of {pointer['kept_by']}{' at ' + pointer['path'] if pointer['path'] else ''}"
     return f"{pointer['place']} shard {pointer['shard']} position {pointer['position']}"
 
 

@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 
 from pv_stream.codec.event_models import CLINICAL_EVENT
 from pv_stream.domain.outputs import Alert, AlertAction, Case, DeadLetter, Recurrence
+from pv_stream.domain.refusals import Refusal
 from pv_stream.ledger.heads import TreeHeadRecord
 
 _ALERT: Final = TypeAdapter(Alert)
@@ -20,6 +21,7 @@ _RECURRENCE: Final = TypeAdapter(Recurrence)
 _CASE: Final = TypeAdapter(Case)
 _ALERT_ACTION: Final = TypeAdapter(AlertAction)
 _DEAD_LETTER: Final = TypeAdapter(DeadLetter)
+_REFUSAL: Final = TypeAdapter(Refusal)
 _TREE_HEAD: Final = TypeAdapter(TreeHeadRecord)
 
 _DOCUMENTS: Final[Mapping[str, tuple[str, TypeAdapter[Any]]]] = {
@@ -29,6 +31,7 @@ _DOCUMENTS: Final[Mapping[str, tuple[str, TypeAdapter[Any]]]] = {
     "case.v1.json": ("A record of pv.dress.cases.v1", _CASE),
     "alert-action.v1.json": ("A record of pv.dress.alert-actions.v1", _ALERT_ACTION),
     "dead-letter.v1.json": ("A record of pv.dlq.v1", _DEAD_LETTER),
+    "refusal.v1.json": ("A record of pv.rejects.v1", _REFUSAL),
     "tree-head.v1.json": ("A record of pv.tree-heads.v1", _TREE_HEAD),
 }
 

@@ -122,7 +122,7 @@ class RejectStore:
                         old = kept[line["settled"]]
                         kept[old.entry_id] = dataclasses.replace(old, settled_at=line["at"])
                     else:
-                        entry = _kept(line)
+                        entry = kept_of(line)
                         kept[entry.entry_id] = entry
         except OSError as error:
             raise self._failed(error) from error
@@ -247,7 +247,8 @@ def _to_disk(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _kept(line: Any) -> Kept:
+def kept_of(line: Any) -> Kept:
+    """Return the entry of a line of the index. Raises KeyError or TypeError when it is none."""
     return Kept(
         entry_id=line["entry"],
         kind=line["kind"],

@@ -79,7 +79,7 @@ _KEPT_UP: Final = (Operation.CREATE, Operation.READ, Operation.ALTER_CONFIGS, Op
 
 TOPIC_RIGHTS: Final[Mapping[Role, Mapping[Topic, Sequence[Operation]]]] = {
     # It reads to find out whether a commit without an answer took place.
-    Role.INGEST: {Topic.EVENTS: _BOTH},
+    Role.INGEST: {Topic.EVENTS: _BOTH, Topic.REJECTS: _WRITE},
     # It writes clock records and transfers to the input log, and restores its memory from the states.
     Role.WORKER: {
         Topic.EVENTS: _BOTH,

@@ -1,4 +1,4 @@
-"""Write canonical events to the input log: `ingest --to kafka`.
+"""Write canonical events to the input log, `ingest --to kafka`, and what was refused to its topic.
 
 The partition is set here, by the domain's shard function: Kafka's own partitioner would choose another. Everything
 is one idempotent producer, every delivery is awaited, and the count that is returned is what the brokers confirmed.
@@ -46,16 +46,17 @@ def publish(
     """
     require_broker(settings)
     quiet_libraries()
-    return asyncio.run(_publish(records, settings, topic, shard_of, on_progress))
+    return asyncio.run(write(records, settings, topic, shard_of, on_progress))
 
 
-async def _publish(
+async def write(
     records: Iterable[Event],
     settings: Settings,
     topic: str,
     shard_of: Callable[[bytes, int], int],
-    on_progress: Callable[[int], None],
+    on_progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
+    """Do as `publish` does, within an event loop."""
     from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - `ingest --help` must not pay for it
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 

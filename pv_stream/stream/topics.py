@@ -1,4 +1,4 @@
-"""The eight topics as a table, and the difference between that table and a cluster.
+"""The nine topics as a table, and the difference between that table and a cluster.
 
 `plan` only looks; `apply` creates what is missing and sets what differs. A partition count is never changed: the
 shard of a patient is its number modulo that count, so more partitions would tear every patient's story in two.
@@ -28,6 +28,7 @@ class Topic(StrEnum):
     STATE = "pv.state.v1"
     DEAD_LETTERS = "pv.dlq.v1"
     TREE_HEADS = "pv.tree-heads.v1"
+    REJECTS = "pv.rejects.v1"
 
 
 # The newest case per episode and the newest state per patient are what their readers need.

@@ -111,7 +111,7 @@ class Cluster:
         )
 
     def create_topics(self) -> None:
-        """Create the eight topics."""
+        """Create the nine topics."""
         topics.apply(self.settings())
 
     def name(self, topic: Topic) -> str:

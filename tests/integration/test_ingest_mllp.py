@@ -215,6 +215,14 @@ def test_a_stop_answers_what_is_in_work_and_says_what_was_done(cluster: Cluster)
     assert len(cluster.read(Topic.EVENTS)) == 1
     kept = list((cluster.directory / "state" / "rejects").glob("*.bin"))
     assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
+    (told,) = cluster.read(Topic.REJECTS)
+    refusal = json.loads(told.value or b"")
+    assert [refusal[name] for name in ("code", "value_digest", "kept_by")] == [
+        "unsupported_type",
+        f"sha256:{kept[0].stem}",
+        "ingest-mllp",
+    ]
+    assert not [canary for canary in CANARIES if canary.encode() in (told.value or b"")]
 
 
 @pytest.fixture

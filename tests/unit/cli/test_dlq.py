@@ -276,6 +276,30 @@ def test_the_input_position_is_read_again_and_reported(live: Path) -> None:
     assert (live / "refused.jsonl").read_bytes() == EVENT
 
 
+@pytest.mark.usefixtures("live")
+def test_what_listeners_refused_is_listed_as_it_stands_now_with_where_its_bytes_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def records(_self: object, topic: str) -> Iterable[TopicRecord]:
+        for number, settled in ((1, None), (2, None), (2, "2026-01-21T08:00:00Z")):
+            refusal = {
+                "schema_version": 1, "entry_id": f"rej_{number}abc", "code": "malformed_hl7",
+                "value_digest": "sha256:0", "value_bytes": 9, "path": "OBX[1]", "kept_by": "north",
+                "kept_at": "2026-01-20T08:00:00Z", "settled_at": settled,
+            }  # fmt: skip
+            if topic == "pv.rejects.v1":
+                yield TopicRecord(0, 0, b"k", json.dumps(refusal).encode())
+
+    monkeypatch.setattr(_Reader, "records", records)
+    result = call("dlq", "list", "--from", "kafka")
+    assert "reject store of north at OBX[1]" in result.stdout
+    assert "1 refused: 1 malformed_hl7" in result.stderr
+    assert "2 refused" in call("dlq", "list", "--from", "kafka", "--all").stderr
+    assert "retry it there" in call("dlq", "retry", "--from", "kafka").stdout
+    words = ["dlq", "show", "rej_1abc", "--from", "kafka", "--bytes", "refused.bin"]
+    assert "in the reject store of north: say this there" in call(*words, fails=DataError)
+
+
 def test_another_record_at_the_position_is_never_taken_for_the_one_that_was_refused() -> None:
     letter = {"code": "empty", "value_digest": digest_of(b"x"), "value_bytes": 1, "patient_id": None}
     row = row_of(json.dumps(letter).encode(), None, None)

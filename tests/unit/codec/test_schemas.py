@@ -28,8 +28,8 @@ DOCUMENT_OF = {
     OutputStream.DEAD_LETTERS: "dead-letter.v1.json",
     OutputStream.EVENTS: "clinical-event.v1.json",
 }
-#: What a worker writes beside the outputs of the fold.
-TREE_HEAD = "tree-head.v1.json"
+#: What a worker, and what ingest, writes beside the outputs of the fold.
+TREE_HEAD, REFUSAL = "tree-head.v1.json", "refusal.v1.json"
 
 
 @pytest.mark.parametrize("name", sorted(schema_documents()))
@@ -38,7 +38,7 @@ def test_a_schema_on_disk_is_that_of_the_model(name: str) -> None:
 
 
 def test_every_stream_has_a_schema() -> None:
-    assert set(schema_documents()) == {*DOCUMENT_OF.values(), TREE_HEAD}
+    assert set(schema_documents()) == {*DOCUMENT_OF.values(), TREE_HEAD, REFUSAL}
     assert {path.name for path in SCHEMAS.glob("*.v1.json")} == set(schema_documents())
 
 
