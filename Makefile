@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit integration fuzz chaos chaos-mutants bench bench-takeover bench-replay bench-engine bench-ingest mutation deploy-check schemas docs lock python install clean
+.PHONY: help demo test lint format unit integration fuzz chaos chaos-mutants bench bench-takeover bench-replay bench-engine bench-ingest mutation shufflings deploy-check schemas docs lock python install clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -72,6 +72,10 @@ bench-engine: $(PACKAGE) ## Measure the engine on a million events of a made-up 
 
 bench-ingest: install ## Measure the readers beside hl7, hl7apy, fhir.resources and lxml, and a file of 100,000 messages
 	$(BIN)/python -m benchmarks.ingest
+
+shufflings: install ## Shuffle, repeat and split every case's events: do they end in the same case? (EACH=1000 RESUME=1 JOBS=1 JSON=1)
+	@$(BIN)/python -m tests.shuffling --seed $(SEED) --each $(or $(EACH),1000) --first $(or $(FIRST),0) --only "$$ONLY" \
+	  --jobs $(or $(JOBS),1) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WHOLE),--whole) $(if $(RESUME),--resume) $(if $(JSON),--json)
 
 mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers RESUME=1 REPORT=1)
 	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)' $(if $(RESUME),--resume) $(if $(REPORT),--report)
