@@ -148,8 +148,9 @@ class Log:
         if resume and path.exists():
             self.found = _read(path, origin)
         self._file = path.open("w", encoding="utf-8")
-        for value in (origin, *self.found):
-            self._write(value)
+        self._write(origin)
+        for found in self.found:
+            self._write(found)
 
     def __enter__(self) -> Self:
         return self
