@@ -122,7 +122,7 @@ class _Fold:
 
     def __init__(self, story: Story, rng: random.Random) -> None:
         self._story, self._rng = story, rng
-        self._written: dict[bytes, bytes | None] = {}
+        self._written: dict[bytes, bytes] = {}
         self._has_acts = any(sent.act is not None for sent in story.told)
         self._alerts: list[Mapping[str, Any]] = []
         self._position = 0
@@ -164,7 +164,9 @@ class _Fold:
         run = self.shard.process(records)
         self.shard.commit(run)
         assert not run.left, "a limit cut the run"
-        self._written.update(run.states)
+        self._written.update({key: value for key, value in run.states if value is not None})
+        for key in (key for key, value in run.states if value is None):
+            self._written.pop(key, None)
         for out in run.outputs:
             if out.stream is OutputStream.DEAD_LETTERS:
                 code = json.loads(out.value)["code"]
