@@ -1,13 +1,14 @@
-"""The demonstration: the published imatinib case, the published cohort and a synthetic ward, through the real replay.
+"""The demonstration: published cases, the published cohort and a synthetic ward, through the real replay.
 
 Everybody in it is made up and named so. The log and the replay stay in a folder, so that every command that the demo
 names can be tried on them.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -44,25 +45,49 @@ LOG_FILE: Final = "events.jsonl"
 REPLAY_FOLDER: Final = "replay"
 #: The ward begins so that the second reaction of the imatinib case falls into its days.
 WARD_FIRST_DAY: Final = 90
+#: The recurrences of the cohort take three years: they begin so early that they end with the others.
+RECURRENCES_FIRST_DAY: Final = -800
 SEED_DEFAULT: Final = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedStory:
+    """Hold one published case as it stands in its scenario, and when its day 0 was in the demo's log."""
+
+    patient_id: PatientId
+    scenario: Scenario
+    case: Case
+    first_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStory:
+    """Hold one published case and all that was told of its patient, cases before alerts."""
+
+    story: PublishedStory
+    told: tuple[tuple[OutputStream, Mapping[str, Any]], ...]
+
+    def of(self, stream: OutputStream) -> list[Mapping[str, Any]]:
+        """Return what was told in one stream, in its order."""
+        return [value for told_in, value in self.told if told_in is stream]
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
     """Hold what the demo ran and what came.
 
-    `alerts` are the latest revisions, `imatinib` is that case in full, `outcomes` what was found for each row of the
-    cohort.
+    `alerts` are the latest revisions, `imatinib` and the `recurrences_told` of the cohort are published cases in full,
+    `outcomes` what was found for each row of the cohort.
     """
 
     directory: Path
     seed: int
-    patients: int
+    ward_patients: int
     manifest: Mapping[str, Any]
-    scenario: Scenario
     alerts: tuple[Mapping[str, Any], ...]
     recurrences: tuple[Mapping[str, Any], ...]
-    imatinib: tuple[tuple[OutputStream, Mapping[str, Any]], ...]
+    imatinib: ToldStory
+    recurrences_told: tuple[ToldStory, ...]
     cohort: Cohort
     outcomes: Mapping[int, Outcome]
     facts: Mapping[tuple[str, str], FactView]
@@ -73,9 +98,20 @@ class Demonstration:
         return [self.facts[name] for name in named if name in self.facts]
 
     @property
+    def stories(self) -> tuple[ToldStory, ...]:
+        """Return every published case that is told in full."""
+        return (self.imatinib, *self.recurrences_told)
+
+    @property
+    def patients(self) -> int:
+        """Return how many patients the log has."""
+        return self.ward_patients + len(self.cohort.occurrences) + len(self.stories)
+
+    @property
     def ward(self) -> list[Mapping[str, Any]]:
         """Return the alerts of the ward, in the order of all alerts."""
-        published = {IMATINIB_PATIENT, *(row.patient_id for row in self.cohort.occurrences)}
+        rows = (row.patient_id for row in self.cohort.occurrences)
+        published = {*rows, *(told.story.patient_id for told in self.stories)}
         return [alert for alert in self.alerts if alert["patient_id"] not in published]
 
     @property
@@ -93,10 +129,28 @@ class Demonstration:
 _URGENCY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
-def founding_case() -> tuple[Scenario, Case]:
+def founding_case() -> PublishedStory:
     """Return the published imatinib case, which ships as a scenario that a pharmacist can read."""
     scenario = parse_scenario(Path(CASE_FILE), _case_text(CASE_FILE))
-    return scenario, scenario.cases[0]
+    return PublishedStory(IMATINIB_PATIENT, scenario, scenario.cases[0])
+
+
+def recurrence_stories() -> tuple[PublishedStory, ...]:
+    """Return the recurrences of the published cohort, early enough for the demo's log."""
+    text = re.sub(
+        r"day (\d+)", lambda day: f"day {int(day[1]) + RECURRENCES_FIRST_DAY}", _case_text(RECURRENCES_FILE)
+    )
+    scenario = parse_scenario(Path(RECURRENCES_FILE), text)
+    return tuple(
+        PublishedStory(
+            PatientId(f"synthetic-cyclosporine-2023-story-{number}"),
+            scenario,
+            # The clock of the demo ticks for all of its patients.
+            replace(case, given=tuple(given for given in case.given if given.action != "clock")),
+            RECURRENCES_FIRST_DAY,
+        )
+        for number, case in enumerate(scenario.cases, start=1)
+    )
 
 
 def published_scenarios() -> list[Scenario]:
@@ -110,10 +164,10 @@ def _case_text(name: str) -> str:
 
 def demo_log(seed: int, ward: WardAssumptions) -> list[bytes]:
     """Return the lines of the demo's log in the order in which they are received."""
-    scenario, case = founding_case()
     lines = [
-        LogLine(record.received, IMATINIB_PATIENT, record.value)
-        for record in records_of(scenario, case, IMATINIB_PATIENT)
+        LogLine(record.received, story.patient_id, record.value)
+        for story in (founding_case(), *recurrence_stories())
+        for record in records_of(story.scenario, story.case, story.patient_id)
     ]
     cohort = published_cohort()
     lines += [
@@ -144,22 +198,17 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
         key=lambda a: (a["status"] in OFF_THE_LIST, _URGENCY[a["tier"]], a["as_of"], a["alert_id"]),
     )
     cases = _read(directory, OutputStream.CASES)
+    told = {OutputStream.CASES: cases, OutputStream.ALERTS: alerts}
     cohort = published_cohort()
-    scenario, _ = founding_case()
     return Demonstration(
         directory=directory,
         seed=seed,
-        patients=ward.patients + len(cohort.occurrences) + 1,
+        ward_patients=ward.patients,
         manifest=manifest,
-        scenario=scenario,
         alerts=tuple(latest),
         recurrences=tuple(_read(directory, OutputStream.RECURRENCES)),
-        imatinib=tuple(
-            (stream, value)
-            for stream, values in ((OutputStream.CASES, cases), (OutputStream.ALERTS, alerts))
-            for value in values
-            if value["patient_id"] == IMATINIB_PATIENT
-        ),
+        imatinib=_told(founding_case(), told),
+        recurrences_told=tuple(_told(story, told) for story in recurrence_stories()),
         cohort=cohort,
         outcomes={
             row.row: found_outcome(case for case in cases if case["patient_id"] == row.patient_id)
@@ -167,6 +216,17 @@ def demonstrate(directory: Path, rulebook: Rulebook, *, seed: int = SEED_DEFAULT
         },
         facts=_facts(values, {alert["patient_id"] for alert in latest}),
     )
+
+
+def _told(story: PublishedStory, told: Mapping[OutputStream, Sequence[Mapping[str, Any]]]) -> ToldStory:
+    """Return what was told of the patient of a story."""
+    of_patient = (
+        (stream, value)
+        for stream, values in told.items()
+        for value in values
+        if value["patient_id"] == story.patient_id
+    )
+    return ToldStory(story, tuple(of_patient))
 
 
 def _make_ready(directory: Path) -> None:

@@ -25,27 +25,17 @@ from pv_stream.audit.demo import (
 )
 from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.published_cohort import Outcome, published_outcome
-from pv_stream.audit.scenario import Given, say_when
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.cli.demo_stories import print_recurrence_stories, story_table
 from pv_stream.cli.terminal import kind_text, moment, plural, program, short_id, stdout, tier_text
 from pv_stream.codec.canonical import decimal_text
-from pv_stream.domain.times import parse_instant
 from pv_stream.rulebooks import load_default
 from pv_stream.rules.regiscar import TABLE
-from pv_stream.shard.fold import OutputStream
 
 #: How many alerts of each tier are shown in full; the others are counted.
 _SHOWN_MAX: Final = {"critical": 4, "warning": 3, "info": 2}
 _EVIDENCE_MAX: Final = 4
 _ASKED_FIRST: Final = ("eosinophils", "body temperature", "ALT", "rash", "facial oedema")
-
-_DID: Final = {
-    "orders": "ordered",
-    "gives": "given",
-    "stops": "stopped",
-    "present": "seen",
-    "absent": "gone",
-}
 
 
 def command(
@@ -69,6 +59,7 @@ def show(console: Console, demo: Demonstration) -> None:
     _print_what_this_is(console, demo)
     _print_imatinib(console, demo)
     _print_cohort(console, demo)
+    print_recurrence_stories(console, demo)
     _print_ward(console, demo)
     _print_recurrences(console, demo)
     _print_next(console, demo)
@@ -84,7 +75,15 @@ def as_json_document(demo: Demonstration) -> dict[str, Any]:
         "manifest": demo.manifest,
         "alerts": demo.alerts,
         "recurrences": demo.recurrences,
-        "imatinib_case": [{"stream": stream, "value": value} for stream, value in demo.imatinib],
+        "imatinib_case": [{"stream": stream, "value": value} for stream, value in demo.imatinib.told],
+        "recurrence_stories": [
+            {
+                "story": told.story.case.name,
+                "patient_id": told.story.patient_id,
+                "told": [{"stream": stream, "value": value} for stream, value in told.told],
+            }
+            for told in demo.recurrences_told
+        ],
         "cohort": {
             "source": demo.cohort.source,
             "rows": [
@@ -112,9 +111,10 @@ def _print_what_this_is(console: Console, demo: Demonstration) -> None:
         Panel(
             "Watches drugs, blood counts, temperatures, liver tests and skin findings together, and flags suspected "
             "DRESS (drug reaction with eosinophilia and systemic symptoms), its culprit and its recurrence.\n\n"
-            "[bold]Everybody here is synthetic.[/] One patient is rebuilt from a published abstract, 19 from the rows "
-            "of a published table, the others are made up from assumptions. Nothing is validated for "
-            "clinical use; no rate seen here says anything about a hospital.",
+            "[bold]Everybody here is synthetic.[/] One patient is rebuilt from a published abstract, "
+            f"{len(demo.cohort.occurrences)} from the rows of a published table, {len(demo.recurrences_told)} from its "
+            "discussion, the others are made up from assumptions. Nothing is validated for clinical use; no rate seen "
+            "here says anything about a hospital.",
             title="pv_stream: a demonstration",
             title_align="left",
         )
@@ -131,68 +131,12 @@ def _print_what_this_is(console: Console, demo: Demonstration) -> None:
 def _print_imatinib(console: Console, demo: Demonstration) -> None:
     console.rule("[bold]1. The published imatinib case[/]", align="left")
     console.print(
-        f"[dim]Reconstructed from {escape(demo.scenario.source)}; hours and days between are assumed.[/]\n"
+        f"[dim]Reconstructed from {escape(demo.imatinib.story.scenario.source)}; hours and days between are "
+        "assumed.[/]\n"
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("when", header_style="dim", no_wrap=True)
-    table.add_column("what was recorded", header_style="dim", ratio=4)
-    table.add_column("what pv_stream said", header_style="dim", ratio=5)
-    said = dict(_said(demo))
-    for when, done in _recorded(demo):
-        table.add_row(when, escape(done), said.get(_hour(when), ""))
-    console.print(table)
+    console.print(story_table(demo.imatinib, by_day=False))
     _print_score(console, demo.imatinib_alert)
     console.print()
-
-
-def _recorded(demo: Demonstration) -> Iterator[tuple[str, str]]:
-    """Yield what was recorded by hour of the case, the lines of one hour together."""
-    by_hour: dict[str, list[Given]] = {}
-    for given in demo.scenario.cases[0].given:
-        by_hour.setdefault(_hour(say_when(given.received)), []).append(given)
-    for lines in by_hour.values():
-        yield say_when(lines[0].received), "; ".join(map(_done, lines))
-
-
-def _hour(when: str) -> str:
-    return f"{when[:-2]}00"
-
-
-def _done(given: Given) -> str:
-    subject = given.subject.replace("_", " ")
-    if given.action in _DID:
-        until = given.options.get("daily_until", "").rpartition(" ")[0]
-        return f"{subject} {_DID[given.action]}{f' daily until {until}' if until else ''}"
-    sent = f" (sent as {given.options['sent_as']})" if "sent_as" in given.options else ""
-    return f"{given.action} {subject.replace('/uL', '/µL')}{sent}"
-
-
-def _said(demo: Demonstration) -> Iterator[tuple[str, str]]:
-    """Yield what was said by hour of the case: an alert in full, of its revisions the news, and the candidate."""
-    last: dict[str, Mapping[str, Any]] = {}
-    for stream, value in demo.imatinib:
-        when = _hour(say_when(parse_instant(value["as_of"])))
-        if stream is OutputStream.ALERTS:
-            said = _news(last.get(value["alert_id"]), value)
-            yield when, f"{tier_text(value['tier'])} - {kind_text(value['kind'])}{escape(said)}"
-            last[value["alert_id"]] = value
-        elif value["state"] == "candidate" and value["revision"] == 1:
-            yield when, "[dim]no alert: a skin reaction alone is remembered as a candidate[/]"
-
-
-def _news(last: Mapping[str, Any] | None, alert: Mapping[str, Any]) -> str:
-    """Say an alert's reason, or of the same alert only what is new in it."""
-    if last is None:
-        return f": {alert['reason']}"
-    known = _parts(last["reason"])
-    news = [part for part in _parts(alert["reason"]) if part not in known]
-    if last["course"] is not None and alert["course"] is None:
-        news.insert(0, "worse again, no longer under control")
-    return f", the same alert: {'; '.join(news) or 'more evidence'}."
-
-
-def _parts(reason: str) -> list[str]:
-    return reason.removesuffix(".").split("; ")
 
 
 def _print_score(console: Console, alert: Mapping[str, Any]) -> None:
@@ -275,13 +219,12 @@ def _mean(numbers: Sequence[int]) -> str:
 
 
 def _print_ward(console: Console, demo: Demonstration) -> None:
-    console.rule("[bold]3. The synthetic ward[/]", align="left")
+    console.rule("[bold]4. The synthetic ward[/]", align="left")
     ward = demo.ward
     worklist = [alert for alert in ward if alert["status"] not in OFF_THE_LIST]
     concerned = len({alert["patient_id"] for alert in worklist})
-    patients = demo.patients - 1 - len(demo.cohort.occurrences)
     console.print(
-        f"{patients} patients with routine results, antibiotics, eosinophilia without any drug, late and "
+        f"{demo.ward_patients} patients with routine results, antibiotics, eosinophilia without any drug, late and "
         f"corrected results, duplicates. On the worklist: {plural(len(worklist), 'alert')} on "
         f"{plural(concerned, 'patient')}; {plural(len(ward) - len(worklist), 'alert')} closed or withdrawn.\n"
     )
@@ -324,7 +267,7 @@ def _brief(view: FactView) -> str:
 
 
 def _print_recurrences(console: Console, demo: Demonstration) -> None:
-    console.rule("[bold]4. Recurrences[/]", align="left")
+    console.rule("[bold]5. Every recurrence[/]", align="left")
     if not demo.recurrences:
         console.print("None.\n")
         return

@@ -21,7 +21,7 @@ def test_the_demo_tells_the_published_case_and_a_ward_in_every_tier(demo: Demons
         1690,
         "rechallenge",
     )
-    first = next(value for stream, value in demo.imatinib if stream is OutputStream.CASES)
+    first = demo.imatinib.of(OutputStream.CASES)[0]
     assert first["state"] == "candidate"
     assert {a["tier"] for a in demo.ward} == {"critical", "warning", "info"}
     assert demo.manifest["counts"]["dead_letters"]["records"] == 0
@@ -38,7 +38,7 @@ def test_most_of_the_ward_alerts_nobody(demo: Demonstration) -> None:
 
 
 def test_the_imatinib_case_ends_under_control_in_the_same_open_alert(demo: Demonstration) -> None:
-    told = [value for stream, value in demo.imatinib if stream is OutputStream.ALERTS]
+    told = demo.imatinib.of(OutputStream.ALERTS)
     dress = [alert for alert in told if alert["kind"] == "suspected_dress"]
 
     assert len({alert["alert_id"] for alert in dress}) == 1
@@ -48,6 +48,29 @@ def test_the_imatinib_case_ends_under_control_in_the_same_open_alert(demo: Demon
 
 def test_every_row_of_the_cohort_comes_out_as_published(demo: Demonstration) -> None:
     assert demo.outcomes == {row.row: published_outcome(row) for row in demo.cohort.occurrences}
+
+
+def test_the_recurrences_of_the_cohort_come_out_as_their_scenarios_say(demo: Demonstration) -> None:
+    found = [
+        [
+            (case["recurrence"]["primary"], case["recurrence"]["interval_days"])
+            for case in {case["episode_id"]: case for case in told.of(OutputStream.CASES)}.values()
+            if case["recurrence"] is not None
+        ]
+        for told in demo.recurrences_told
+    ]
+
+    assert found == [
+        [("new_culprit", 517), ("rechallenge", 913)],
+        [("flare_on_withdrawal", 10)],
+        [("flare_on_withdrawal", 8)],
+    ]
+
+
+def test_the_recurrences_end_before_the_ward_does(demo: Demonstration) -> None:
+    last = max(value["as_of"] for told in demo.recurrences_told for value in told.of(OutputStream.CASES))
+
+    assert last <= max(alert["as_of"] for alert in demo.alerts)
 
 
 def test_the_alerts_of_the_ward_are_of_the_ward(demo: Demonstration) -> None:

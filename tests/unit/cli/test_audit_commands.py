@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from pv_stream.audit.demo import Demonstration, demonstrate
 from pv_stream.cli import demo as demo_command
 from pv_stream.cli import terminal
+from pv_stream.cli.demo_stories import print_recurrence_stories, story_table
 from tests.unit.audit.logs import PATIENT, RULEBOOK, imatinib_lines, write_lines
 from tests.unit.cli.calling import pv_stream
 
@@ -241,7 +243,12 @@ def test_the_demo_gives_json(demonstration: Demonstration) -> None:
     told = json.loads(json.dumps(demo_command.as_json_document(demonstration)))
 
     assert (told["synthetic"], told["validated"]) == (True, False)
-    assert {found["primary"] for found in told["recurrences"]} == {"rechallenge", "flare_on_withdrawal"}
+    assert {found["primary"] for found in told["recurrences"]} == {
+        "rechallenge",
+        "new_culprit",
+        "flare_on_withdrawal",
+    }
+    assert [story["patient_id"][-1] for story in told["recurrence_stories"]] == ["1", "2", "3"]
     assert [row["row"] for row in told["cohort"]["rows"]] == list(range(1, 20))
     assert all(row["found"] == row["published"] for row in told["cohort"]["rows"])
     assert told["cohort"]["rows"][3]["found"] == {
@@ -255,13 +262,45 @@ def test_the_demo_gives_json(demonstration: Demonstration) -> None:
     }
 
 
-def test_the_demo_tells_of_a_revised_alert_only_what_is_new(demonstration: Demonstration) -> None:
-    told = dict(demo_command._said(demonstration))
+def _printed(table: Table) -> list[list[str]]:
+    return [[str(cell) for cell in cells] for cells in zip(*(c.cells for c in table.columns), strict=True)]
 
-    assert told["day 103 11:00"].endswith("recurrence by rechallenge; RegiSCAR 0 (from -2 to 9).")
-    assert told["day 119 11:00"].endswith("the same alert: a low count may be masked by reslizumab.")
+
+def test_the_demo_tells_of_a_revised_alert_only_what_is_new(demonstration: Demonstration) -> None:
+    told = {when: said for when, _, said in _printed(story_table(demonstration.imatinib, by_day=False))}
+
+    assert told["day 103 10:00"].startswith("[dim]no alert: a skin reaction alone is remembered")
+    assert told["day 103 11:30"].endswith("recurrence by rechallenge; RegiSCAR 0 (from -2 to 9).")
+    assert told["day 119 11:30"].endswith("the same alert: a low count may be masked by reslizumab.")
     assert told["day 125 10:00"].endswith("the same alert: controlled under treatment, not resolved.")
-    assert told["day 132 10:00"].endswith("the same alert: worse again, no longer under control.")
+    assert told["day 132 10:05"].endswith("no longer under control.")
+
+
+def test_the_demo_tells_the_recurrences_of_the_cohort_in_their_own_days(demonstration: Demonstration) -> None:
+    told = [
+        {when: (done, said) for when, done, said in _printed(story_table(story, by_day=True))}
+        for story in demonstration.recurrences_told
+    ]
+
+    assert "recurrence under a new suspect drug" in told[0]["day 537"][1]
+    assert told[0]["day 923"][0] == "phenytoin given daily until day 933"
+    assert "culprit restart: Phenytoin" in told[0]["day 923"][1]
+    assert "recurrence by rechallenge" in told[0]["day 933"][1]
+    assert "methylprednisolone stopped" in told[1]["day 29"][0]
+    assert "methylprednisolone was stopped" in told[1]["day 30"][1]
+    assert told[2]["day 32"][0] == "reaction documented as resolved"
+    assert ", closed: The reaction was documented as resolved" in told[2]["day 46"][1]
+
+
+def test_the_demo_says_how_each_occurrence_was_treated(demonstration: Demonstration) -> None:
+    console = Console(width=200, record=True, file=StringIO())
+
+    print_recurrence_stories(console, demonstration)
+
+    text = console.export_text()
+    assert "cyclosporine 1.5 mg/kg for 3 days, resolved after 2 days" in text
+    assert "cyclosporine 2 mg/kg for 7 days, resolved after 1 day" in text
+    assert "rechallenge, 913 days from onset to onset: suspect phenytoin" in text
 
 
 # rules, schemas ---------------------------------------------------------------------------------------------------
