@@ -36,6 +36,15 @@ def new_shard(
     )
 
 
+def hand_over(
+    states: Mapping[bytes, bytes | None] | Iterable[tuple[bytes, bytes | None]], owner: ShardFold
+) -> None:
+    """Let an owner take state records as a store hands them on: of each key the newest, unless that took it away."""
+    for key, value in dict(states).items():
+        if value is not None:
+            owner.restore(key, value)
+
+
 def clock(day: int, hour: int = 0) -> ClockTicked:
     """Return a clock record by day and hour."""
     return ClockTicked(at(day, hour))

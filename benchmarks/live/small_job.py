@@ -113,6 +113,8 @@ class SmallFold:
     def restore(self, key: bytes, value: bytes) -> None:
         self.memory[key] = decode_state(value)
 
+    def settle(self) -> None: ...
+
     def process(self, records: Sequence[RawRecord]) -> SmallRun:
         outputs: list[OutRecord] = []
         changed: dict[bytes, State] = {}

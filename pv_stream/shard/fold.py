@@ -174,18 +174,18 @@ class ShardFold:
         """Return the rulebooks under which this fold read a record, in order."""
         return self._used
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record that was written by an owner of the shard: of each key the newest, also once more.
 
-        The records of one patient may come in any order. Raises ActivationRefused when that owner read the shard under
-        a rulebook that is not carried here.
+        The records of one patient may come in any order; `settle` says whether all came. Raises ActivationRefused when
+        that owner read the shard under a rulebook that is not carried here.
         """
         self._waiting = None
-        if key == CLOCK_KEY and value is not None:
+        if key == CLOCK_KEY:
             self._clock = Instant(int(value))
-        elif key == SLICE_KEY and value is not None:
+        elif key == SLICE_KEY:
             self._slice = Slice.from_bytes(value)
-        elif key == RULEBOOK_KEY and value is not None:
+        elif key == RULEBOOK_KEY:
             self._in_force = self._recorded = self._rules.restored(value)
         elif (whole := self._segments.restore(key, value, self.state_of)) is not None:
             patient_id, record = whole
@@ -196,6 +196,10 @@ class ShardFold:
             if state.due is not None and state.due != known_due:
                 self._due.add(state.due, patient_id)
 
+    def settle(self) -> None:
+        """See that every patient was restored whole. Raises EnvironmentBroken when one was not."""
+        self._segments.settle(self._shard)
+
     def state_of(self, patient_id: PatientId) -> PatientState:
         """Return the committed state of a patient, empty for one never seen."""
         return self._states.of(patient_id)
@@ -203,12 +207,11 @@ class ShardFold:
     def process(self, records: Sequence[RawRecord]) -> Run:
         """Compute what follows from records, in order, without changing the memory.
 
-        Raises ActivationRefused at a record that asks for a rulebook or an engine that is not here, EnvironmentBroken
-        where a patient was restored in part.
+        Raises ActivationRefused at a record that asks for a rulebook or an engine that is not here, and as `settle`.
         """
         self._discard()
         if self._waiting is None:
-            self._segments.settle(self._shard)
+            self.settle()
             outdated = self._states.outdated(self._in_force)
             self._waiting, self._passed = waiting_patients(outdated, self._in_force), 0
         overlay = Overlay(

@@ -77,7 +77,7 @@ class StateSegments:
     # Restoring -------------------------------------------------------------------------------------------------
 
     def restore(
-        self, key: bytes, value: bytes | None, held: Callable[[PatientId], PatientState]
+        self, key: bytes, value: bytes, held: Callable[[PatientId], PatientState]
     ) -> tuple[PatientId, bytes] | None:
         """Take one record of a patient; return id and state, as one record, once all of it is there.
 
@@ -86,8 +86,6 @@ class StateSegments:
         """
         text, name = read_key(key.decode())
         patient_id = PatientId(text)
-        if value is None:
-            return None  # the newest head does not name what is no more
         if name:
             self._came.setdefault(patient_id, {})[name] = value
         else:

@@ -36,6 +36,9 @@ class Restorable(Protocol):
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record."""
 
+    def settle(self) -> None:
+        """See that what was taken is whole. Raises EnvironmentBroken when it is not."""
+
 
 class PartitionStore:
     """Read the states and the checkpoint of one shard into one fold, at first all, later what came since."""
@@ -97,6 +100,8 @@ class PartitionStore:
             fold.restore(key, value)
             if count % POLL_RECORDS_MAX == 0:
                 await _give_a_turn()
+        # Before the shard is open: what it lacks is said now, and not at the first record that comes.
+        fold.settle()
         self.position, self._checkpoint = high_watermark, checkpoint
         return checkpoint
 

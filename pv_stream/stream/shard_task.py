@@ -47,6 +47,9 @@ class Fold(Protocol):
     def restore(self, key: bytes, value: bytes) -> None:
         """Take one state record."""
 
+    def settle(self) -> None:
+        """See that what was taken is whole. Raises EnvironmentBroken when it is not."""
+
     def process(self, records: Sequence[RawRecord]) -> FoldRun:
         """Compute a run of records on an overlay."""
 

@@ -38,6 +38,8 @@ class CountingFold:
     def restore(self, key: bytes, value: bytes) -> None:
         self.counts[key] = int(value)
 
+    def settle(self) -> None: ...
+
     def process(self, records: Sequence[RawRecord]) -> CountingRun:
         outputs: list[OutRecord] = []
         counts: dict[bytes, int] = {}

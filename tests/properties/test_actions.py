@@ -16,7 +16,7 @@ from pv_stream.shard.fold import OutputStream, OutRecord, ShardFold
 from tests.acting import with_actions
 from tests.builders import RULEBOOK
 from tests.properties.strategies import DrawnNarrator, stories, unhurried
-from tests.shards import fold, new_shard, of_stream, raw
+from tests.shards import fold, hand_over, new_shard, of_stream, raw
 
 PATIENT = PatientId("patient-1")
 
@@ -106,8 +106,7 @@ def test_actions_do_not_depend_on_how_records_are_grouped_nor_on_a_new_owner(
     records = raw(log)
     head = first.process(records[:place])
     first.commit(head)
-    for key, value in head.states:
-        second.restore(key, value)
+    hand_over(head.states, second)
     tail = second.process(records[place:])
     second.commit(tail)
     assert (*head.outputs, *tail.outputs) == told

@@ -14,7 +14,7 @@ from pv_stream.shard.fold import OutRecord, RawRecord, ShardFold
 from pv_stream.shard.limits import Limits
 from tests.properties.strategies import cuts, logs, unhurried
 from tests.rulebooks import ALL, activation, by_digest
-from tests.shards import alerts, fold, new_shard, raw
+from tests.shards import alerts, fold, hand_over, new_shard, raw
 
 #: So few that patients are still waiting when the next records come.
 SLOW = Limits(reassessed_per_record=1, reassessed_per_control_record=1)
@@ -47,8 +47,7 @@ def _folded(
     for records in runs:
         if restoring:
             shard = _shard()
-            for key in sorted(states, reverse=True):
-                shard.restore(key, states[key])
+            hand_over(((key, states[key]) for key in sorted(states, reverse=True)), shard)
         run = shard.process(records)
         shard.commit(run)
         outputs += run.outputs
@@ -140,6 +139,5 @@ def test_the_rulebook_in_force_stands_in_the_state(records: list[RawRecord]) -> 
     shard, heir = _shard(), _shard()
     run = shard.process(records)
     shard.commit(run)
-    for key, value in run.states:
-        heir.restore(key, value)
+    hand_over(run.states, heir)
     assert heir.rulebook is shard.rulebook

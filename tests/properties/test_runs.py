@@ -12,7 +12,7 @@ from pv_stream.shard.limits import Limits
 from pv_stream.shard.slices import SLICE_KEY
 from tests.acting import with_actions
 from tests.properties.strategies import POISON, DrawnNarrator, cuts, logs, unhurried
-from tests.shards import fold, new_shard, raw
+from tests.shards import fold, hand_over, new_shard, raw
 
 States = dict[bytes, bytes | None]
 
@@ -85,8 +85,7 @@ def test_a_shard_that_is_restored_between_runs_tells_the_same(
     states: States = {}
     for part in _runs(records, data.draw(cuts(len(records)))):
         owner = new_shard(limits=limits)
-        for key in data.draw(st.permutations(sorted(states))):
-            owner.restore(key, states[key])
+        hand_over(((key, states[key]) for key in data.draw(st.permutations(sorted(states)))), owner)
         run = owner.process(part)
         outputs += run.outputs
         states |= dict(run.states)
@@ -111,8 +110,7 @@ def test_runs_that_a_limit_cuts_tell_the_same_also_to_an_owner_who_takes_over_in
     while left:
         if data.draw(st.booleans()):
             shard = new_shard(limits=limits)
-            for key, value in states.items():
-                shard.restore(key, value)
+            hand_over(states, shard)
         run = shard.process(left)
         shard.commit(run)
         outputs += run.outputs
@@ -131,14 +129,11 @@ def test_a_memory_that_was_kept_and_takes_the_tail_tells_what_one_restored_in_fu
     first, second, third = _runs(records, places)
     kept, other, full = new_shard(), new_shard(), new_shard()
     _, at_first = _folded([first], kept)
-    for key, value in at_first.items():
-        other.restore(key, value)
+    hand_over(at_first, other)
     _, tail = _folded([second], other)
     # The tail may begin before what the kept memory already holds.
-    for key, value in (at_first | tail if data.draw(st.booleans()) else tail).items():
-        kept.restore(key, value)
-    for key, value in (at_first | tail).items():
-        full.restore(key, value)
+    hand_over((at_first | tail if data.draw(st.booleans()) else tail), kept)
+    hand_over((at_first | tail), full)
     assert _folded([[record] for record in third], kept) == _folded([third], full)
 
 

@@ -21,7 +21,7 @@ from pv_stream.shard.fold import ShardFold
 from tests.builders import RULEBOOK, at, measured, retracted, sha256
 from tests.merging import merge, of
 from tests.properties.strategies import stories, unhurried
-from tests.shards import fold, new_shard, raw
+from tests.shards import fold, hand_over, new_shard, raw
 
 MOST: Final = 3
 CROWDED: Final = replace(
@@ -123,8 +123,7 @@ def test_a_thinned_patient_is_told_the_same_by_the_index_by_any_run_and_after_a_
     first, second = _shard(), _shard()
     run = first.process(raw(log)[:place])
     pieces = list(run.outputs)
-    for key, value in run.states:
-        second.restore(key, value)
+    hand_over(run.states, second)
     pieces += fold(raw(log)[place:], second)
     assert tuple(pieces) == outputs
     if log:

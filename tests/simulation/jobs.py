@@ -1,6 +1,7 @@
 """What the simulated workers process: counting, which is cheap and hides nothing, or the real fold.
 
-Counting also sends records to other shards, as merges of patient records do.
+Counting also sends records to other shards, as merges of patient records do. The real fold reads stories of patients
+who are merged, or values that arrive in no order and so change any segment of a state.
 """
 
 import random
@@ -8,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pv_stream.codec.events import encode_event
+from pv_stream.domain.codes import Analyte
 from pv_stream.domain.events import FactArrived, IdentityEvent
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
 from pv_stream.shard.limits import Limits
-from tests.builders import alt, at, eosinophils, order, with_patient
+from tests.builders import alt, at, corrected, eosinophils, measured, order, with_patient
 from tests.integration.counting_fold import CountingFold, CountingRun
 from tests.merging import merge
 from tests.shards import new_shard
@@ -62,12 +64,27 @@ def memory_of(fold: Any) -> object:
     return dict(fold._states.records()), fold._clock
 
 
-class Clinical:
-    """Let the real engine read two patients' stories, whose records are merged half way, mostly across shards."""
+class Segmented:
+    """Let the real engine read values of two patients, of any day, some of them corrected later."""
 
     def fold(self, shard: int, shard_count: int) -> ShardFold:
         # So small that states are cut, and cut otherwise as they grow.
         return new_shard(shard=shard, shard_count=shard_count, limits=Limits(segment_bytes_max=1_200))
+
+    def input(self, rng: random.Random, records: int) -> Sequence[tuple[bytes, bytes]]:
+        events: list[FactArrived] = []
+        for number in range(2 * records):
+            if events and rng.randrange(4) == 0:
+                first = rng.choice(events)
+                events.append(corrected(first, first.version.statement.content))
+            else:
+                value = measured(Analyte.AST, 20, at(rng.randrange(60), 8, number % 60))
+                events.append(with_patient(value, rng.choice(("patient-a", "patient-b"))))
+        return [(sent.patient_id.encode(), encode_event(sent)) for sent in events]
+
+
+class Clinical(Segmented):
+    """Let the real engine read two patients' stories, whose records are merged half way, mostly across shards."""
 
     def input(self, rng: random.Random, records: int) -> Sequence[tuple[bytes, bytes]]:
         prior, survivor = "patient-a", "patient-b"

@@ -13,12 +13,15 @@ from types import FunctionType
 from typing import Any
 from unittest import mock
 
+from pv_stream.shard.segments import StateSegments
 from pv_stream.stream.owner import ShardOwner
 from pv_stream.stream.partition_store import PartitionStore
 from pv_stream.stream.runs import RunQueue
 from pv_stream.stream.shard_task import ShardTask
 from pv_stream.stream.sink import TransactionalSink
 from tests.simulation.faults import Fault, Kind, Plan
+from tests.simulation.jobs import Counting, Segmented
+from tests.simulation.world import Job
 
 CHECKPOINT_LINE = (
     "        written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]\n"
@@ -52,6 +55,8 @@ class Mutant:
     #: Plans that showed it, tried first: for what is found in one of a hundred runs. One suffices; the others stand by
     #: for a change of the runtime's awaits, which moves every fault.
     known: tuple[Plan, ...] = ()
+    #: What is processed: only the real fold keeps states in segments.
+    job: type[Job] = Counting
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -209,5 +214,28 @@ MUTANTS = (
         RunQueue.put,
         ((" if record.position >= self._next_position]", "]"),),
         among=(Kind.RUN_TWICE,),
+    ),
+    Mutant(
+        "a changed segment is not written",
+        StateSegments.changed,
+        (("if before.get(name) != records.digests[name]", "if name not in before"),),
+        job=Segmented,
+    ),
+    Mutant(
+        "the digest of a kept segment is not compared",
+        StateSegments._joined,
+        (("standing.get(name) != head.segments[name]", "name not in standing"),),
+        among=(Kind.REBALANCE,),
+        known=(
+            Plan(2538753386, (Fault(2433, Kind.REBALANCE, 0, 7.0),), workers=2, shards=1, records=30),
+            Plan(4075475112, (Fault(2870, Kind.REBALANCE, 1, 7.0),), workers=2, shards=1, records=30),
+        ),
+        job=Segmented,
+    ),
+    Mutant(
+        "a segment that is no more is not taken away",
+        StateSegments.changed,
+        (("gone = sorted(before.keys() - records.segments.keys())", "gone: list[str] = []"),),
+        job=Segmented,
     ),
 )

@@ -75,6 +75,14 @@ def test_the_simulation_sees_a_mutant(mutant: Mutant, rng: random.Random) -> Non
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+    def is_wrong(plan: Plan) -> bool:
+        try:
+            check(simulate(plan, mutant.job()))
+        except AssertionError:
+            return True
+        return False
+
     with mutant.applied():
         plan = next(filter(is_wrong, mutant.known), None)
         if plan is None:
@@ -82,13 +90,4 @@ def test_the_simulation_sees_a_mutant(mutant: Mutant, rng: random.Random) -> Non
                 plan = find(plans(mutant.among), is_wrong, settings=searching, random=rng)
             except NoSuchExample:
                 pytest.fail(f"not seen in {MUTANT_EXAMPLES} runs: {mutant.name}", pytrace=False)
-    check(simulate(plan, Counting()))
-
-
-def is_wrong(plan: Plan) -> bool:
-    """Tell whether a run fails a check."""
-    try:
-        check(simulate(plan, Counting()))
-    except AssertionError:
-        return True
-    return False
+    check(simulate(plan, mutant.job()))

@@ -87,6 +87,9 @@ class Watched:
     def restore(self, key: bytes, value: bytes) -> None:
         self.inner.restore(key, value)
 
+    def settle(self) -> None:
+        self.inner.settle()
+
     def process(self, records: Sequence[RawRecord]) -> Any:
         return self.inner.process(records)
 

@@ -42,7 +42,7 @@ from tests.builders import (
     retracted,
     temperature,
 )
-from tests.shards import alerts, clock, fold, new_shard, of_stream, raw
+from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
 
 COUNT = (dose("imatinib", at(0)), eosinophils(1600, at(14, 9)))
 REACTION = (*COUNT, present(FindingCode.RASH, at(14, 10)))
@@ -230,8 +230,7 @@ def test_the_same_action_again_changes_nothing_also_after_a_restart_of_the_shard
     run = shard.process(raw([action], first=10))
     shard.commit(run)
     restored = new_shard()
-    for key, value in run.states:
-        restored.restore(key, value)
+    hand_over(run.states, restored)
     assert then(shard, action) == []
     assert then(restored, action) == []
     assert shard.process(raw([action], first=12)).states == ()

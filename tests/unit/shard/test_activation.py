@@ -19,7 +19,7 @@ from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from tests.builders import RULEBOOK, at, dose, eosinophils, event, temperature
 from tests.rulebooks import HIGHER, LOWER, WITHOUT_IMATINIB, activation, by_digest, variant
-from tests.shards import alerts, clock, fold, new_shard, of_stream, raw
+from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
 
 ONE = Limits(reassessed_per_record=1, reassessed_per_control_record=1)
 
@@ -211,18 +211,16 @@ def test_another_engine_version_stops_the_shard_and_is_named() -> None:
 def test_an_heir_that_does_not_carry_the_rulebook_in_force_refuses_the_shard() -> None:
     shard = _shard()
     run = shard.process(raw([activation(LOWER)]))
-    ((key, value),) = run.states
-    assert key == RULEBOOK_KEY
+    assert [key for key, _ in run.states] == [RULEBOOK_KEY]
     with pytest.raises(ActivationRefused, match=LOWER.digest):
-        new_shard().restore(key, value)
+        hand_over(run.states, new_shard())
 
 
 def test_a_shard_goes_on_under_the_rulebook_it_was_read_under_though_the_default_is_another() -> None:
     shard = new_shard()
     run = shard.process(raw(_count("a", 1200)))
     heir = new_shard(rulebook=LOWER, carried=by_digest())
-    for key, value in run.states:
-        heir.restore(key, value)
+    hand_over(run.states, heir)
     assert heir.rulebook.digest == RULEBOOK.digest
     assert _fold(heir, clock(30), first=100) == ()
 

@@ -15,7 +15,7 @@ from pv_stream.shard.fold import CLOCK_KEY, OutputStream, RawRecord, ShardFold, 
 from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from tests.builders import PATIENT, at, dose, eosinophils, event, present, temperature
-from tests.shards import alerts, clock, fold, new_shard, of_stream, raw
+from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
 
 OTHER = PatientId("patient-2")
 
@@ -92,8 +92,7 @@ def test_a_restored_shard_goes_on_where_the_other_stopped() -> None:
     first, second = new_shard(), new_shard()
     run = first.process(raw([*BOTH, clock(21)]))
     first.commit(run)
-    for key, value in run.states:
-        second.restore(key, value)
+    hand_over(run.states, second)
     assert (second.patients, second.clock) == (first.patients, first.clock)
     assert fold(raw([clock(60)]), second) == fold(raw([clock(60)]), first)
 
@@ -103,8 +102,7 @@ def test_of_two_states_of_a_patient_the_later_stands() -> None:
     for part in (REACTION[:4], REACTION[4:]):
         run = shard.process(raw(part))
         shard.commit(run)
-        for key, value in run.states:
-            restored.restore(key, value)
+        hand_over(run.states, restored)
     assert restored.state_of(PATIENT) == shard.state_of(PATIENT)
     assert _closed(fold(raw([clock(60)]), restored)) == ["patient-1"]
 

@@ -7,7 +7,7 @@ from pv_stream.shard.fold import CLOCK_KEY, OutRecord, RawRecord, Run, ShardFold
 from pv_stream.shard.limits import Limits
 from pv_stream.shard.slices import SLICE_KEY, Slice
 from tests.builders import at, dose, eosinophils, event, temperature
-from tests.shards import clock, fold, new_shard, raw
+from tests.shards import clock, fold, hand_over, new_shard, raw
 
 PATIENTS = 12
 DUE_MAX = 5
@@ -71,8 +71,7 @@ def test_another_owner_goes_on_in_the_middle_of_a_clock_record() -> None:
     left = tuple(LOG)
     while left:
         owner = new_shard(limits=limits)
-        for key, value in states.items():
-            owner.restore(key, value)
+        hand_over(states, owner)
         run = owner.process(left)
         outputs += run.outputs
         states |= dict(run.states)

@@ -8,7 +8,7 @@ from pv_stream.shard.standing import Standing
 from tests.acting import acted
 from tests.builders import PATIENT, at, dose, eosinophils, held, retracted
 from tests.merging import merge
-from tests.shards import alerts, fold, new_shard, raw
+from tests.shards import alerts, fold, hand_over, new_shard, raw
 
 REACTION = (dose("imatinib", at(0)), eosinophils(1690, at(15)))
 HELD = held(HoldCode.MISSING_UNIT, at(16))
@@ -25,8 +25,7 @@ def restored(*log: Event) -> Standing:
     """Return what stands for an owner who restores the shard at the end of a log."""
     first, second = new_shard(), new_shard()
     run = first.process(raw(log))
-    for key, value in run.states:
-        second.restore(key, value)
+    hand_over(run.states, second)
     return second.standing.now()
 
 

@@ -33,6 +33,8 @@ class Fold:
 
     def restore(self, key: bytes, value: bytes) -> None: ...
 
+    def settle(self) -> None: ...
+
     def process(self, records: Sequence[RawRecord]) -> Any:
         return type(
             "Run", (), {"outputs": (), "states": (), "positions": [each.position for each in records]}

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from pv_stream.domain.codes import Analyte
 from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
+from pv_stream.shard.limits import Limits
 from pv_stream.stream import partition_store
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
 from pv_stream.stream.partition_store import PartitionStore, TailLost
-from tests.shards import new_shard
+from tests.builders import at, measured
+from tests.shards import new_shard, raw
 
 SHARD = 2
 
@@ -83,6 +86,8 @@ class Memory:
             self.fails_at = None
             raise OSError
         self.states[key] = value
+
+    def settle(self) -> None: ...
 
 
 @pytest.fixture
@@ -198,6 +203,18 @@ def test_a_state_that_this_version_does_not_read_ends_the_worker_with_what_to_do
     topic.commit(5, (b"a", value))
     with pytest.raises(EnvironmentBroken, match=r"shard 2: .* run the version that wrote it"):
         asyncio.run(store.restore(new_shard(), abandoned=lambda: False))
+
+
+def test_a_state_of_which_a_part_is_missing_ends_the_worker_before_its_shard_is_open(
+    topic: StateTopic, store: PartitionStore
+) -> None:
+    cut = Limits(segment_bytes_max=1_200)
+    run = new_shard(limits=cut).process(raw([measured(Analyte.AST, 20, at(day)) for day in range(20)]))
+    missing = next(key for key, _ in run.states if b"@" in key[1:])
+    topic.commit(20, *((key, value) for key, value in run.states if key != missing))
+    with pytest.raises(EnvironmentBroken, match="shard 0: the state topic lacks segments of 1 patients"):
+        asyncio.run(store.restore(new_shard(limits=cut), abandoned=lambda: False))
+    assert store.position is None
 
 
 def test_a_state_that_does_not_come_in_time_ends_the_worker(

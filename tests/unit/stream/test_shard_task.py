@@ -39,6 +39,9 @@ class FakeFold:
     def restore(self, key: bytes, value: bytes) -> None:
         raise NotImplementedError
 
+    def settle(self) -> None:
+        raise NotImplementedError
+
     def process(self, records: Sequence[RawRecord]) -> FakeRun:
         return FakeRun(records)
 
