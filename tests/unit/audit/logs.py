@@ -17,8 +17,8 @@ PATIENT = PatientId("patient-imatinib")
 
 def imatinib_lines(patient_id: PatientId = PATIENT) -> list[bytes]:
     """Return the published imatinib case as lines of canonical events."""
-    scenario, case = founding_case()
-    return [record.value for record in records_of(scenario, case, patient_id)]
+    story = founding_case()
+    return [record.value for record in records_of(story.scenario, story.case, patient_id)]
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> Path:
