@@ -277,6 +277,7 @@ _FIELDS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "primary": _part("recurrence", "primary"),
     "interval_days": _interval,
     "relation": _part("restart", "relation"),
+    "begun_as": _part("restart", "begun_as"),
     "drug": _part("restart", "drug"),
     "review": _part("review", "code"),
     "acknowledged": _part("acknowledged", "tier"),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from pv_stream.domain.codes import HoldCode, Judgement, TreatmentKind
+from pv_stream.domain.codes import ExposureKind, HoldCode, Judgement, Manner, TreatmentKind
 from pv_stream.domain.criteria import Criteria, SuspectReason, WhoUmc
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant
@@ -168,9 +168,8 @@ class Score:
 class Culprit:
     """Hold one suspect drug of an episode with its rank (1 is first; ties share a rank) and why.
 
-    `course_start` is None for a drug that only a report or a clinician names; such a drug has no `reasons`, and its
-    causality (`naranjo`, `who_umc`) is not assessed. `product` names the ingredients where it was given as one
-    product of several.
+    A drug that only a report or a clinician names has no `reasons`, and its causality (`naranjo`, `who_umc`) is not
+    assessed. `product` names the ingredients where it was given as one product of several.
     """
 
     drug: str
@@ -180,7 +179,6 @@ class Culprit:
     latency: Latency
     exposure: ExposureState
     threshold_per_ul: int
-    course_start: Instant | None
     evidence: tuple[FactKey, ...]
     named_by: tuple[NamedBy, ...] = (NamedBy.FACTS,)
     reasons: tuple[SuspectReason, ...] = ()
@@ -190,13 +188,37 @@ class Culprit:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Name a treatment that was withdrawn shortly before a recurrence, and how."""
+
+    drug: str
+    manner: Manner
+
+
+@dataclass(frozen=True, slots=True)
 class RecurrenceFinding:
-    """Hold what makes an episode a recurrence; `of_episode` is an index into the assessment's episodes."""
+    """Hold what makes an episode a recurrence; `of_episode` is an index into the assessment's episodes.
+
+    `withdrawn` is the treatment of a flare on withdrawal, primary or contributing.
+    """
 
     primary: RecurrenceClass
     contributing: tuple[RecurrenceClass, ...]
     of_episode: int
     interval_days: int
+    withdrawn: Withdrawn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flare:
+    """Hold what came back of a reaction that anti-IL-5 antibodies had held down: signs, or eosinophils, each once.
+
+    `is_under` says that one of them still held down what it could when the first came back.
+    """
+
+    drugs: tuple[str, ...]
+    back: tuple[str, ...]
+    is_under: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +262,12 @@ class EpisodeAssessment:
     """Hold what is known of one episode. `tier` is None for a candidate, which alerts nobody.
 
     `members` are the keys of all positive evidence in order of time: they carry the episode's identity.
-    `eosinophils_per_ul` is the peak count that the alert uses; `eosinophils_are_more` says that it was sent as a
-    lower bound. `closes_at` is when `closing` comes true by time alone; `follow_up_at` is when somebody should have
-    looked whether the reaction goes on, None when that is documented; `judgement` is the clinician's verdict that
-    covers the episode; `masking` names the treatments that may hide eosinophils;
-    `is_controlled` says that one of them holds the reaction down while its drug goes on: that is not resolved.
+    `eosinophils_per_ul` is the peak count that the alert uses, of the local date `eosinophils_on` where that is one;
+    `eosinophils_are_more` says that it was sent as a lower bound. `closes_at` is when `closing` comes true by time
+    alone; `follow_up_at` is when somebody should have looked whether the reaction goes on, None when that is
+    documented; `judgement` is the clinician's verdict that covers the episode; `masking` names the treatments that may
+    hide eosinophils; `is_controlled` says that one of them holds the reaction down while its drug goes on: that is not
+    resolved. `flare` is what came back since it was.
     """
 
     members: tuple[FactKey, ...]
@@ -272,6 +295,8 @@ class EpisodeAssessment:
     is_controlled: bool = False
     masking: tuple[str, ...] = ()
     treated: Treated = NOT_TREATED
+    eosinophils_on: str | None = None
+    flare: Flare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +305,8 @@ class RestartAssessment:
 
     `drugs` are the ingredients that warn, of a product those that the earlier episode is due to, in order of name.
     `prior` is an index into the assessment's episodes; `given_until` is the end of the course, None while it may go
-    on; `reacted` says that a reaction has followed in the course.
+    on; `reacted` says that a reaction has followed in the course; `begun_as` is how the course is on record: by a dose,
+    else by an order.
     """
 
     prior: int
@@ -293,6 +319,7 @@ class RestartAssessment:
     course: tuple[FactKey, ...]
     given_until: Instant | None
     reacted: bool
+    begun_as: ExposureKind = ExposureKind.ORDER
 
     @property
     def drug(self) -> str:

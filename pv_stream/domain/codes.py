@@ -96,6 +96,14 @@ class ExposureKind(StrEnum):
     ADMINISTRATION = "administration"
 
 
+class Manner(StrEnum):
+    """Say how a treatment was withdrawn; an anti-IL-5 antibody wears off."""
+
+    STOP = "stop"
+    CUT = "cut"
+    WORE_OFF = "wore_off"
+
+
 class TreatmentKind(StrEnum):
     """Name the kinds of treatment that change what eosinophils show."""
 

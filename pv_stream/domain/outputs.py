@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal
 
-from pv_stream.domain.codes import ActionKind, OverrideReason
+from pv_stream.domain.codes import ActionKind, ExposureKind, OverrideReason
 
 SCHEMA_VERSION: Final = 1
 
@@ -189,13 +189,17 @@ class RecurrenceOut:
 
 @dataclass(frozen=True, slots=True)
 class RestartOut:
-    """Carry which drug was started again, when, and how it relates to the culprit of the earlier episode."""
+    """Carry which drug was started again, when, and how it relates to the culprit of the earlier episode.
+
+    `begun_as` says how that is on record: a dose (`administration`, `statement`), else an `order` or a `dispense`.
+    """
 
     drug: str
     rxnorm: str | None
     relation: str
     of_episode: str
     started_at: str
+    begun_as: ExposureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +252,8 @@ class TreatmentOut:
 class Alert:
     """Carry one revision of an alert: upsert by `alert_id`, keeping the highest `revision`.
 
-    `eosinophils_per_ul` is the peak; `eosinophils_are_more` says that the laboratory sent it as a lower bound.
+    `eosinophils_per_ul` is the peak, of the local date `eosinophils_on` where that is one; `eosinophils_are_more` says
+    that the laboratory sent it as a lower bound.
     `acknowledged` is null again once the tier has risen above the acknowledged one (flag `rearmed`). `continues`
     names the alerts of merged patient records that go on in this one; a `transferred` alert names the patient record
     under which it goes on. `masking` names the treatments that may hide eosinophils; `course` is set while one of
@@ -287,6 +292,7 @@ class Alert:
     continues: tuple[str, ...] = ()
     transferred_to: str | None = None
     course: Literal["controlled_under_treatment"] | None = None
+    eosinophils_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +353,7 @@ class Case:
     as_of: str
     cause: Cause
     rulebook: RulebookOut
+    eosinophils_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ def local_day(instant: Instant, utc_offset_minutes: int) -> int:
     return (instant + utc_offset_minutes * MICROSECONDS_PER_MINUTE) // MICROSECONDS_PER_DAY
 
 
+def local_date(day: int) -> str:
+    """Return the date of a calendar day by its number, as 2026-03-02."""
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
 def after_days(instant: Instant, days: int) -> Instant:
     """Return the instant a whole number of 24-hour days later."""
     return Instant(instant + days * MICROSECONDS_PER_DAY)

@@ -19,7 +19,7 @@ from pv_stream.domain.codes import EvidenceFlag
 from pv_stream.domain.criteria import Criteria
 from pv_stream.domain.facts import Fact
 from pv_stream.domain.ids import FactKey
-from pv_stream.domain.times import Instant
+from pv_stream.domain.times import Instant, local_date, local_day
 from pv_stream.rules import items, regiscar
 from pv_stream.rules.appraisal import appraise
 from pv_stream.rules.baselines import eosinophil_baseline, with_organ_baselines
@@ -27,6 +27,7 @@ from pv_stream.rules.clinical_resolution import find_treated
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.culprits import blame, with_named, with_partners
 from pv_stream.rules.episodes import Courses, Ending, Span, between, ending, find_spans, is_held_down
+from pv_stream.rules.flares import find_flare
 from pv_stream.rules.follow_up import follow_up_at
 from pv_stream.rules.masking import masking_of, with_masking
 from pv_stream.rules.recurrence import Draft, relate
@@ -106,6 +107,7 @@ def _with_treatments(
             is_controlled=is_held_down(draft.span, draft.ending, rulebook),
             masking=masking_of(draft.span, treatments, rulebook),
             treated=find_treated(draft.span, treatments, until, rulebook),
+            flare=find_flare(draft.span, rulebook),
         )
         for episode, draft, until in zip(episodes, drafts, nexts, strict=True)
     )
@@ -233,6 +235,7 @@ def _episode(
         flags=_flags(draft, peak, courses, rulebook),
         evidence=_evidence(draft, culprits, peak),
         judgement=draft.judgement,
+        eosinophils_on=None if peak is None else _date_of(peak),
     )
 
 
@@ -246,6 +249,12 @@ def _peak(span: Span) -> tuple[EosinophilCount, Reading] | None:
     counts = [(count, count.alert) for count in span.timeline.counts if count.alert is not None]
     stated = [(count, alert) for count, alert in counts if alert.is_exact or alert.low > 0]
     return max(stated, key=lambda pair: pair[1].low, default=None)
+
+
+def _date_of(count: EosinophilCount) -> str | None:
+    """Return the date of a count at the facility, unless it is of one of several days."""
+    first, last = (local_day(at, count.utc_offset_minutes) for at in (count.at.earliest, count.at.latest))
+    return local_date(first) if first == last else None
 
 
 def _signs(span: Span) -> tuple[str, ...]:

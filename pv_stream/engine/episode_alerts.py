@@ -216,6 +216,7 @@ def _shown(told: PublishedEpisode) -> tuple[object, ...]:
         last.tier,
         last.culprits,
         last.eosinophils_per_ul,
+        last.eosinophils_on,
         last.threshold_per_ul,
         last.score,
         telling_criteria.in_alert(last.criteria),
@@ -223,6 +224,8 @@ def _shown(told: PublishedEpisode) -> tuple[object, ...]:
         telling.recurrence_out(told),
         last.masking,
         last.is_controlled,
+        last.flare,
+        None if last.recurrence is None else last.recurrence.withdrawn,
         last.flags,
         last.evidence,
     )

@@ -69,10 +69,11 @@ def _tell_known_restart(
     falls = bool(occasion.replaced) or occasion.is_rulebook
     tier = assessed.tier if falls else max(old.alert.tier, assessed.tier)
     withdrawn = old.alert.status in {AlertStatus.WITHDRAWN, AlertStatus.TRANSFERRED}
-    changed = (assessed.drugs, assessed.relation, assessed.started_at, of_episode) != (
+    changed = (assessed.drugs, assessed.relation, assessed.started_at, assessed.begun_as, of_episode) != (
         old.last.drugs,
         old.last.relation,
         old.last.started_at,
+        old.last.begun_as,
         old.of_episode,
     )
     new = PublishedRestart(old.alert, of_episode, course, assessed)

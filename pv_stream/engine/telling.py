@@ -197,6 +197,7 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         recurrence=recurrence_out(told),
         masking=last.masking,
         course=_course(last),
+        eosinophils_on=last.eosinophils_on,
         flags=occasion.flags_of(last, line),
     )
 
@@ -217,6 +218,7 @@ def restart_alert(
             relation=restart.relation,
             of_episode=of_episode,
             started_at=format_instant(restart.started_at),
+            begun_as=restart.begun_as,
         ),
     )
 
@@ -307,6 +309,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         as_of=format_instant(occasion.as_of),
         cause=occasion.cause,
         rulebook=occasion.rulebook_out,
+        eosinophils_on=last.eosinophils_on,
     )
 
 

@@ -31,7 +31,8 @@ class Course:
     `gap_days` is the longest gap between two doses in which it goes on. `first` is the first record (an order
     counts), `first_dose` the first dose, `last_dose` the end of the last, `last_record` the start of the last record.
     `open_ended` says that a dose was stated to go on; `order_ends` is the end of the orders, None while one is open;
-    `stopped_at` is the recorded stop. `route_is_unsure` holds while no record names the route of a drug that is
+    `stopped_at` is the recorded stop. `begun_as` is the kind of the first dose, or of the first record while there is
+    none. `route_is_unsure` holds while no record names the route of a drug that is
     watched by some routes only.
     """
 
@@ -49,6 +50,7 @@ class Course:
     order_ends: Instant | None = None
     stopped_at: Instant | None = None
     route_is_unsure: bool = False
+    begun_as: ExposureKind = ExposureKind.ORDER
 
     @property
     def is_reexposure(self) -> bool:
@@ -149,6 +151,7 @@ class _Builder:
                 last_record=dated.at.earliest,
                 gap_days=self.gap_days,
                 route_is_unsure=self.by_route,
+                begun_as=dated.content.kind,
             )
         if self.changed_at == dated.at.earliest:
             self.current = replace(self.current, stopped_at=None)
@@ -226,6 +229,7 @@ def _extended(course: Course, dated: Dated[Exposure], gap_days: int) -> Course:
         last_record=last_record,
         route_is_unsure=route_is_unsure,
         first_dose=course.first_dose or dated.at,
+        begun_as=course.begun_as if course.first_dose is not None else dated.content.kind,
         last_dose=last if course.last_dose is None else max(course.last_dose, last),
         open_ended=course.open_ended or (is_statement and end is None),
     )

@@ -167,7 +167,6 @@ def with_named(culprits: Sequence[Culprit], blamed: Blamed, rulebook: Rulebook) 
                 latency=Latency.UNKNOWN,
                 exposure=ExposureState.UNKNOWN,
                 threshold_per_ul=rulebook.threshold_per_ul(rulebook.watched[drug]),
-                course_start=None,
                 evidence=tuple(key for r in blamed.reported if r.drug == drug for key in r.evidence),
                 named_by=blamed.namers_of(drug),
             )

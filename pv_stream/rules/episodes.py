@@ -391,11 +391,12 @@ def _quiet_since(span: Span, rulebook: Rulebook) -> Instant | None:
 
 def _signs_gone(signs: Sequence[Sign]) -> list[Instant | None]:
     """Return, for each sign that was ever present, when it was documented as gone."""
-    labels = {(sign.kind, _track(sign)) for sign in signs if sign.positive}
+    labels = {(sign.kind, sign_track(sign)) for sign in signs if sign.positive}
     return [_sign_gone(signs, kind, track) for kind, track in sorted(labels)]
 
 
-def _track(sign: Sign) -> str:
+def sign_track(sign: Sign) -> str:
+    """Return what a sign is about, within its kind: the organ, or the sign itself."""
     return sign.organ or sign.label
 
 
@@ -406,9 +407,9 @@ def _sign_gone(signs: Iterable[Sign], kind: SignKind, track: str) -> Instant | N
         if sign.kind is not kind:
             continue
         if sign.positive:
-            if _track(sign) == track:
+            if sign_track(sign) == track:
                 gone = None
-        elif gone is None and (_track(sign) == track or sign.label == "rash"):
+        elif gone is None and (sign_track(sign) == track or sign.label == "rash"):
             gone = sign.at.earliest
     return gone
 

@@ -75,7 +75,6 @@ def _culprit(
         latency=suspect.position.latency,
         exposure=exposure,
         threshold_per_ul=rulebook.threshold_per_ul(case.drug),
-        course_start=course.first.earliest,
         evidence=course.records[:1],
         reasons=_reasons(suspect, case, exposure, history),
         product=product,

@@ -9,6 +9,7 @@ from pv_stream.domain.assessment import (
     Culprit,
     EpisodeAssessment,
     EpisodeFlag,
+    Flare,
     Latency,
     NamedBy,
     RecurrenceClass,
@@ -16,15 +17,17 @@ from pv_stream.domain.assessment import (
     RestartAssessment,
     ReviewAssessment,
     Tier,
+    Withdrawn,
 )
-from pv_stream.domain.codes import DeadLetterCode, HoldCode
+from pv_stream.domain.codes import DeadLetterCode, ExposureKind, HoldCode, Manner
 from pv_stream.domain.outputs import Cause
+from pv_stream.rules.flares import EOSINOPHILS
 
 _RECURRENCE: Final = {
     RecurrenceClass.RECHALLENGE: "recurrence by rechallenge",
     RecurrenceClass.CROSS_REACTIVE: "recurrence under a cross-reactive drug",
     RecurrenceClass.NEW_CULPRIT: "recurrence under a new suspect drug",
-    RecurrenceClass.FLARE_ON_WITHDRAWAL: "recurrence after a treatment was stopped or reduced",
+    RecurrenceClass.FLARE_ON_WITHDRAWAL: "recurrence on withdrawal of a treatment",
     RecurrenceClass.VIRAL_REACTIVATION: "recurrence with a viral reactivation",
     RecurrenceClass.RELAPSE_WITHOUT_DRUG: "relapse that no watched drug explains",
     RecurrenceClass.REPEAT: "a further reaction after one that is not established as DRESS",
@@ -34,6 +37,17 @@ _RELATION: Final = {
     Relation.CANDIDATE: "a drug under which this patient had a skin reaction before",
     Relation.AMBIGUOUS: "one of two drugs of the product under which this patient had a reaction before",
     Relation.CROSS_REACTIVE: "a drug that cross-reacts with the suspect drug of an earlier reaction of this patient",
+}
+_BEGUN: Final = {
+    ExposureKind.ORDER: "was ordered",
+    ExposureKind.DISPENSE: "was dispensed",
+    ExposureKind.STATEMENT: "is said to be taken",
+    ExposureKind.ADMINISTRATION: "was given",
+}
+_MANNER: Final = {
+    Manner.STOP: "was stopped",
+    Manner.CUT: "was reduced",
+    Manner.WORE_OFF: "wore off",
 }
 _ESTABLISHED: Final = "a likely culprit of an earlier reaction of this patient that is established as DRESS"
 _NAMERS: Final = {
@@ -84,6 +98,10 @@ def episode_reason(episode: EpisodeAssessment) -> str:
     parts += [text for flag, text in _FLAGS.items() if flag in episode.flags]
     if episode.recurrence is not None:
         parts.append(_RECURRENCE[episode.recurrence.primary])
+        if episode.recurrence.withdrawn is not None:
+            parts.append(_withdrawn(episode.recurrence.withdrawn))
+    if episode.flare is not None:
+        parts.append(_back(episode.flare))
     if episode.is_controlled:
         parts.append("controlled under treatment, not resolved")
     if episode.masking:
@@ -93,11 +111,24 @@ def episode_reason(episode: EpisodeAssessment) -> str:
     return f"{'; '.join(parts)}."
 
 
+def _withdrawn(withdrawn: Withdrawn) -> str:
+    return f"{withdrawn.drug} {_MANNER[withdrawn.manner]} before"
+
+
+def _back(flare: Flare) -> str:
+    """Say what came back, and that an antibody had hidden it, or does no more."""
+    are, when = "is" if len(flare.back) == 1 else "are", "under" if flare.is_under else "after"
+    if flare.back == (EOSINOPHILS,):
+        are = "are"
+    return f"worse again: {_listed(flare.back)} {are} back {when} {_listed(flare.drugs)}, no longer under control"
+
+
 def _count(episode: EpisodeAssessment) -> list[str]:
     if episode.eosinophils_per_ul is None:
         return []
     more = "at least " if episode.eosinophils_are_more else ""
-    count = f"eosinophils {more}{_number(episode.eosinophils_per_ul)}/µL"
+    on = "" if episode.eosinophils_on is None else f" on {episode.eosinophils_on}"
+    count = f"eosinophils {more}{_number(episode.eosinophils_per_ul)}/µL{on}"
     if episode.threshold_per_ul is None:
         return [count]
     return [f"{count} (threshold {_number(Decimal(episode.threshold_per_ul))})"]
@@ -133,10 +164,10 @@ def _with_day(culprit: Culprit) -> str:
 
 
 def restart_reason(restart: RestartAssessment) -> str:
-    """Say which drug was started and what it has to do with the earlier reaction."""
+    """Say which drug was started, as far as is on record, and what it has to do with the earlier reaction."""
     is_established = restart.relation is Relation.SAME and restart.tier is Tier.CRITICAL
     relation = _ESTABLISHED if is_established else _RELATION[restart.relation]
-    return f"{_sentence_case(restart.drug)} was ordered or given: {relation}."
+    return f"{_sentence_case(restart.drug)} {_BEGUN[restart.begun_as]}: {relation}."
 
 
 def review_reason(review: ReviewAssessment) -> str:

@@ -17,6 +17,7 @@ from pv_stream.domain.assessment import (
     RecurrenceFinding,
     Score,
     Tier,
+    Withdrawn,
 )
 from pv_stream.domain.codes import FindingCode, Judgement, Presence
 from pv_stream.domain.times import Instant, local_day
@@ -141,19 +142,21 @@ def _classify(  # noqa: PLR0913 - who came before, and all that may explain a re
         return _finding(related, [(RecurrenceClass.REPEAT, predecessors)]) if predecessors else None
     cross = [i for i in established if _cross_reacts(related[i].blamed, current.blamed, rulebook)]
     has_new = _has_new_drug([related[i].blamed for i in established], current.blamed, rulebook)
-    is_flare = recent_withdrawal(treatments, *current.onset, rulebook) is not None
+    withdrawal = recent_withdrawal(treatments, *current.onset, rulebook)
     is_reactivated = _is_reactivated(current, timeline, rulebook)
-    return _finding(
+    finding = _finding(
         related,
         [
             (RecurrenceClass.RECHALLENGE, rechallenged),
             (RecurrenceClass.CROSS_REACTIVE, cross),
             (RecurrenceClass.NEW_CULPRIT, established if has_new else ()),
-            (RecurrenceClass.FLARE_ON_WITHDRAWAL, established if is_flare else ()),
+            (RecurrenceClass.FLARE_ON_WITHDRAWAL, established if withdrawal is not None else ()),
             (RecurrenceClass.VIRAL_REACTIVATION, established if is_reactivated else ()),
             (RecurrenceClass.RELAPSE_WITHOUT_DRUG, established),
         ],
     )
+    withdrawn = None if withdrawal is None else Withdrawn(withdrawal.drug, withdrawal.manner)
+    return replace(finding, withdrawn=withdrawn)
 
 
 def _finding(

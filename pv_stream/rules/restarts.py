@@ -91,6 +91,7 @@ def _warnings(
                 course=course.records,
                 given_until=course.covered_until,
                 reacted=_has_reacted(course, draft, drafts, rulebook),
+                begun_as=course.begun_as,
             )
 
 

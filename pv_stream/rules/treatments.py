@@ -8,11 +8,10 @@ route, an unknown one too, may act on the whole body. A dose that is not known s
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from pv_stream.domain.codes import Analyte, ExposureKind, Route, TreatmentKind
+from pv_stream.domain.codes import Analyte, ExposureKind, Manner, Route, TreatmentKind
 from pv_stream.domain.facts import Exposure
 from pv_stream.domain.times import (
     MICROSECONDS_PER_DAY,
@@ -275,13 +274,6 @@ def _sum_of_orders(ordered: Sequence[Amount], unit: Unit) -> Decimal | None:
 # Withdrawal --------------------------------------------------------------------------------------------------------
 
 
-class Manner(StrEnum):
-    """Say how a treatment was withdrawn."""
-
-    STOP = "stop"
-    CUT = "cut"
-
-
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
     """Hold which treatment was stopped or cut, and when."""
@@ -365,7 +357,9 @@ def _withdrawal(
     days = local_day(at, utc_offset_minutes) - local_day(end, last.course.utc_offset_minutes)
     if days > rulebook.parameters.withdrawal_days.value:
         return None
-    return Withdrawal(last.treatment.name, last.treatment.kind, Manner.STOP, end)
+    kind = last.treatment.kind
+    manner = Manner.WORE_OFF if kind is TreatmentKind.ANTI_IL5 else Manner.STOP
+    return Withdrawal(last.treatment.name, kind, manner, end)
 
 
 def _cut(

@@ -1,6 +1,7 @@
 """States as bytes: read as written, and refused when they are of another version."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from pv_stream.codec.state import decode_state, encode_state, state_bytes
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.advance import advance
-from tests.builders import RULEBOOK, at, dose, eosinophils
+from tests.builders import RULEBOOK, at, dose, eosinophils, order, stop
 from tests.stories import SeededNarrator, tell_story
 
 
@@ -42,6 +43,20 @@ def test_a_state_of_another_schema_is_refused_by_its_number() -> None:
     value = json.loads(encode_state(PatientState())) | {"schema": 2}
     with pytest.raises(ValueError, match="state schema 2 is not known"):
         decode_state(json.dumps(value).encode())
+
+
+def test_a_state_of_before_is_read_without_what_is_said_since() -> None:
+    """The start of a culprit's course was kept and never read; the day of the peak and how a restart began are new."""
+    reaction = (dose("imatinib", at(0)), eosinophils(1600, at(20)), stop("imatinib", at(21)))
+    state = _lived([*reaction, order("imatinib", at(40))])
+    value = json.loads(encode_state(state))
+    (episode,), (restart,) = value["published"]["episodes"], value["published"]["restarts"]
+    episode["last"]["culprits"][0]["course_start"] = at(0)
+    assert (episode["last"].pop("eosinophils_on"), episode["last"].pop("flare")) == ("2026-01-21", None)
+    assert restart["last"].pop("begun_as") == "order"
+    read = decode_state(json.dumps(value).encode()).published
+    last = replace(state.published.episodes[0].last, eosinophils_on=None)
+    assert (read.episodes[0].last, read.restarts) == (last, state.published.restarts)
 
 
 def test_a_kind_of_fact_that_is_not_known_is_refused() -> None:

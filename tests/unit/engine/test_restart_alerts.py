@@ -2,9 +2,22 @@
 
 from typing import Any
 
-from pv_stream.domain.codes import FindingCode
+import pytest
+
+from pv_stream.domain.codes import ExposureKind, FindingCode
 from pv_stream.domain.events import FactArrived
-from tests.builders import at, dose, eosinophils, order, present, resent, retracted, stop, temperature
+from tests.builders import (
+    at,
+    dose,
+    eosinophils,
+    exposed,
+    order,
+    present,
+    resent,
+    retracted,
+    stop,
+    temperature,
+)
 from tests.shards import told
 
 REACTION = (
@@ -25,8 +38,38 @@ def _late(event: FactArrived, day: int) -> FactArrived:
 
 
 def test_the_order_of_a_culprit_warns_before_any_dose() -> None:
-    (alert,) = _restarts(*REACTION, order("imatinib", at(40)), dose("imatinib", at(41)))
-    assert (alert["status"], alert["tier"], alert["restart"]["relation"]) == ("raised", "warning", "same")
+    ordered, given = _restarts(
+        *REACTION, order("imatinib", at(40)), dose("imatinib", at(41)), dose("imatinib", at(42))
+    )
+    assert (ordered["status"], ordered["tier"], ordered["restart"]["relation"]) == (
+        "raised",
+        "warning",
+        "same",
+    )
+    assert ordered["reason"].startswith("Imatinib was ordered: ")
+    assert (given["status"], given["alert_id"]) == ("revised", ordered["alert_id"])
+    assert given["reason"].startswith("Imatinib was given: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (ExposureKind.ORDER, "was ordered"),
+        (ExposureKind.DISPENSE, "was dispensed"),
+        (ExposureKind.STATEMENT, "is said to be taken"),
+        (ExposureKind.ADMINISTRATION, "was given"),
+    ],
+)
+def test_how_a_restart_is_on_record_is_told(kind: ExposureKind, said: str) -> None:
+    (alert,) = _restarts(*REACTION, exposed(kind, "imatinib", at(40)))
+    assert (alert["restart"]["begun_as"], said in alert["reason"]) == (kind, True)
+
+
+def test_the_first_dose_says_how_a_course_was_begun_and_a_dispense_after_an_order_does_not() -> None:
+    stated, given = exposed(ExposureKind.STATEMENT, "imatinib", at(41)), dose("imatinib", at(42))
+    dispensed = exposed(ExposureKind.DISPENSE, "imatinib", at(40, 12))
+    alerts = _restarts(*REACTION, order("imatinib", at(40)), dispensed, stated, given)
+    assert [alert["restart"]["begun_as"] for alert in alerts] == ["order", "statement"]
 
 
 def test_a_warning_names_the_first_record_of_the_course() -> None:

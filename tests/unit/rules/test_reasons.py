@@ -1,14 +1,18 @@
 """Reasons: what an alert's sentence says, and what ends one."""
 
+from dataclasses import replace
+
 import pytest
 
 from pv_stream.domain.assessment import Closing
 from pv_stream.domain.codes import Analyte, Comparator, FindingCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.times import Interval
 from pv_stream.rules import reasons
 from pv_stream.rules.reasons import episode_reason
 from tests.builders import (
     absent,
+    alt,
     assessed,
     at,
     dose,
@@ -61,9 +65,35 @@ def test_an_exact_count_is_told_without_its_zeros_and_a_bound_as_at_least() -> N
     given = statement("imatinib", at(0))
     for value, said in (("1690.50", "1,690.5"), ("1700.0", "1,700"), ("2000", "2,000")):
         (alert,) = [episode_reason(only_episode(given, measured(Analyte.EOSINOPHILS, value, at(20))))]
-        assert alert.startswith(f"Eosinophils {said}/µL (threshold 1,500); suspect imatinib (day 20)")
+        assert alert.startswith(
+            f"Eosinophils {said}/µL on 2026-01-21 (threshold 1,500); suspect imatinib (day 20)"
+        )
     bound = measured(Analyte.EOSINOPHILS, 2000, at(20), comparator=Comparator.GREATER)
     assert episode_reason(only_episode(given, bound)).startswith("Eosinophils at least 2,000/µL")
+
+
+def test_the_peak_has_its_own_day_and_none_where_several_may_be_meant() -> None:
+    later = (eosinophils(60, at(30)), present(FindingCode.FACIAL_OEDEMA, at(30)))
+    assert reason(*later).startswith("Eosinophils 1,600/µL on 2026-01-21 (threshold 1,500)")
+    assert only_episode(*REACTION, *later).eosinophils_on == "2026-01-21"
+    of_one_day, of_two = (
+        only_episode(
+            statement("imatinib", at(0)), measured(Analyte.EOSINOPHILS, 1600, Interval(at(20, 0), last))
+        )
+        for last in (at(20, 23), at(21, 0))
+    )
+    assert (of_one_day.eosinophils_on, of_two.eosinophils_on) == ("2026-01-21", None)
+    assert episode_reason(of_two).startswith("Eosinophils 1,600/µL (threshold 1,500)")
+    assert only_episode(statement("imatinib", at(0)), *later[1:], alt(300, at(30))).eosinophils_on is None
+
+
+def test_the_day_of_the_peak_is_that_of_the_facility() -> None:
+    late = eosinophils(1600, at(20, 23))
+    there = replace(late.version, statement=replace(late.version.statement, utc_offset_minutes=60))
+    assert (
+        only_episode(statement("imatinib", at(0)), replace(late, version=there)).eosinophils_on
+        == "2026-01-22"
+    )
 
 
 def test_what_was_reported_is_said_and_what_was_not_is_not() -> None:

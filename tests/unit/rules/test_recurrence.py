@@ -4,10 +4,17 @@ from decimal import Decimal
 
 import pytest
 
-from pv_stream.domain.assessment import EpisodeAssessment, EstablishedBy, RecurrenceClass, Tier
-from pv_stream.domain.codes import ExposureKind, FindingCode, Route
+from pv_stream.domain.assessment import (
+    EpisodeAssessment,
+    EstablishedBy,
+    RecurrenceClass,
+    Tier,
+    Withdrawn,
+)
+from pv_stream.domain.codes import ExposureKind, FindingCode, Manner, Route
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Dose, Exposure
+from pv_stream.rules.reasons import episode_reason
 from tests.builders import (
     absent,
     alt,
@@ -194,6 +201,42 @@ def test_a_flare_comes_at_most_14_days_after_a_stop(day: int, expected: Recurren
 def test_a_flare_follows_a_cut_of_25_percent(mg: int, expected: RecurrenceClass) -> None:
     treated = [*_given("prednisone", 16, 22, 100), *_given("prednisone", 23, 30, mg)]
     assert _primary(BEFORE, treated, _mild(28)) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("treated", "withdrawn", "said"),
+    [
+        (
+            [*_given("cyclosporine", 16, 22), stop("cyclosporine", at(22))],
+            Withdrawn("cyclosporine", Manner.STOP),
+            "recurrence on withdrawal of a treatment; cyclosporine was stopped before",
+        ),
+        (
+            [*_given("prednisone", 16, 22, 100), *_given("prednisone", 23, 30, 75)],
+            Withdrawn("prednisone", Manner.CUT),
+            "recurrence on withdrawal of a treatment; prednisone was reduced before",
+        ),
+        (
+            [dose("reslizumab", at(-10))],
+            Withdrawn("reslizumab", Manner.WORE_OFF),
+            "recurrence on withdrawal of a treatment; reslizumab wore off before",
+        ),
+        ([], None, "relapse that no watched drug explains"),
+    ],
+)
+def test_the_treatment_that_was_withdrawn_is_named(
+    treated: list[FactArrived], withdrawn: Withdrawn | None, said: str
+) -> None:
+    recurrence = _episodes(BEFORE, treated, _mild(28))[-1]
+    assert recurrence.recurrence is not None
+    assert recurrence.recurrence.withdrawn == withdrawn
+    assert f"; {said};" in episode_reason(recurrence)
+
+
+def test_a_withdrawal_that_only_contributes_is_named_too() -> None:
+    treated = [*_given("cyclosporine", 16, 30), stop("cyclosporine", at(30))]
+    *_, again = _episodes(BEFORE, treated, _course("carbamazepine", 25), _mild(35))
+    assert "; recurrence by rechallenge; cyclosporine was stopped before;" in episode_reason(again)
 
 
 @pytest.mark.parametrize("virus", ["hhv6", "ebv", "cmv"])

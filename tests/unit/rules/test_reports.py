@@ -90,7 +90,7 @@ def test_a_drug_that_only_a_report_names_says_so() -> None:
     report = reported(at(20), "imatinib")
     (culprit,) = only_episode(report).culprits
     assert (culprit.rank, culprit.latency, culprit.latency_days) == (1, Latency.UNKNOWN, None)
-    assert (culprit.exposure, culprit.course_start) == (ExposureState.UNKNOWN, None)
+    assert (culprit.exposure, culprit.latency_days) == (ExposureState.UNKNOWN, None)
     assert (culprit.evidence, culprit.named_by) == ((report.version.key,), (NamedBy.REPORTER,))
 
 

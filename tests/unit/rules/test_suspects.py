@@ -82,7 +82,6 @@ def test_each_suspect_says_day_latency_exposure_threshold_and_evidence() -> None
         latency=Latency.SHOULDER,
         exposure=ExposureState.STOPPED,
         threshold_per_ul=1500,
-        course_start=at(0),
         evidence=(given.version.key,),
         reasons=(SuspectReason.LATENCY_SHOULDER,),
         naranjo=4,
@@ -99,7 +98,7 @@ def test_the_latency_is_that_of_the_first_evidence(day: int, latency: int) -> No
 def test_a_drug_given_again_is_suspect_by_its_latest_course_that_explains_the_first_evidence() -> None:
     events = (dose("imatinib", at(0)), stop("imatinib", at(1)), statement("imatinib", at(15)))
     (culprit,) = _culprits(*events, day=20)
-    assert (culprit.latency, culprit.latency_days, culprit.course_start) == (Latency.REEXPOSURE, 5, at(15))
+    assert (culprit.latency, culprit.latency_days) == (Latency.REEXPOSURE, 5)
 
 
 def test_an_exposure_known_from_orders_is_flagged() -> None:

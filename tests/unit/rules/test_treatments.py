@@ -5,12 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from pv_stream.domain.codes import Analyte, ExposureKind, Route, TreatmentKind
+from pv_stream.domain.codes import Analyte, ExposureKind, Manner, Route, TreatmentKind
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Dose, Exposure
 from pv_stream.domain.times import Instant, Interval, exactly
 from pv_stream.rules.treatments import (
-    Manner,
     TreatmentCourses,
     Withdrawal,
     build_treatments,
@@ -399,7 +398,7 @@ def test_a_weight_of_nothing_is_none_and_a_newborn_has_one() -> None:
 def test_an_antibody_is_withdrawn_when_its_effect_ends() -> None:
     assert withdrawal(at(28), given("reslizumab", 0)) is None
     found = withdrawal(at(30), given("reslizumab", 0))
-    assert found == Withdrawal("reslizumab", TreatmentKind.ANTI_IL5, Manner.STOP, at(28))
+    assert found == Withdrawal("reslizumab", TreatmentKind.ANTI_IL5, Manner.WORE_OFF, at(28))
     assert withdrawal(at(42), given("reslizumab", 0)) == found
     assert withdrawal(at(43), given("reslizumab", 0)) is None
 
