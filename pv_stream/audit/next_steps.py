@@ -1,26 +1,26 @@
-"""Next steps: what an alert of each kind asks of the medication-safety team. Suggestions for a person who decides."""
+"""Next steps: what an alert of each kind asks of the medication-safety team. Suggestions for a person who decides.
+
+What to measure after a reaction, and how often, stands in the rulebook with its source.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pv_stream.audit.tally import OFF_THE_LIST
+from pv_stream.rules.follow_up import follow_up_advice
+from pv_stream.rules.rulebook import Rulebook
 
-#: CBC and liver tests every 1-2 weeks until normal; glucose and thyroid later; HHV-6 (clinical specification).
-_FOLLOW_UP: Final = (
-    "Follow-up: blood count and liver tests every 1-2 weeks until normal; glucose, TSH and free T4 monthly for "
-    "3 months; repeat HHV-6 at 2-3 weeks even if negative on admission."
-)
 #: Of the unknown criteria, the ones that a ward can settle today come first.
 _QUICK: Final = ("fever", "rash_suggestive", "rash_extent", "enlarged_lymph_nodes", "organs", "eosinophils")
 
 
-def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
-    """Return what to do about an alert, most urgent first."""
+def next_steps(alert: Mapping[str, Any], rulebook: Rulebook) -> Sequence[str]:
+    """Return what to do about an alert, most urgent first, under the rulebook that it names."""
     if alert["status"] in OFF_THE_LIST:
         return ("Nothing is asked of you: this alert is off the worklist. Its reason says why.",)
     match alert["kind"]:
         case "suspected_dress":
-            return (*_suspects(alert), *_unknown(alert), *_by_tier(alert))
+            return (*_suspects(alert), *_unknown(alert), *_by_tier(alert, rulebook))
         case "culprit_restart":
             return (
                 "Before the next dose: ask the prescriber whether the restart is meant, knowing the earlier reaction.",
@@ -34,7 +34,7 @@ def next_steps(alert: Mapping[str, Any]) -> Sequence[str]:
         case "follow_up_due":
             return (
                 "Look at the patient today: document each sign as present or absent, or the reaction as resolved.",
-                _FOLLOW_UP,
+                *_advice(rulebook),
             )
         case _:
             return ("Tell whoever runs pv_stream.",)
@@ -57,7 +57,12 @@ def _unknown(alert: Mapping[str, Any]) -> Sequence[str]:
     return (f"Document what the ward can settle today: {', '.join(quick)}.",) if quick else ()
 
 
-def _by_tier(alert: Mapping[str, Any]) -> Sequence[str]:
+def _by_tier(alert: Mapping[str, Any], rulebook: Rulebook) -> Sequence[str]:
     if alert["tier"] == "info":
         return ("Repeat the blood count; look for fever, rash, nodes and liver values.",)
-    return (_FOLLOW_UP,)
+    return _advice(rulebook)
+
+
+def _advice(rulebook: Rulebook) -> Sequence[str]:
+    advice = follow_up_advice(rulebook)
+    return (advice,) if advice else ()

@@ -234,7 +234,7 @@ def _said_of(drug: WatchedDrug, rulebook: Rulebook) -> Iterator[str]:
     codes = [f"RxNorm {drug.rxnorm}"] if drug.rxnorm else []
     codes += [f"ATC {code}" for code in drug.atc]
     if codes:
-        yield f"Codes: {', '.join(codes)}."
+        yield f"Codes: {', '.join(codes)} ({drug.codes_source})."
     for prodrug in drug.prodrugs:
         yield f"{prodrug.name} counts as {drug.name}."
     if drug.routes_outside:
@@ -273,7 +273,16 @@ def _treatment(name: str, rulebook: Rulebook) -> _Explained:
         f"A treatment ({treatment.kind.value.replace('_', ' ')}): it treats or masks a reaction and is never blamed. "
         f"It is found under the names {', '.join(treatment.names)}."
     )
-    return _Explained((said,), tuple(_own_figures(treatment, rulebook)))
+    codes = f"Code: RxNorm {treatment.rxnorm} ({treatment.codes_source})."
+    return _Explained(
+        (said, codes) if treatment.rxnorm else (said,), tuple(_own_figures(treatment, rulebook))
+    )
+
+
+def _follow_up(name: str, rulebook: Rulebook) -> _Explained:
+    entry = next(entry for entry in rulebook.follow_up if entry.name == name)
+    said = f"Advice for after a reaction, which no rule reads: {entry.name} {entry.advice}."
+    return _Explained((said,), (_cited(entry.name, entry.advice, entry.source, rulebook),))
 
 
 def _figure(name: str, number: Number | Count, rulebook: Rulebook) -> Figure:
@@ -294,4 +303,5 @@ _EXPLAINED: Final[Mapping[str, Callable[[str, Rulebook], _Explained]]] = {
     "drug": _drug,
     "class_of_drugs": _drug_class,
     "treatment": _treatment,
+    "follow_up": _follow_up,
 }

@@ -12,7 +12,7 @@ from pv_stream.rules.rulebook import Rulebook
 #: What identifies a file, not what it says.
 _NOT_SAID: Final = frozenset({"version", "digest"})
 #: Tables whose rows have a name: one that only one rulebook has is one change.
-_TABLES_OF_ROWS: Final = frozenset({"drugs", "combinations", "classes", "treatments"})
+_TABLES_OF_ROWS: Final = frozenset({"drugs", "combinations", "classes", "treatments", "follow_up"})
 
 _Path = tuple[str, ...]
 

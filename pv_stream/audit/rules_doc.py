@@ -48,6 +48,7 @@ def rules_document(rulebook: Rulebook) -> str:
         _parameters(rulebook),
         _drugs(rulebook),
         _products(rulebook),
+        _follow_up(rulebook),
         _sources(rulebook),
     )
     return "\n".join(line for section in sections for line in (*section, "")).rstrip() + "\n"
@@ -207,6 +208,7 @@ def _drugs(rulebook: Rulebook) -> Iterable[str]:
                 drug.name,
                 drug.rxnorm or "",
                 ", ".join(drug.atc),
+                drug.codes_source or "",
                 f"{threshold.value:,} ({threshold.source})",
                 f"{core[0].value}-{core[1].value}, at most {last.value}",
                 ", ".join(route.value for route in drug.routes_outside),
@@ -214,7 +216,16 @@ def _drugs(rulebook: Rulebook) -> Iterable[str]:
             )
         )
     yield from markdown_table(
-        ("drug", "RxNorm", "ATC", "eosinophils from, /µL", "core of latency", "not by route", "prodrugs"),
+        (
+            "drug",
+            "RxNorm",
+            "ATC",
+            "codes from",
+            "eosinophils from, /µL",
+            "core of latency",
+            "not by route",
+            "prodrugs",
+        ),
         rows,
     )
 
@@ -234,11 +245,22 @@ def _products(rulebook: Rulebook) -> Iterable[str]:
     yield "Treatments are recognised and never blamed. They mask a low count as the numbers above say."
     yield ""
     yield from markdown_table(
-        ("treatment", "kind", "RxNorm", "what differs"),
+        ("treatment", "kind", "RxNorm", "codes from", "what differs"),
         [
-            (t.name, t.kind.value.replace("_", "-"), t.rxnorm or "", _own_numbers(t))
+            (t.name, t.kind.value.replace("_", "-"), t.rxnorm or "", t.codes_source or "", _own_numbers(t))
             for t in rulebook.treatments
         ],
+    )
+
+
+def _follow_up(rulebook: Rulebook) -> Iterable[str]:
+    yield "## Follow-up"
+    yield ""
+    yield "What alerts advise to measure after a reaction. No rule reads it."
+    yield ""
+    yield from markdown_table(
+        ("what", "how often", "source"),
+        [(entry.name, entry.advice, entry.source) for entry in rulebook.follow_up],
     )
 
 

@@ -102,6 +102,7 @@ def rule_names(rulebook: Rulebook) -> Sequence[str]:
         *(f"drug:{drug.name}" for drug in rulebook.drugs),
         *(f"class_of_drugs:{group.name}" for group in rulebook.classes),
         *(f"treatment:{treatment.name}" for treatment in rulebook.treatments),
+        *(f"follow_up:{entry.name}" for entry in rulebook.follow_up),
     )
 
 

@@ -70,8 +70,9 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     )
     alert_id, patient_id = find_alert(alert, alerts_of_log(plan) if out is None else _alerts_of_folder(out))
     explanation = explain(plan, alert_id, patient_id, revision)
+    steps = next_steps(explanation.alert, plan.rulebook_of(explanation.alert))
     if as_json:
-        told = asdict(explanation) | {"next_steps": next_steps(explanation.alert)}
+        told = asdict(explanation) | {"next_steps": steps}
         typer.echo(json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False))
         return
     console = stdout()
@@ -85,7 +86,7 @@ def command(  # noqa: PLR0913 - one parameter for each option of the command
     _print_evidence(console, explanation)
     _print_history(console, explanation)
     console.print("\n[bold]Next steps[/]")
-    console.print(bullets(map(escape, next_steps(explanation.alert))))
+    console.print(bullets(map(escape, steps)))
     console.print("\n[dim]Decision support, not validated for clinical use: a person decides.[/]")
 
 

@@ -14,7 +14,7 @@ from pv_stream.codec.canonical import decimal_text
 from pv_stream.rules.rulebook import Count, Number, Rulebook, WatchedDrug
 
 UNCONFIRMED: Final = "UNCONFIRMED"
-_DRUG_HEADINGS: Final = ("drug", "RxNorm", "from/µL", "core", "window", "lag", "notes")
+_DRUG_HEADINGS: Final = ("drug", "RxNorm", "codes from", "from/µL", "core", "window", "lag", "notes")
 _WINDOW: Final = (
     "(eosinophils from; core and end of the window, in days after the start; days after the last dose; "
     "* the drug's own number)"
@@ -64,10 +64,19 @@ def _print_groups(rules: Rulebook) -> None:
     console.print(_table(("class", "drugs", "source"), classes))
     console.print("\n[bold]Treatments[/] (never blamed)")
     treatments = (
-        (t.name, t.kind.value.replace("_", " "), t.rxnorm or "-", ", ".join(t.names))
+        (
+            t.name,
+            t.kind.value.replace("_", " "),
+            t.rxnorm or "-",
+            _mark(t.codes_source or "-"),
+            ", ".join(t.names),
+        )
         for t in rules.treatments
     )
-    console.print(_table(("treatment", "kind", "RxNorm", "names"), treatments))
+    console.print(_table(("treatment", "kind", "RxNorm", "codes from", "names"), treatments))
+    console.print("\n[bold]Follow-up[/] (advice for a person)")
+    advice = ((entry.name, entry.advice, _mark(entry.source)) for entry in rules.follow_up)
+    console.print(_table(("what", "how often", "source"), advice))
     console.print("\n[bold]Plausible ranges[/] (a value outside is held for a person)")
     limits = (
         (analyte.value, f"{decimal_text(held.minimum)} to {decimal_text(held.maximum)}", _mark(held.source))
@@ -85,7 +94,7 @@ def _default_row(rules: Rulebook) -> Sequence[str]:
     p = rules.parameters
     numbers = (p.latency_core_min_days, p.latency_core_max_days, p.latency_max_days, p.lag_days)
     low, high, latest, lag = (str(number.value) for number in numbers)
-    return "(default)", "", str(rules.defaults.threshold_per_ul.value), f"{low}-{high}", latest, lag, ""
+    return "(default)", "", "", str(rules.defaults.threshold_per_ul.value), f"{low}-{high}", latest, lag, ""
 
 
 def _drug_row(drug: WatchedDrug, rules: Rulebook) -> Sequence[str]:
@@ -95,6 +104,7 @@ def _drug_row(drug: WatchedDrug, rules: Rulebook) -> Sequence[str]:
     return (
         drug.name,
         drug.rxnorm or "-",
+        _mark(drug.codes_source or "-"),
         _own(drug.threshold_per_ul, rules.defaults.threshold_per_ul),
         f"{low}-{high}",
         _own(drug.latency_max_days, p.latency_max_days),

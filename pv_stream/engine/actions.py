@@ -25,6 +25,7 @@ from pv_stream.engine.decisions import alert_lines
 from pv_stream.engine.diff import diff, next_due
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules import reasons
+from pv_stream.rules.follow_up import follow_up_reason
 from pv_stream.rules.recorded_drugs import recorded_drugs
 from pv_stream.rules.reports import ingredients_called
 from pv_stream.rules.rulebook import Rulebook
@@ -248,7 +249,8 @@ def _tell_again(told: Published, line: AlertLine, occasion: Occasion, outputs: l
             outputs.append(telling.episode_alert(occasion, episodes[index], new, reason))
         elif episode.follow_up == line:
             episodes[index] = replace(episode, follow_up=new)
-            outputs.append(telling.follow_up_alert(occasion, episode, new, reasons.FOLLOW_UP_DUE, None))
+            reason = follow_up_reason(occasion.rulebook)
+            outputs.append(telling.follow_up_alert(occasion, episode, new, reason, None))
     for index, restart in enumerate(restarts):
         if restart.alert == line:
             restarts[index] = replace(restart, alert=new)

@@ -13,6 +13,7 @@ from pv_stream.domain.times import Instant
 from pv_stream.engine import telling
 from pv_stream.engine.telling import Occasion
 from pv_stream.rules import reasons
+from pv_stream.rules.follow_up import follow_up_reason
 
 #: Why a follow-up alert is closed when its episode is not.
 DOCUMENTED = "documented"
@@ -34,7 +35,9 @@ def ask(episode: PublishedEpisode, occasion: Occasion, outputs: list[Output]) ->
     else:
         again = AlertStatus.REVISED if old.status is AlertStatus.CLOSED else AlertStatus.RAISED
         line = old.revised(again, Tier.INFO)
-    outputs.append(telling.follow_up_alert(occasion, episode, line, reasons.FOLLOW_UP_DUE, None))
+    outputs.append(
+        telling.follow_up_alert(occasion, episode, line, follow_up_reason(occasion.rulebook), None)
+    )
     return replace(episode, follow_up=line)
 
 

@@ -1,4 +1,4 @@
-"""Follow-up: when to ask whether a reaction goes on, because the table asks and nothing documents it.
+"""Follow-up: when to ask whether a reaction goes on, because nothing documents it, and what to measure after one.
 
 The last item of RegiSCAR needs a sign documented active, or a resolution documented, around the fifteenth day. When
 that day has passed and neither is there, silence is not persistence: somebody must look.
@@ -23,3 +23,19 @@ def follow_up_at(
         return None
     day_after = local_day(onset, utc_offset_minutes) + rulebook.parameters.resolution_days.value + 1
     return Instant(day_after * MICROSECONDS_PER_DAY - utc_offset_minutes * MICROSECONDS_PER_MINUTE)
+
+
+def follow_up_reason(rulebook: Rulebook) -> str:
+    """Say why somebody must look, and what to measure from then on."""
+    asked = (
+        f"Day {rulebook.parameters.resolution_days.value} after the onset has passed and nothing documents whether the "
+        "reaction goes on: look at the patient and record it."
+    )
+    advice = follow_up_advice(rulebook)
+    return f"{asked} {advice}" if advice else asked
+
+
+def follow_up_advice(rulebook: Rulebook) -> str:
+    """Say what to measure after a reaction, and how often, in the words of the rulebook; nothing where it has none."""
+    every = "; ".join(f"{entry.name} {entry.advice}" for entry in rulebook.follow_up)
+    return f"Follow-up: {every}." if every else ""

@@ -134,7 +134,7 @@ class Defaults(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Prodrug(_Entry):
-    """Name a prodrug: exposure to it is exposure to the drug."""
+    """Name a prodrug: exposure to it is exposure to the drug. Its code is cited with those of the drug."""
 
     name: str
     names: tuple[str, ...]
@@ -145,13 +145,15 @@ class Prodrug(_Entry):
 class WatchedDrug(_Entry):
     """Hold one watched ingredient: codes, exact names, and where it differs from the defaults.
 
-    `reported_in` names the source that reports DRESS under this drug, where the rulebook can cite one.
+    `codes_source` names the source of its codes, and `reported_in` the one that reports DRESS under this drug, where
+    the rulebook can cite one.
     """
 
     name: str
     names: tuple[str, ...]
     rxnorm: str | None = None
     atc: tuple[str, ...] = ()
+    codes_source: str | None = None
     reported_in: str | None = None
     prodrugs: tuple[Prodrug, ...] = ()
     routes_outside: tuple[Route, ...] = ()
@@ -186,16 +188,27 @@ class Treatment(_Entry):
     """Name a drug that treats or masks a reaction and is never blamed.
 
     `prednisone_equivalent` is how many mg of prednisone one mg of a steroid equals; `masking_days` replaces the days
-    for which its kind masks; `interval_days` is how far apart its doses are, where a course goes on between them.
+    for which its kind masks; `interval_days` is how far apart its doses are, where a course goes on between them;
+    `codes_source` names the source of its code.
     """
 
     name: str
     kind: TreatmentKind
     names: tuple[str, ...]
     rxnorm: str | None = None
+    codes_source: str | None = None
     prednisone_equivalent: Number | None = None
     masking_days: Count | None = None
     interval_days: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp(_Entry):
+    """Say what to measure after a reaction, and how often: words for a person, which no rule reads."""
+
+    name: Annotated[str, Field(min_length=1)]
+    advice: Annotated[str, Field(min_length=1)]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -213,6 +226,7 @@ class Rulebook(_Entry):
     combinations: tuple[Combination, ...] = ()
     classes: tuple[CrossReactiveClass, ...] = ()
     treatments: tuple[Treatment, ...] = ()
+    follow_up: tuple[FollowUp, ...] = ()
     digest: str = field(default="")
 
     @cached_property

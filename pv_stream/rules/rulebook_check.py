@@ -28,7 +28,9 @@ Tables = Mapping[str, Any]
 _TABLES: Final[TypeAdapter[Rulebook]] = TypeAdapter(Rulebook)
 _SOURCES: Final = "sources"
 #: Keys whose text is the name of a source.
-_CITING: Final = ("source", "reported_in")
+_CITING: Final = ("source", "reported_in", "codes_source")
+_CODES: Final = ("rxnorm", "atc")
+_NO_SOURCE: Final = "UNCONFIRMED"
 _QUOTED: Final = re.compile(r"'([^']*)'")
 
 
@@ -65,6 +67,8 @@ def mistakes_of(tables: Tables) -> tuple[Mistake, ...]:
     return (
         *_wrong_shapes(tables),
         *_wrong_citations(tables),
+        *_uncited_codes(tables),
+        *_unconfirmed_advice(tables),
         *_missing_limits(tables),
         *_wrong_order(tables),
         *_keeping_nothing(tables),
@@ -181,6 +185,25 @@ def _citations(path: EntryPath, value: object) -> Iterator[tuple[EntryPath, str]
             yield (*path, part), inner
         else:
             yield from _citations((*path, part), inner)
+
+
+def _uncited_codes(tables: Tables) -> Iterator[Mistake]:
+    """Find drugs and treatments whose codes, or those of their prodrugs, stand without a source."""
+    for table in ("drugs", "treatments"):
+        for path, row in _rows(tables, table):
+            coded = any(key in each for each in (row, *_array(row, "prodrugs")) for key in _CODES)
+            if coded and "codes_source" not in row:
+                yield Mistake(path, 'codes stand with their citation: add codes_source = "..."')
+
+
+def _unconfirmed_advice(tables: Tables) -> Iterator[Mistake]:
+    """Find advice that names a number for which no source was found: people act on what they read."""
+    for path, row in _rows(tables, "follow_up"):
+        advice = row.get("advice")
+        if row.get("source") == _NO_SOURCE and isinstance(advice, str) and any(map(str.isdigit, advice)):
+            yield Mistake(
+                (*path, "advice"), f"names a number, and its source is {_NO_SOURCE}: leave the number out"
+            )
 
 
 # Numbers ----------------------------------------------------------------------------------------------------------

@@ -251,3 +251,40 @@ def test_two_rulebooks_of_one_version_are_not_carried(tmp_path: Path) -> None:
 
     with pytest.raises(RulebookError, match="give yours a version of its own"):
         carried_rulebooks([path])
+
+
+def test_codes_without_a_source_are_named(tmp_path: Path) -> None:
+    codes = 'rxnorm = "282388"\natc = ["L01EA01"]\n'
+    found = said(changed(tmp_path, (f'{codes}codes_source = "watchlist"\n', codes)))
+
+    assert len(found) == 1
+    assert 'drugs.imatinib: codes stand with their citation: add codes_source = "..."' in found[0]
+
+
+def test_the_code_of_a_prodrug_or_a_treatment_alone_is_cited_too(tmp_path: Path) -> None:
+    fosphenytoin = changed(
+        tmp_path,
+        ('rxnorm = "8183"\natc = ["N03AB02"]\ncodes_source = "watchlist"\n', ""),
+        ('rxnorm = "3008"\ncodes_source = "watchlist"', 'rxnorm = "3008"'),
+    )
+
+    assert [f.split(": ")[1] for f in said(fosphenytoin)] == ["drugs.phenytoin", "treatments.cyclosporine"]
+
+
+def test_advice_without_a_source_names_no_number(tmp_path: Path) -> None:
+    cited = '3 months after discharge"\nsource = "follow_up2019"'
+    found = said(changed(tmp_path, (cited, cited.replace("follow_up2019", "UNCONFIRMED"))))
+
+    assert len(found) == 1
+    assert "names a number, and its source is UNCONFIRMED: leave the number out" in found[0]
+    wordless = (
+        '"monthly for 3 months after discharge"\nsource = "follow_up2019"',
+        '"monthly"\nsource = "UNCONFIRMED"',
+    )
+    assert said(changed(tmp_path, wordless)) == []
+
+
+def test_advice_has_words(tmp_path: Path) -> None:
+    found = said(changed(tmp_path, ('advice = "monthly for 3 months after discharge"', 'advice = ""')))
+
+    assert any("follow_up.glucose, TSH and free T4.advice" in f for f in found)

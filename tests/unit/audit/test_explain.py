@@ -15,7 +15,7 @@ from pv_stream.errors import UsageError
 from pv_stream.rules.regiscar import TABLE
 from tests.builders import PATIENT as OTHER
 from tests.builders import at, corrected, dose, eosinophils, held, present, retracted, reviewed
-from tests.unit.audit.logs import PATIENT, imatinib_lines, plan_of, write_lines
+from tests.unit.audit.logs import PATIENT, RULEBOOK, imatinib_lines, plan_of, write_lines
 
 ALERTS = {"al_0aa1": "a", "al_0aa2": "b", "al_b": "c"}
 
@@ -174,19 +174,19 @@ def test_a_held_value_and_a_restart_are_explained_without_a_score(tmp_path: Path
 def test_next_steps_are_told_for_each_kind(kind: str, log: Path) -> None:
     explanation = _explained(log, kind)
 
-    assert len(next_steps(explanation.alert)) >= 2
+    assert len(next_steps(explanation.alert, RULEBOOK)) >= 2
 
 
 def test_the_first_step_is_the_drug_that_is_still_given(log: Path) -> None:
     explanation = _explained(log)
 
-    assert "imatinib can be stopped" in next_steps(explanation.alert)[0]
+    assert "imatinib can be stopped" in next_steps(explanation.alert, RULEBOOK)[0]
 
 
 def test_an_alert_off_the_worklist_asks_nothing(log: Path) -> None:
     explanation = _explained(log)
 
-    (step,) = next_steps({**explanation.alert, "status": "closed"})
+    (step,) = next_steps({**explanation.alert, "status": "closed"}, RULEBOOK)
 
     assert "Nothing is asked" in step
 
