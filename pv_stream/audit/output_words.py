@@ -15,6 +15,7 @@ from pv_stream.domain.assessment import (
     EstablishedBy,
     ExposureState,
     Latency,
+    Manner,
     NamedBy,
     RecurrenceClass,
     Relation,
@@ -23,6 +24,7 @@ from pv_stream.domain.assessment import (
 from pv_stream.domain.codes import (
     ActionKind,
     DeadLetterCode,
+    ExposureKind,
     HoldCode,
     Judgement,
     OverrideReason,
@@ -160,6 +162,17 @@ _RELATION: Final = {
     Relation.AMBIGUOUS: "one drug of a product that was suspect as a whole",
     Relation.CROSS_REACTIVE: "a drug of the same class as a suspect: a warning after an established episode, an info "
     "after a published one",
+}
+_BEGUN_AS: Final = {
+    ExposureKind.ORDER: "an order of the drug is on record, and no dose",
+    ExposureKind.DISPENSE: "the drug was handed out, and no dose is on record",
+    ExposureKind.STATEMENT: "the patient is said to take it",
+    ExposureKind.ADMINISTRATION: "a dose was given",
+}
+_MANNER: Final = {
+    Manner.STOP: "the treatment was stopped",
+    Manner.CUT: "its dose was cut by `withdrawal_cut_percent` or more",
+    Manner.WORE_OFF: "an anti-IL-5 antibody, of which no further dose came, no longer acts",
 }
 _ESTABLISHED: Final = {
     EstablishedBy.SCORE: "it reached warning with a RegiSCAR score of `warning_score_min` or more",
@@ -339,6 +352,13 @@ VOCABULARIES: Final = (
         "A suspect of an earlier episode that is ordered or given in a new course warns before any reaction, once for "
         "each course.",
         _words(_RELATION),
+    ),
+    Vocabulary("begun_as", "How a restart is on record", "A dose goes before an order.", _words(_BEGUN_AS)),
+    Vocabulary(
+        "manner",
+        "Withdrawal of a treatment",
+        "How the treatment of a flare on withdrawal ended: the sentence of the alert names it.",
+        _words(_MANNER),
     ),
     Vocabulary(
         "closing",

@@ -180,10 +180,6 @@ def closing_reason(closing: Closing) -> str:
     return _CLOSING[closing]
 
 
-FOLLOW_UP_DUE: Final = (
-    "Day 15 after the onset has passed and nothing documents whether the reaction goes on: look at the patient and "
-    "record it. Blood count and liver tests every 1 to 2 weeks until normal."
-)
 FOLLOWED_UP: Final = "It is documented now whether the reaction went on."
 FOLLOW_UP_ENDED: Final = "The episode is closed."
 NO_FOLLOW_UP: Final = "What is known now asks for no follow-up."

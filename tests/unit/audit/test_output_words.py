@@ -1,5 +1,6 @@
 """The words of the outputs: none is without a meaning, and every field that carries words has its vocabulary."""
 
+from dataclasses import is_dataclass
 from enum import Enum
 from typing import Final, Literal, get_args, get_origin, get_type_hints
 
@@ -23,6 +24,8 @@ WORDS: Final[dict[str, type[Enum]]] = {
     "established": assessment.EstablishedBy,
     "class": assessment.RecurrenceClass,
     "relation": assessment.Relation,
+    "begun_as": codes.ExposureKind,
+    "manner": assessment.Manner,
     "closing": assessment.Closing,
     "verdict": codes.Judgement,
     "flag": assessment.EpisodeFlag,
@@ -58,6 +61,19 @@ def test_every_enumeration_of_assessments_criteria_and_outputs_is_a_vocabulary()
     }
 
     assert found - set(WORDS.values()) == ELSEWHERE
+
+
+def test_every_enumeration_that_a_field_of_an_output_has_is_a_vocabulary() -> None:
+    found = {
+        kind
+        for output in vars(outputs).values()
+        if is_dataclass(output) and isinstance(output, type)
+        for hint in get_type_hints(output).values()
+        for kind in (hint, *get_args(hint))
+        if isinstance(kind, type) and issubclass(kind, Enum)
+    }
+
+    assert found - set(WORDS.values()) == set()
 
 
 def test_every_word_that_a_field_of_an_output_is_limited_to_has_a_meaning() -> None:

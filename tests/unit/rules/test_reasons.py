@@ -140,7 +140,6 @@ def test_a_relapse_that_no_watched_drug_explains_says_which_drugs_are_on_record(
 
 def test_every_end_of_an_alert_is_told_in_a_sentence() -> None:
     texts = (
-        reasons.FOLLOW_UP_DUE,
         reasons.FOLLOWED_UP,
         reasons.FOLLOW_UP_ENDED,
         reasons.NO_FOLLOW_UP,
