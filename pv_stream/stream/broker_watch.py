@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from pv_stream.errors import ConnectionFailed
+from pv_stream.errors import ConnectionFailed, UsageError
 from pv_stream.settings import Settings
 from pv_stream.stream.connection import require_broker
 from pv_stream.stream.login import NotLetIn
@@ -36,18 +36,36 @@ class BrokerWatch:
         self._clock = clock
         self._asked = clock()
         self._gone_since: float | None = None
+        self._not_asked = False
 
     @property
     def gone(self) -> bool:
         """Tell whether the broker did not answer when it was last asked."""
         return self._gone_since is not None
 
+    @property
+    def not_asked(self) -> bool:
+        """Tell whether it could not be asked the last time, since the files of TLS could not be read."""
+        return self._not_asked
+
     def look(self) -> None:
-        """Ask the broker, and say it when the answer is another than before."""
+        """Ask the broker, and say it when the answer is another than before.
+
+        Files of TLS that cannot be read, as while they are being renewed, say nothing about the broker: what was known
+        of it stands, and so do the connections.
+        """
         self._asked = self._clock()
         try:
             self._ask(self._settings, timeout_seconds=ANSWER_SECONDS_MAX)
+        except UsageError as error:
+            if not self._not_asked:
+                self._not_asked = True
+                self._say(
+                    f"{error}; until then no new connection to Kafka can be made, and those that stand go on"
+                )
+            return
         except ConnectionFailed as error:
+            self._not_asked = False
             if self._gone_since is None:
                 self._gone_since = self._asked
                 self._say(
@@ -57,6 +75,7 @@ class BrokerWatch:
                     "back; start it again (a local one: `pv-stream kafka up`) or check the network"
                 )
             return
+        self._not_asked = False
         if self._gone_since is not None:
             seconds = self._clock() - self._gone_since
             self._gone_since = None

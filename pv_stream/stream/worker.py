@@ -70,9 +70,7 @@ async def _serve(settings: Settings, fold_factory: FoldFactory, membership: Memb
         group=settings.group_id,
         servers=settings.bootstrap_servers,
     )
-    watch = BrokerWatch(
-        settings, lambda message: say(Said.KAFKA_GONE if watch.gone else Said.KAFKA_BACK, message=message)
-    )
+    watch = BrokerWatch(settings, lambda message: _say_of_kafka(watch, message))
     beat = LoopBeat()
     watchdog = Watchdog(
         settings.stall_timeout_seconds,
@@ -164,6 +162,13 @@ async def _close(app: WorkerApp) -> None:
     await app.owner.close()
     with suppress(asyncio.CancelledError):
         await app.stop()
+
+
+def _say_of_kafka(watch: BrokerWatch, message: str) -> None:
+    say(
+        Said.KAFKA_NOT_ASKED if watch.not_asked else Said.KAFKA_GONE if watch.gone else Said.KAFKA_BACK,
+        message=message,
+    )
 
 
 async def _broker_is_gone(watch: BrokerWatch) -> None:

@@ -38,6 +38,7 @@ class Said(StrEnum):
     PROGRESS = "progress"
     KAFKA_GONE = "kafka_gone"
     KAFKA_BACK = "kafka_back"
+    KAFKA_NOT_ASKED = "kafka_not_asked"
     SHARDS_OWNED = "shards_owned"
     SHARD_RESTORED = "shard_restored"
     SHARD_STATE_REPLACED = "shard_state_replaced"
@@ -94,6 +95,9 @@ LINES: Final[Mapping[Said, Line]] = {
     ),
     Said.KAFKA_GONE: Line(logging.WARNING, "{message}", "Kafka does not answer, or does not let us in"),
     Said.KAFKA_BACK: Line(logging.WARNING, "{message}", "Kafka answers again"),
+    Said.KAFKA_NOT_ASKED: Line(
+        logging.WARNING, "{message}", "The files of TLS cannot be read; what runs goes on"
+    ),
     Said.SHARDS_OWNED: Line(
         logging.INFO,
         "owns shards {shards} of {shard_count} (generation {generation})",
