@@ -55,8 +55,9 @@ chaos: install ## Hurt workers, broker and network, and see that nothing is lost
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults $(or $(FAULTS),30) --events $(or $(EVENTS),30000) \
 	  --runs $(or $(RUNS),1) $(if $(JSON),--json)
 
-chaos-mutants: install ## Break the runtime on purpose: does the chaos suite see it? (EVENTS=3000 JSON=1)
-	@$(BIN)/python -m tests.chaos --mutants --seed $(SEED) --events $(or $(EVENTS),3000) $(if $(JSON),--json)
+chaos-mutants: install ## Break the runtime on purpose: does the chaos suite see it? (EVENTS=2000 MINUTES=22 ONLY='fence off' JSON=1)
+	@$(BIN)/python -m tests.chaos --mutants --seed $(SEED) --events $(or $(EVENTS),2000) --minutes $(or $(MINUTES),22) \
+	  $(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json)
 
 bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a raw loop and its peers, on a broker of its own (ARGS=--quick)
 	$(BIN)/python -m benchmarks.live $(ARGS)

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 from typing import Any, Final
 
 _SHOWN: Final = 3
@@ -232,12 +233,24 @@ def check_transactions(
     ]
 
 
-def check_offsets(went_back: Iterable[tuple[int, int, int]]) -> list[Finding]:
-    """See that the group's offsets never went back while they were watched."""
-    return [
-        Finding("offset went back", f"shard {shard}: from {before} to {after}")
-        for shard, before, after in went_back
-    ]
+def check_offsets(
+    offsets: Mapping[int, Sequence[int]], checkpoints: Mapping[int, Sequence[int]]
+) -> list[Finding]:
+    """See that each offset that the group ever had is the checkpoint of its transaction, and that none went back.
+
+    Both are by shard and in the order in which they were committed, from the first on.
+    """
+    findings = []
+    for shard in sorted(offsets.keys() | checkpoints.keys()):
+        had, wanted = offsets.get(shard, ()), checkpoints.get(shard, ())
+        for before, after in pairwise(had):
+            if after < before:
+                findings.append(Finding("offset went back", f"shard {shard}: from {before} to {after}"))
+        if list(had) != list(wanted):
+            alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(had, wanted, strict=False)))
+            detail = f"shard {shard}: {len(had)} offsets, {len(wanted)} checkpoints, the first {alike} are the same"
+            findings.append(Finding("offset is not the checkpoint", detail))
+    return findings
 
 
 def check_reach(counts: Mapping[str, int], classes: Iterable[str]) -> list[Finding]:

@@ -22,6 +22,7 @@ from tests.chaos.checkers import (
     check_checkpoints,
     check_input,
     check_ledger,
+    check_offsets,
     check_outputs,
     check_reach,
     check_states,
@@ -35,6 +36,7 @@ ROOT: Final = Path(__file__).parents[2]
 EVENTS: Final = "pv.clinical.events.v1"
 STATES: Final = "pv.state.v1"
 CHECKPOINT: Final = b"checkpoint"
+OFFSETS: Final = "__consumer_offsets"
 TREE_HEADS: Final = "pv.tree-heads.v1"
 RECURRENCES: Final = "pv.dress.recurrences.v1"
 CASES: Final = "pv.dress.cases.v1"
@@ -90,6 +92,25 @@ class Topics:
         """Return the group's offsets."""
         with self._consumer("read_committed", group_id=self.group) as consumer:
             return {tp.partition: consumer.committed(tp) or 0 for tp in self.partitions(EVENTS)}
+
+    def offsets_ever(self) -> dict[int, list[int]]:
+        """Return every offset that the group committed, by shard and in order, as the broker keeps them.
+
+        Of the broker's own topic, which is compacted, only full segments lose records: no run fills one.
+        """
+        found: dict[int, list[int]] = {shard: [] for shard in range(self.shards)}
+        with self._consumer("read_committed") as consumer:
+            partitions = [
+                TopicPartition(OFFSETS, number) for number in consumer.partitions_for_topic(OFFSETS) or ()
+            ]
+            ends = consumer.end_offsets(partitions)
+            for tp in partitions:
+                for seen in _read(consumer, tp, ends[tp]):
+                    place = _place_of_offset(seen.key or b"")
+                    if seen.value is not None and place[:2] == (self.group, f"{self.prefix}{EVENTS}"):
+                        # After its version a value begins with the offset.
+                        found[place[2]].append(int.from_bytes(seen.value[2:10], signed=True))
+        return found
 
     def last_positions(self, since: Mapping[int, int]) -> dict[int, int]:
         """Return, of each shard that holds records from `since` on, the position after the last of them."""
@@ -160,6 +181,9 @@ def _judge_states(topics: Topics, log: Sequence[Seen], counts: dict[str, int]) -
         for each in written
         if each.key == CHECKPOINT and (fields := json.loads(each.value or b"{}"))
     ]
+    checkpoints: dict[int, list[int]] = {shard: [] for shard in range(topics.shards)}
+    for each in history:
+        checkpoints[each.shard].append(each.next_position)
     live = last_states(written)
     ends: dict[int, int] = {}
     for record in log:
@@ -173,6 +197,7 @@ def _judge_states(topics: Topics, log: Sequence[Seen], counts: dict[str, int]) -
     return [
         *check_states(live, expected),
         *check_checkpoints(history, committed=topics.committed(), log_ends=ends, shards=topics.shards),
+        *check_offsets(topics.offsets_ever(), checkpoints),
     ]
 
 
@@ -192,6 +217,21 @@ def last_states(written: Iterable[Seen]) -> dict[tuple[int, bytes], bytes]:
         else:
             live[each.shard, each.key] = each.value
     return live
+
+
+def _place_of_offset(key: bytes) -> tuple[str, str, int]:
+    """Return group, topic and partition of a key of the broker's offsets; of another kind of key, nobody's.
+
+    Kafka's OffsetCommitKey, version 0 or 1: a 16-bit version, two strings after their 16-bit lengths, 32 bits.
+    """
+    if int.from_bytes(key[:2]) > 1:
+        return "", "", 0
+    names, at = [], 2
+    for _ in range(2):
+        length = int.from_bytes(key[at : at + 2])
+        names.append(key[at + 2 : at + 2 + length].decode())
+        at += 2 + length
+    return names[0], names[1], int.from_bytes(key[at : at + 4])
 
 
 def command(*arguments: str, environment: Mapping[str, str]) -> None:

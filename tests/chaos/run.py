@@ -11,7 +11,7 @@ from typing import Final
 
 from pv_stream.settings import Settings
 from pv_stream.stream import topics as topic_table
-from tests.chaos.checkers import Finding, check_offsets
+from tests.chaos.checkers import Finding
 from tests.chaos.evidence import EVENTS, STATES, Topics, judge
 from tests.chaos.faults import (
     EVERY_KIND,
@@ -116,7 +116,6 @@ def run(plan: Plan, directory: Path, say: Say = lambda _line: None) -> Outcome:
             outcome.findings.append(Finding("stuck", str(error)))
         scene.world.fleet.drain()
         scene.world.fleet.stop()
-        outcome.findings += check_offsets(scene.watch.went_back)
         outcome.findings += [Finding("unexpected exit", text) for text in scene.world.fleet.surprises]
         outcome.exits = dict(scene.world.fleet.exits)
         say("checking the topics against the replay")

@@ -1,4 +1,4 @@
-"""The watch tells an offset that went back from one that a broker does not tell for a moment."""
+"""The watch takes an offset that a broker does not tell for a moment for no answer."""
 
 from typing import Any
 
@@ -24,19 +24,7 @@ def watching(*answers: dict[int, int | None]) -> Watch:
     return Watch("nowhere:1", "group", "events", 2, _consumer=Broker(*answers))
 
 
-def test_an_offset_that_went_back_is_noted() -> None:
-    watch = watching({0: 7, 1: 9}, {0: 7, 1: 4})
-    assert [watch.committed(), watch.committed()] == [{0: 7, 1: 9}, {0: 7, 1: 4}]
-    assert (watch.went_back, watch.missing) == ([(1, 9, 4)], 0)
-
-
 def test_an_offset_that_is_not_told_is_asked_for_again() -> None:
     watch = watching({0: None, 1: 9}, {0: None, 1: None}, {0: 2, 1: 9})
     assert [watch.committed() for _ in range(3)] == [{0: 0, 1: 9}, None, {0: 2, 1: 9}]
-    assert (watch.went_back, watch.missing) == ([], 1)
-
-
-def test_an_offset_that_comes_back_lower_went_back() -> None:
-    watch = watching({0: 7, 1: 9}, {0: 7, 1: None}, {0: 7, 1: 4})
-    assert [watch.committed() for _ in range(3)] == [{0: 7, 1: 9}, None, {0: 7, 1: 4}]
-    assert (watch.went_back, watch.missing) == ([(1, 9, 4)], 1)
+    assert watch.missing == 1

@@ -16,7 +16,7 @@ _ASK_MS: Final = 3_000
 
 @dataclass
 class Watch:
-    """Ask again and again how far the group is, and note an offset that went back.
+    """Ask again and again how far the group is.
 
     A broker that has just begun may tell of no offset where it told of one, and of the right one at the next asking.
     That is no answer: it is counted and asked again.
@@ -26,8 +26,6 @@ class Watch:
     group: str
     topic: str
     shards: int
-    #: Offsets that went back: (shard, from, to).
-    went_back: list[tuple[int, int, int]] = field(default_factory=list)
     #: Answers in which an offset was missing that had been told before.
     missing: int = 0
     _highest: dict[int, int] = field(default_factory=dict)
@@ -63,8 +61,6 @@ class Watch:
             return None
         found = {shard: offset or 0 for shard, offset in told.items()}
         for shard, offset in found.items():
-            if offset < self._highest.get(shard, 0):
-                self.went_back.append((shard, self._highest[shard], offset))
             self._highest[shard] = max(offset, self._highest.get(shard, 0))
         return found
 
