@@ -82,9 +82,12 @@ def environment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def arguments(pod: dict[str, Any]) -> list[str]:
-    """Return the words of the command that a pod's container runs, with the variables of the pod left as they stand."""
+    """Return the words of the command that a pod's container runs, with the variables of the pod left as they stand.
+
+    The operator's pod only waits; it has none.
+    """
     (container,) = pod["containers"]
-    words: list[str] = container["args"]
+    words: list[str] = container.get("args", [])
     return words
 
 

@@ -34,6 +34,7 @@ WORKER: Final = "pv-stream-worker"
 SECRET_FILES: Final = {
     WORKER: {"PV_STREAM_LEDGER_KEY_FILE"},
     "pv-stream-topics": set(),
+    "pv-stream-operator": set(),
     "pv-stream-ingest-mllp": {"PV_STREAM_PSEUDONYM_KEY_FILE"},
     "pv-stream-ingest-http": {"PV_STREAM_PSEUDONYM_KEY_FILE", "PV_STREAM_HTTP_TOKENS_FILE"},
 }
@@ -133,7 +134,13 @@ def _stateful(name: str) -> dict[str, Any]:
     return found[0] if found else {}
 
 
-@pytest.mark.parametrize("name", pods())
+def test_the_operators_pod_waits_and_is_there_only_when_it_is_asked_for() -> None:
+    assert of_kind("Deployment")["spec"]["replicas"] == 0
+    (container,) = pods()["pv-stream-operator"]["containers"]
+    assert container["command"] == ["sleep", "infinity"]
+
+
+@pytest.mark.parametrize("name", sorted(pods().keys() - {"pv-stream-operator"}))
 def test_a_pod_runs_a_command_that_exists_with_its_options(name: str) -> None:
     assert not unknown_options(arguments(pods()[name]))
 

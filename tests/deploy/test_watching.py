@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
+import yaml
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 from pv_stream.domain.assessment import Tier
@@ -15,7 +16,7 @@ from pv_stream.settings import Settings
 from pv_stream.stream.listener_health import Answers, ListenerHealth
 from pv_stream.stream.metrics import WorkerMetrics
 from pv_stream.stream.progress import Progress
-from tests.deploy.artefacts import ROOT, expressions, panels, rules
+from tests.deploy.artefacts import ALERTS, ROOT, expressions, manifests, panels, rules
 
 RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text()
 PARTS: Final = ("**Symptom.**", "**For patients.**", "**Look at.**", "**Do.**")
@@ -149,3 +150,26 @@ def test_panels_do_not_lie_on_each_other() -> None:
         assert at["x"] + at["w"] <= 24
         assert panel["description"]
         taken |= cells
+
+
+@pytest.mark.parametrize("file", ["prometheus.yml", "kubernetes.yml"])
+def test_scrape_jobs_have_the_names_that_the_rules_ask_for(file: str) -> None:
+    asked = {word for _, text in expressions() for word in re.findall(r'job="([\w-]+)"', text)}
+    jobs = {
+        job["job_name"]: job for job in yaml.safe_load((ALERTS.parent / file).read_text())["scrape_configs"]
+    }
+    assert set(jobs) == asked
+    components = {
+        each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: each["metadata"][
+            "name"
+        ]
+        for each in manifests()
+        if each["kind"] == "StatefulSet"
+    }
+    if file == "kubernetes.yml":
+        kept = {name: job["relabel_configs"][0]["regex"] for name, job in jobs.items()}
+        chosen = {
+            name: {each for each in components if re.fullmatch(regex, f"pv-stream;{each}")}
+            for name, regex in kept.items()
+        }
+        assert chosen == {"pv-stream": {"worker"}, "pv-stream-listener": {"ingest-mllp", "ingest-http"}}
