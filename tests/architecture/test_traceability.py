@@ -1,6 +1,7 @@
 """Traceability that cannot rot: every statement leads to rules and tests that are there, and no rule is left out."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from tests.scenarios.every_case import SCENARIOS
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
+DIFFERENCES: Final = "clinical-differences.md"
 STATEMENTS: Final = "pv_stream/audit/traceability.toml"
 TRACED: Final = shipped_traceability()
 RULES: Final = rule_names(RULEBOOK)
@@ -81,6 +83,28 @@ def test_no_scenario_is_without_a_statement() -> None:
     }
 
     assert sorted(set(CASES) - named) == []
+
+
+def test_what_differs_from_the_specification_names_only_what_is_there() -> None:
+    text = (DOCS / DIFFERENCES).read_text(encoding="utf-8")
+    named = [name for name in re.findall(r"`([^`]+)`", text) if re.match(r"(tests/|[a-z_]+:)", name)]
+    linked = re.findall(r"\]\(([^)]+)\)", text)
+
+    assert len(named) > len(linked) > 0
+    assert [name for name in named if not (name in RULES or _exists(name))] == []
+    assert [link for link in linked if not (DOCS / link).is_file()] == []
+
+
+def test_every_row_of_what_differs_names_what_holds_it() -> None:
+    rows = [
+        line
+        for line in (DOCS / DIFFERENCES).read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
+    held = [row.rstrip(" |").rpartition(" | ")[2] for row in rows if not row.endswith("| held by |")]
+
+    assert held
+    assert [cell for cell in held if "tests/" not in cell and "scenario:" not in cell] == []
 
 
 def test_no_two_statements_share_an_id() -> None:
