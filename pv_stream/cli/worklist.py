@@ -75,7 +75,11 @@ def _show_words() -> Callable[[Any], None]:
 
     def show(alert: Any) -> None:
         noted = alert.get("acknowledged")
-        told = f"{kind_text(alert['kind'])}, {alert['status']}, patient {alert['patient_id']}"
+        # What old records told late is nobody's emergency, and looks like one.
+        status = (
+            f"{alert['status']}, retrospective" if alert["timeliness"] == "retrospective" else alert["status"]
+        )
+        told = f"{kind_text(alert['kind'])}, {status}, patient {alert['patient_id']}"
         # soft_wrap: what somebody copies stays in one piece.
         console.print(f"{tier_text(alert['tier'])} {moment(alert['as_of'])}: {escape(told)}", soft_wrap=True)
         console.print(Padding(escape(alert["reason"]), (0, 0, 0, 4)))

@@ -71,6 +71,13 @@ def test_every_kind_has_words(alerts: list[dict[str, Any]], kind: str, words: st
     assert f": {words}, revised" in call().stdout
 
 
+def test_what_was_told_of_old_records_is_called_so(alerts: list[dict[str, Any]]) -> None:
+    alerts[0]["timeliness"] = "retrospective"
+    assert ": suspected DRESS, revised, retrospective, patient p-1" in call(columns=120).stdout
+    alerts[0]["timeliness"] = "late"
+    assert ": suspected DRESS, revised, patient p-1" in call(columns=120).stdout
+
+
 @pytest.mark.parametrize("how", [[], ["--follow"]], ids=["once", "follow"])
 def test_one_line_says_what_to_do_next(alerts: list[dict[str, Any]], how: list[str]) -> None:
     alerts.append(ALERT | {"alert_id": "al_fedcba9876543210", "tier": "info"})
