@@ -6,6 +6,7 @@ from typing import Final
 
 from pv_stream.domain.criteria import SuspectReason
 from pv_stream.rules import bocquet, jscar, naranjo, who_umc
+from pv_stream.rules.rulebook import Parameters
 
 _REASON: Final[Mapping[SuspectReason, str]] = {
     SuspectReason.LATENCY_CORE: "the onset lies in the core of the drug's window",
@@ -56,14 +57,15 @@ class RuleTable:
     rows: Sequence[Sequence[str]]
 
 
-def criteria_tables() -> Iterator[RuleTable]:
-    """Yield the tables of J-SCAR, Bocquet, Naranjo, WHO-UMC and the reasons of a rank."""
+def criteria_tables(parameters: Parameters) -> Iterator[RuleTable]:
+    """Yield the tables of J-SCAR, Bocquet, Naranjo, WHO-UMC and the reasons of a rank, with a rulebook's numbers."""
     criteria = [
         ("J-SCAR / DIHS", _JSCAR_SAYS, jscar.TABLE),
         ("Bocquet 1996", _BOCQUET_SAYS, bocquet.TABLE),
     ]
     for title, says, table in criteria:
-        yield RuleTable(title, says, ("name", "criterion"), [(f"`{row.name}`", row.title) for row in table])
+        rows = [(f"`{row.name}`", row.title(parameters)) for row in table]
+        yield RuleTable(title, says, ("name", "criterion"), rows)
     yield RuleTable(
         "Naranjo",
         _NARANJO_SAYS,

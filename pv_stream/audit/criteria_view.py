@@ -8,8 +8,9 @@ from pv_stream.audit.fact_view import Chart, FactView
 from pv_stream.domain.criteria import Answer
 from pv_stream.domain.ids import FactKey
 from pv_stream.rules import bocquet, jscar, naranjo
+from pv_stream.rules.rulebook import Parameters
 
-_TITLES: Final = {row.name: row.title for row in (*jscar.TABLE, *bocquet.TABLE)}
+_ROWS: Final = {row.name: row for row in (*jscar.TABLE, *bocquet.TABLE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,26 @@ class CriteriaView:
     causality: tuple[CausalityView, ...]
 
 
-def criteria_view(criteria: Mapping[str, Any], chart: Chart) -> CriteriaView:
-    """Return the criteria of a case as a reader checks them."""
+def criteria_view(criteria: Mapping[str, Any], chart: Chart, parameters: Parameters) -> CriteriaView:
+    """Return the criteria of a case as a reader checks them, in the words of its rulebook."""
     return CriteriaView(
-        jscar=_criteria(criteria["jscar_criteria"], chart),
+        jscar=_criteria(criteria["jscar_criteria"], chart, parameters),
         jscar_category=criteria["jscar"]["category"],
-        bocquet=_criteria(criteria["bocquet_parts"], chart),
+        bocquet=_criteria(criteria["bocquet_parts"], chart, parameters),
         bocquet_whole=criteria["bocquet"],
         causality=tuple(_causality(one, chart) for one in criteria["causality"]),
     )
 
 
-def _criteria(criteria: Sequence[Mapping[str, Any]], chart: Chart) -> tuple[CriterionView, ...]:
+def _criteria(
+    criteria: Sequence[Mapping[str, Any]], chart: Chart, parameters: Parameters
+) -> tuple[CriterionView, ...]:
     return tuple(
         CriterionView(
-            one["criterion"], _TITLES[one["criterion"]], one["truth"], _facts(one["evidence"], chart)
+            one["criterion"],
+            _ROWS[one["criterion"]].title(parameters),
+            one["truth"],
+            _facts(one["evidence"], chart),
         )
         for one in criteria
     )

@@ -19,7 +19,7 @@ from pv_stream.codec.events import Rejection, decode_event
 from pv_stream.domain.events import Event, FactArrived, Transferred
 from pv_stream.domain.ids import FactKey
 from pv_stream.errors import UsageError
-from pv_stream.rules.regiscar import TABLE
+from pv_stream.rules.regiscar import TABLE, level_title
 from pv_stream.shard.fold import OutputStream, ShardFold
 
 #: How many matching alerts an error names.
@@ -33,6 +33,7 @@ class ItemView:
     item: str
     title: str
     levels: tuple[str, ...]
+    level_titles: tuple[str, ...]
     points: Mapping[str, int]
     facts: tuple[FactView, ...]
     settles: str | None
@@ -110,7 +111,7 @@ def explain(plan: ReplayPlan, alert_id: str, patient_id: str, revision: int | No
         alert=alert,
         revisions=tuple(value for value, _ in story.revisions),
         items=_items(alert, chart, plan),
-        criteria=_criteria(alert, case, chart),
+        criteria=_criteria(alert, case, chart, plan),
         treated=_treated(case),
         evidence=_evidence(alert, chart),
         recurrences=tuple(value for value in story.recurrences if value["as_of"] <= alert["as_of"]),
@@ -203,8 +204,12 @@ def _case(episode_id: str, story: _Story, count: int) -> Mapping[str, Any] | Non
     return max(told, key=lambda case: int(case["revision"]), default=None)
 
 
-def _criteria(alert: Mapping[str, Any], case: Mapping[str, Any] | None, chart: Chart) -> CriteriaView | None:
-    return None if alert["criteria"] is None or case is None else criteria_view(case["criteria"], chart)
+def _criteria(
+    alert: Mapping[str, Any], case: Mapping[str, Any] | None, chart: Chart, plan: ReplayPlan
+) -> CriteriaView | None:
+    if alert["criteria"] is None or case is None:
+        return None
+    return criteria_view(case["criteria"], chart, plan.rulebook_of(alert).parameters)
 
 
 def _treated(case: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -221,12 +226,13 @@ def _items(alert: Mapping[str, Any], chart: Chart, plan: ReplayPlan) -> tuple[It
     if score is None:
         return ()
     parameters = plan.rulebook_of(alert).parameters
-    titles = {item.name: item.title for item in TABLE}
+    titles = {item.name: item.title(parameters) for item in TABLE}
     return tuple(
         ItemView(
             item=item["item"],
             title=titles[item["item"]],
             levels=tuple(item["levels"]),
+            level_titles=tuple(level_title(level, parameters) for level in item["levels"]),
             points=item["points"],
             facts=tuple(view for key in item["evidence"] for view in chart.views(FactKey(key))),
             settles=what_settles(item["item"], parameters) if len(item["levels"]) > 1 else None,

@@ -198,7 +198,7 @@ _FLAG: Final = {
     EpisodeFlag.WEAK_KEY: "a result without an order number: a correction of it may not be recognised",
     EpisodeFlag.LEUKOCYTES_FROM_ANOTHER_SPECIMEN: "a percentage was read with the leukocytes of another specimen",
     EpisodeFlag.EXPOSURE_FROM_ORDERS: "no dose is recorded of the suspect drug, only orders",
-    EpisodeFlag.UNLISTED_DRUG: "only drugs that are not watched were given in the days before",
+    EpisodeFlag.UNLISTED_DRUG: "a drug that is not watched is on record in the days before",
     EpisodeFlag.OUTSIDE_WINDOW: "a watched drug was given, but not in its window",
     EpisodeFlag.NO_EXPOSURE_RECORD: "no medication is recorded, which is not the same as no drug",
     EpisodeFlag.PREEXISTING_EOSINOPHILIA: "the count was at the threshold before the drug was begun",

@@ -144,7 +144,7 @@ def _explained(name: str, rulebook: Rulebook) -> "_Explained":
     kind, _, short = name.partition(":")
     if kind in _EXPLAINED:
         return _EXPLAINED[kind](short, rulebook)
-    meaning = _criteria().get(name) or word_meaning(kind, short)
+    meaning = _criteria(rulebook).get(name) or word_meaning(kind, short)
     return _Explained((meaning,), tuple(_figures_named_in(meaning, rulebook)))
 
 
@@ -156,9 +156,9 @@ def _figures_named_in(meaning: str, rulebook: Rulebook) -> Iterator[Figure]:
             yield _number(name, rulebook).figures[0]
 
 
-def _criteria() -> Mapping[str, str]:
+def _criteria(rulebook: Rulebook) -> Mapping[str, str]:
     """Return what each criterion beside RegiSCAR means, by the name of its rule."""
-    rows = ((table, row) for table in criteria_tables() for row in table.rows)
+    rows = ((table, row) for table in criteria_tables(rulebook.parameters) for row in table.rows)
     said = (
         "; ".join((f"{table.title}: {row[1]}", *map(" ".join, zip(table.headings[2:], row[2:], strict=True))))
         for table, row in rows
@@ -201,11 +201,13 @@ def _asked_of(row: Row, rulebook: Rulebook) -> Sequence[str]:
     return tuple(asked.names)
 
 
-def _item(name: str, _rulebook: Rulebook) -> _Explained:
+def _item(name: str, rulebook: Rulebook) -> _Explained:
     item = next(item for item in TABLE if item.name == name)
     points = [(level.replace("_", " "), item.points[level]) for level in item.levels]
     said = ", ".join(f"{level} {count:+d}" for level, count in (*points, ("unknown", item.unknown)))
-    return _Explained((f"An item of the RegiSCAR score: {item.title}.", f"Points: {said}."))
+    return _Explained(
+        (f"An item of the RegiSCAR score: {item.title(rulebook.parameters)}.", f"Points: {said}.")
+    )
 
 
 def _number(name: str, rulebook: Rulebook) -> _Explained:

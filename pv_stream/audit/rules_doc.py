@@ -14,7 +14,7 @@ from pv_stream.audit.row_conditions import Condition, Literal, conditions_of
 from pv_stream.codec.canonical import decimal_text
 from pv_stream.domain.codes import UNIT_OF, Analyte
 from pv_stream.rules.regiscar import TABLE, category
-from pv_stream.rules.rulebook import Count, Number, Rulebook, Treatment
+from pv_stream.rules.rulebook import ORGAN_CUT_OFFS, Count, Number, Rulebook, Treatment
 from pv_stream.rules.tiers import GIVEN_AGAIN, REPORTED, ROWS, WITHOUT_WATCHED_DRUG, Row
 
 #: What each field of a situation means; of one that is not here its name is printed.
@@ -41,8 +41,8 @@ def rules_document(rulebook: Rulebook) -> str:
     sections = (
         _opening(rulebook),
         _tiers(rulebook),
-        _regiscar(),
-        *map(_rule_table, criteria_tables()),
+        _regiscar(rulebook),
+        *map(_rule_table, criteria_tables(rulebook.parameters)),
         *map(_vocabulary, VOCABULARIES),
         _plausibility(rulebook),
         _parameters(rulebook),
@@ -59,7 +59,8 @@ def _opening(rulebook: Rulebook) -> Iterable[str]:
     yield ""
     yield (
         f"Written by `make docs` from rulebook {rulebook.version} and the tables of the software; do not edit. "
-        "What each statement rests on and is tested by is in [traceability.md](traceability.md)."
+        "What each statement rests on and is tested by is in [traceability.md](traceability.md); where the rules differ "
+        "from the clinical specification is in [clinical-differences.md](clinical-differences.md)."
     )
     yield ""
     yield (
@@ -106,7 +107,7 @@ def _literal(literal: Literal) -> str:
     return said if value else f"no {said.removeprefix('a ').removeprefix('an ')}"
 
 
-def _regiscar() -> Iterable[str]:
+def _regiscar(rulebook: Rulebook) -> Iterable[str]:
     yield "## RegiSCAR"
     yield ""
     yield (
@@ -118,7 +119,7 @@ def _regiscar() -> Iterable[str]:
         ("item", "points by level", "unknown"),
         [
             (
-                item.title,
+                item.title(rulebook.parameters),
                 ", ".join(
                     f"{level.replace('_', ' ')} {_signed(item.points[level])}" for level in item.levels
                 ),
@@ -126,6 +127,12 @@ def _regiscar() -> Iterable[str]:
             )
             for item in TABLE
         ],
+    )
+    yield ""
+    cut_offs = ", ".join(f"`{name}`" for name in ORGAN_CUT_OFFS)
+    yield (
+        f"Organs: by finding, or by a value as the profile `{rulebook.organ_profile.name}` "
+        f"({rulebook.organ_profile.source}) says: {cut_offs}. Outputs name the profile."
     )
     yield ""
     yield from markdown_table(

@@ -141,7 +141,8 @@ def _print_imatinib(console: Console, demo: Demonstration) -> None:
 
 def _print_score(console: Console, alert: Mapping[str, Any]) -> None:
     score = alert["regiscar"]
-    titles = {item.name: item.title for item in TABLE}
+    parameters = load_default().parameters
+    titles = {item.name: item.title(parameters) for item in TABLE}
     unknown = [titles[item["item"]] for item in score["items"] if len(item["levels"]) > 1]
     category = {name: word.replace("_", " ") for name, word in score["category"].items()}
     console.print(

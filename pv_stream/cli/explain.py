@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,13 +27,6 @@ from pv_stream.cli.terminal import bullets, kind_text, moment, noted_text, stdou
 from pv_stream.errors import DataError
 from pv_stream.rulebooks import carried_rulebooks, load_default, load_file
 from pv_stream.shard.fold import OutputStream
-
-_LEVELS: Final = {
-    "below_700": "below 700/µL",
-    "700_to_1499": "700-1,499/µL",
-    "1500_or_more": "1,500/µL or more",
-    "two_or_more": "two or more",
-}
 
 
 def command(  # noqa: PLR0913 - one parameter for each option of the command
@@ -238,7 +231,7 @@ def _short_title(item: ItemView) -> str:
 def _item_row(item: ItemView) -> tuple[str, ...]:
     lines = [f"[bold]{escape(item.title)}[/]"]
     lines += [f"  {_fact_line(view)}" for view in item.facts]
-    levels = [_LEVELS.get(level, level) for level in item.levels]
+    levels = item.level_titles
     known = "unknown" if len(levels) > 1 else levels[0]
     return ("\n".join(lines), known, *(_points(item.points[name]) for name in ("worst", "current", "best")))
 

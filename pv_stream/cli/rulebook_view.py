@@ -44,6 +44,8 @@ def print_rulebook(rules: Rulebook) -> None:
     numbers = [(f.name, getattr(rules.parameters, f.name)) for f in fields(rules.parameters)]
     numbers.append(("fraction_below_per_ul", rules.plausibility_of_counts.fraction_below_per_ul))
     console.print(_table(("number", "value", "source"), (_number_row(*each) for each in numbers)))
+    profile = rules.organ_profile
+    console.print(f"\n[bold]Organ profile[/] {escape(profile.name)} ({_mark(profile.source)})")
     console.print(f"\n[bold]Watched drugs[/] {_WINDOW}", soft_wrap=True)
     console.print(
         _table(_DRUG_HEADINGS, (_default_row(rules), *(_drug_row(drug, rules) for drug in rules.drugs)))

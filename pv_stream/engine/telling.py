@@ -49,8 +49,6 @@ from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, 
 from pv_stream.engine import telling_criteria
 from pv_stream.rules.rulebook import Rulebook
 
-#: The operational organ cut-offs in use (clinical specification: `wolfson` by default, named in the output).
-ORGAN_PROFILE = "wolfson"
 ASSESSMENT_INCOMPLETE = "assessment_incomplete"
 #: The flag of the revision on which an acknowledgement holds no more, because the tier has risen above it.
 REARMED = "rearmed"
@@ -192,7 +190,7 @@ def episode_alert(occasion: Occasion, told: PublishedEpisode, line: AlertLine, r
         eosinophils_per_ul=last.eosinophils_per_ul,
         eosinophils_are_more=last.eosinophils_are_more,
         threshold_per_ul=last.threshold_per_ul,
-        regiscar=_regiscar(last.score),
+        regiscar=_regiscar(last.score, occasion),
         criteria=telling_criteria.in_alert(last.criteria),
         recurrence=recurrence_out(told),
         masking=last.masking,
@@ -244,7 +242,7 @@ def follow_up_alert(
         episode_id=told.episode_id,
         closing=closing,
         culprits=_culprits(last),
-        regiscar=_regiscar(last.score),
+        regiscar=_regiscar(last.score, occasion),
     )
 
 
@@ -297,7 +295,7 @@ def episode_case(occasion: Occasion, told: PublishedEpisode) -> Case:
         culprits=_culprits(last),
         eosinophils_per_ul=last.eosinophils_per_ul,
         eosinophils_are_more=last.eosinophils_are_more,
-        regiscar=_regiscar(last.score),
+        regiscar=_regiscar(last.score, occasion),
         criteria=telling_criteria.in_case(last.criteria),
         recurrence=recurrence_out(told),
         course=_course(last),
@@ -408,7 +406,7 @@ def _culprit(culprit: Culprit) -> CulpritOut:
     )
 
 
-def _regiscar(score: Score) -> RegiscarOut:
+def _regiscar(score: Score, occasion: Occasion) -> RegiscarOut:
     return RegiscarOut(
         worst=score.total.worst,
         current=score.total.current,
@@ -416,7 +414,7 @@ def _regiscar(score: Score) -> RegiscarOut:
         category=CategoryOut(score.worst_category, score.current_category, score.best_category),
         unknown_items=score.unknown_items,
         items=tuple(ItemOut(i.item, i.levels, _points(i.points), tuple(i.evidence)) for i in score.items),
-        organ_profile=ORGAN_PROFILE,
+        organ_profile=occasion.rulebook.organ_profile.name,
     )
 
 

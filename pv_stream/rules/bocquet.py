@@ -106,11 +106,12 @@ TABLE: Final = (
     Row("drug_eruption", "Drug eruption", _eruption),
     Row(
         "systemic",
-        "Lymph nodes >= 2 cm, transaminases >= 2 x the upper limit of normal, "
+        "Lymph nodes >= {bocquet_node_size_cm} cm, transaminases >= {bocquet_transaminase_factor} x the upper limit of "
+        "normal, "
         "or interstitial nephritis, pneumonitis or carditis",
         _systemic,
     ),
-    Row("blood", "Eosinophils >= 1,500/µL or atypical lymphocytes", _blood),
+    Row("blood", "Eosinophils >= {bocquet_eosinophils_per_ul}/µL or atypical lymphocytes", _blood),
 )
 
 

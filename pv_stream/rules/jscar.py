@@ -153,13 +153,22 @@ def _hhv6(scene: Scene, parameters: Parameters) -> Judged:
 
 
 TABLE: Final = (
-    Row("late_maculopapular_rash", "1 Maculopapular rash more than 3 weeks after start", _late_rash),
-    Row("persistence_after_stop", "2 Symptoms persist 2 weeks after the stop", _persistence),
-    Row("fever", "3 Fever > 38.0 °C", _fever),
-    Row("organ", "4 ALT > 100 U/L or another organ", _organ),
+    Row(
+        "late_maculopapular_rash",
+        "1 Maculopapular rash more than {jscar_rash_days} days after start",
+        _late_rash,
+    ),
+    Row(
+        "persistence_after_stop",
+        "2 Symptoms persist {jscar_persistence_days} days after the stop",
+        _persistence,
+    ),
+    Row("fever", "3 Fever > {jscar_fever_celsius} °C", _fever),
+    Row("organ", "4 ALT > {jscar_alt_u_per_l} U/L or another organ", _organ),
     Row(
         "blood_count",
-        "5 Leukocytes > 11,000/µL, atypical lymphocytes > 5 % or eosinophils > 1,500/µL",
+        "5 Leukocytes > {jscar_leukocytes_per_ul}/µL, atypical lymphocytes > {jscar_atypical_lymphocytes_percent} % or "
+        "eosinophils > {jscar_eosinophils_per_ul}/µL",
         _blood_count,
     ),
     Row("enlarged_lymph_nodes", "6 Enlarged lymph nodes", _nodes),

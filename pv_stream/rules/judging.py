@@ -17,6 +17,7 @@ from pv_stream.domain.times import Instant, Interval, local_day
 from pv_stream.rules.courses import Course
 from pv_stream.rules.rulebook import Parameters
 from pv_stream.rules.timeline import Dated, EosinophilCount, Reading, Timeline, reading_of
+from pv_stream.rules.wording import worded
 
 LIVER: Final = "liver"
 
@@ -200,11 +201,18 @@ def days_from(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one criterion of a table: its name, its wording, and how a scene is judged by it."""
+    """Hold one criterion of a table: its name, its wording, and how a scene is judged by it.
+
+    The wording names the parameters of the rulebook that are in it.
+    """
 
     name: str
-    title: str
+    wording: str
     judge: Callable[[Scene, Parameters], Judged]
+
+    def title(self, parameters: Parameters) -> str:
+        """Return the criterion in words, with the numbers of a rulebook."""
+        return worded(self.wording, parameters)
 
 
 def judge(rows: Iterable[Row], scene: Scene, parameters: Parameters) -> tuple[Criterion, ...]:

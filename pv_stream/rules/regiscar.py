@@ -11,6 +11,8 @@ from typing import Final
 
 from pv_stream.domain.assessment import Category, ItemScore, Points, Score
 from pv_stream.domain.ids import FactKey
+from pv_stream.rules.rulebook import Parameters
+from pv_stream.rules.wording import worded
 
 YES: Final = "yes"
 NO: Final = "no"
@@ -18,12 +20,19 @@ NO: Final = "no"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Hold one row of the table: the points of each level, lowest level first, and those of unknown."""
+    """Hold one row of the table: the points of each level, lowest level first, and those of unknown.
+
+    `wording` names the parameters of the rulebook that are in it.
+    """
 
     name: str
     points: Mapping[str, int]
     unknown: int
-    title: str
+    wording: str
+
+    def title(self, parameters: Parameters) -> str:
+        """Return the item in words, with the numbers of a rulebook."""
+        return worded(self.wording, parameters)
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -31,32 +40,34 @@ class Item:
         return tuple(self.points)
 
 
-FEVER: Final = Item("fever", {NO: -1, YES: 0}, -1, "Fever >= 38.5 °C")
+FEVER: Final = Item("fever", {NO: -1, YES: 0}, -1, "Fever >= {fever_score_celsius} °C")
 NODES: Final = Item(
     "enlarged_lymph_nodes",
     {NO: 0, YES: 1},
     0,
-    "Enlarged lymph nodes (>= 2 sites, > 1 cm)",
+    "Enlarged lymph nodes (>= {lymph_node_sites_min} sites, > {lymph_node_size_cm} cm)",
 )
 EOSINOPHILS: Final = Item(
     "eosinophils",
-    {"below_700": 0, "700_to_1499": 1, "1500_or_more": 2},
+    {"not_raised": 0, "raised": 1, "high": 2},
     0,
-    "Eosinophils 700-1,499/µL or 10-19.9 %, >= 1,500/µL or >= 20 % (percentages if leukocytes < 4,000/µL)",
+    "Eosinophils >= {eosinophils_low_per_ul}/µL or >= {eosinophils_low_percent} %, >= {eosinophils_high_per_ul}/µL or "
+    ">= {eosinophils_high_percent} % (percentages if leukocytes < {leukocytes_guard_per_ul}/µL)",
 )
 ATYPICAL_LYMPHOCYTES: Final = Item("atypical_lymphocytes", {NO: 0, YES: 1}, 0, "Atypical lymphocytes")
-RASH_EXTENT: Final = Item("rash_extent", {NO: 0, YES: 1}, 0, "Rash > 50 % of body surface")
+RASH_EXTENT: Final = Item("rash_extent", {NO: 0, YES: 1}, 0, "Rash > {rash_extent_percent} % of body surface")
 RASH_SUGGESTIVE: Final = Item(
     "rash_suggestive",
     {NO: -1, YES: 1},
     0,
-    "Rash suggesting DRESS (>= 2 of facial oedema, infiltration, purpura other than on the legs, scaling)",
+    "Rash suggesting DRESS (>= {rash_features_min} of facial oedema, infiltration, purpura other than on the legs, "
+    "scaling)",
 )
 BIOPSY: Final = Item("biopsy", {NO: -1, YES: 0}, 0, "Biopsy suggesting DRESS")
 ORGANS: Final = Item("organs", {"none": 0, "one": 1, "two_or_more": 2}, 0, "Internal organs involved")
-RESOLUTION: Final = Item("resolution", {NO: -1, YES: 0}, -1, "Resolution in >= 15 days")
+RESOLUTION: Final = Item("resolution", {NO: -1, YES: 0}, -1, "Resolution in >= {resolution_days} days")
 EXCLUSION_TESTS: Final = Item(
-    "exclusion_tests", {NO: 0, YES: 1}, 0, ">= 3 exclusion tests done and none positive"
+    "exclusion_tests", {NO: 0, YES: 1}, 0, ">= {exclusion_tests_min} exclusion tests done and none positive"
 )
 
 TABLE: Final = (
@@ -78,6 +89,20 @@ _CATEGORY_UP_TO: Final = (
     (3, Category.POSSIBLE),
     (5, Category.PROBABLE),
 )
+
+
+#: The levels that stand for numbers or for several words.
+_LEVELS: Final = {
+    "not_raised": "below {eosinophils_low_per_ul}/µL",
+    "raised": "from {eosinophils_low_per_ul} to below {eosinophils_high_per_ul}/µL",
+    "high": "{eosinophils_high_per_ul}/µL or more",
+    "two_or_more": "two or more",
+}
+
+
+def level_title(level: str, parameters: Parameters) -> str:
+    """Return a level of an item in words, with the numbers of a rulebook."""
+    return worded(_LEVELS.get(level, level), parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,14 @@ class Parameters(_Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class OrganProfile(_Entry):
+    """Name whose cut-offs say that a laboratory value shows an organ involved: `ORGAN_CUT_OFFS` cite its source."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limits(_Entry):
     """Hold the plausible range of an analyte, both ends included, in the unit of the analyte."""
 
@@ -219,6 +227,7 @@ class Rulebook(_Entry):
     engine_version: int
     sources: Mapping[str, str]
     parameters: Parameters
+    organ_profile: OrganProfile
     plausibility: Mapping[Analyte, Limits]
     plausibility_of_counts: PlausibilityOfCounts
     defaults: Defaults
@@ -282,6 +291,8 @@ class Rulebook(_Entry):
         return (drug.threshold_per_ul or self.defaults.threshold_per_ul).value
 
 
+#: Parameters that an organ profile names together.
+ORGAN_CUT_OFFS: Final = ("alt_organ_u_per_l", "creatinine_rise_mg_per_dl", "creatinine_rise_percent")
 #: Parameters of which each must not be above the next.
 ASCENDING: Final = (
     ("eosinophils_low_per_ul", "eosinophils_high_per_ul"),

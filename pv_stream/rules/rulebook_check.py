@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from pv_stream.domain.codes import Analyte, TreatmentKind
 from pv_stream.errors import RulebookError
-from pv_stream.rules.rulebook import ASCENDING, Count, Number, Rulebook
+from pv_stream.rules.rulebook import ASCENDING, ORGAN_CUT_OFFS, Count, Number, Rulebook
 
 #: The way to an entry: table names and keys, and the index of each element of an array.
 EntryPath = tuple[str | int, ...]
@@ -69,6 +69,7 @@ def mistakes_of(tables: Tables) -> tuple[Mistake, ...]:
         *_wrong_citations(tables),
         *_uncited_codes(tables),
         *_unconfirmed_advice(tables),
+        *_misnamed_organ_profile(tables),
         *_missing_limits(tables),
         *_wrong_order(tables),
         *_keeping_nothing(tables),
@@ -207,6 +208,19 @@ def _unconfirmed_advice(tables: Tables) -> Iterator[Mistake]:
 
 
 # Numbers ----------------------------------------------------------------------------------------------------------
+
+
+def _misnamed_organ_profile(tables: Tables) -> Iterator[Mistake]:
+    """Find cut-offs of organs of another source than the profile that outputs name."""
+    parameters, profile = _table(tables, "parameters"), _table(tables, "organ_profile")
+    for name in ORGAN_CUT_OFFS:
+        cited = _table(parameters, name).get("source")
+        if cited is not None and "source" in profile and cited != profile["source"]:
+            message = (
+                f"cites {cited!r}, and the organ profile {profile.get('name')!r} cites {profile['source']!r}: "
+                "another cut-off is another profile, with a name and a source of its own"
+            )
+            yield Mistake(("parameters", name), message, earlier=("organ_profile",))
 
 
 def _missing_limits(tables: Tables) -> Iterator[Mistake]:

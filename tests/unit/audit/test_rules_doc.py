@@ -24,7 +24,7 @@ def test_every_row_of_tiers_stands_with_its_tier_and_its_condition() -> None:
 
 
 def test_every_item_of_the_score_stands_with_its_points() -> None:
-    assert all(f"| {item.title} | " in DOCUMENT for item in TABLE)
+    assert all(f"| {item.title(RULEBOOK.parameters)} | " in DOCUMENT for item in TABLE)
     assert "| Fever >= 38.5 °C | no -1, yes 0 | -1 |" in DOCUMENT
     assert "none 0, one +1, two or more +2" in DOCUMENT
 

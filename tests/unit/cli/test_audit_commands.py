@@ -150,12 +150,13 @@ def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -
 
 def test_explain_gives_json(log: Path, tmp_path: Path) -> None:
     pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
-    first = json.loads((tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()[0])
+    alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
+    *_, last = (alert for alert in alerts if alert["alert_id"] == alerts[0]["alert_id"])
 
-    said = pv_stream("explain", first["alert_id"], "--log", str(log), "--json", cwd=tmp_path)
+    said = pv_stream("explain", last["alert_id"], "--log", str(log), "--json", cwd=tmp_path)
 
     told = json.loads(said.stdout)
-    assert told["alert"] == first
+    assert told["alert"] == last
     assert told["next_steps"]
 
 

@@ -1,5 +1,6 @@
 """Telling: what each record of an alert, a case, a recurrence and an action says of the patient."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,10 @@ from pv_stream.domain.codes import ActionKind, Analyte, Comparator, EvidenceFlag
 from pv_stream.domain.events import Event, FactArrived
 from pv_stream.domain.facts import Measurement
 from pv_stream.domain.ids import derive_id
+from pv_stream.domain.outputs import Alert, Case
+from pv_stream.domain.published import PatientState
+from pv_stream.engine.advance import advance
+from pv_stream.rules.rulebook import OrganProfile
 from tests.acting import acted
 from tests.builders import (
     PATIENT,
@@ -91,11 +96,12 @@ def test_an_alert_says_what_is_known_of_the_reaction() -> None:
         "tier": "warning",
         "as_of": "2026-01-15T11:00:00Z",
         "timeliness": "live",
-        "reason": "Eosinophils 1,690/µL (threshold 1,500), fever and rash; suspect imatinib (day 14); "
+        "reason": "Eosinophils 1,690/µL on 2026-01-15 (threshold 1,500), fever and rash; suspect imatinib (day 14); "
         "RegiSCAR 2 (from 0 to 9).",
         "cause": "event",
         "culprits": [IMATINIB],
         "eosinophils_per_ul": 1690,
+        "eosinophils_on": "2026-01-15",
         "eosinophils_are_more": False,
         "threshold_per_ul": 1500,
         "recurrence": None,
@@ -109,6 +115,15 @@ def test_an_alert_says_what_is_known_of_the_reaction() -> None:
         "continues": [],
         "transferred_to": None,
     }
+
+
+def test_the_score_names_the_organ_profile_of_its_rulebook() -> None:
+    ours = replace(RULEBOOK, organ_profile=OrganProfile("ours_2027", "UNCONFIRMED"))
+    state, told = PatientState(), []
+    for sent in REACTION:
+        state, outputs = advance(state, sent, shard_clock=None, rulebook=ours)
+        told += [output for output in outputs if isinstance(output, Alert | Case)]
+    assert {output.regiscar.organ_profile for output in told if output.regiscar} == {"ours_2027"}
 
 
 def test_the_score_names_its_items_and_the_profile_of_organ_cut_offs() -> None:
@@ -147,6 +162,7 @@ def test_a_case_says_how_the_episode_went() -> None:
         "established_by": "score",
         "signs": ["fever", "rash"],
         "eosinophils_per_ul": 1690,
+        "eosinophils_on": "2026-01-15",
         "eosinophils_are_more": False,
         "recurrence": None,
         "course": None,
@@ -243,6 +259,7 @@ def test_a_restart_names_the_drug_and_says_nothing_of_a_count() -> None:
         "relation": "same",
         "of_episode": alert["episode_id"],
         "started_at": "2026-03-02T08:00:00Z",
+        "begun_as": "order",
     }
     assert (alert["eosinophils_per_ul"], alert["eosinophils_are_more"], alert["criteria"]) == (
         None,

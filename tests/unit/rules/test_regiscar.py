@@ -29,7 +29,7 @@ PUBLISHED: Final = """
 """
 #: The words of the software for no, yes and the second degree of yes.
 WORDS: Final = {
-    "eosinophils": ("below_700", "700_to_1499", "1500_or_more"),
+    "eosinophils": ("not_raised", "raised", "high"),
     "organs": ("none", "one", "two_or_more"),
 }
 UNKNOWN: Final = "unknown"

@@ -11,7 +11,7 @@ import pytest
 
 from pv_stream import rulebooks
 from pv_stream.errors import RulebookError
-from pv_stream.rules.rulebook import Rulebook
+from pv_stream.rules.rulebook import ORGAN_CUT_OFFS, OrganProfile, Rulebook
 from pv_stream.rules.rulebook_check import mistakes_of, parse_rulebook
 from tests.builders import RULEBOOK
 
@@ -49,6 +49,14 @@ def _treatment(tables: Tables, name: str) -> Any:
         pytest.param(
             lambda t: t["plausibility"]["alt"].update(source="hearsay"), "source 'hearsay'", id="limit source"
         ),
+        pytest.param(
+            lambda t: t["organ_profile"].update(source="hearsay"), "source 'hearsay'", id="profile source"
+        ),
+        pytest.param(
+            lambda t: t["organ_profile"].update(name="A B"), "organ_profile.name", id="profile name"
+        ),
+        pytest.param(lambda t: t["organ_profile"].pop("source"), "no citation", id="profile without source"),
+        pytest.param(lambda t: t.pop("organ_profile"), "is missing", id="no profile"),
         pytest.param(
             lambda t: _drug(t, "imatinib")["threshold_per_ul"].update(source="hearsay"),
             "'hearsay'",
@@ -205,6 +213,30 @@ def test_a_rulebook_that_is_wrong_is_refused_with_the_entry(
     with pytest.raises(RulebookError) as refused:
         _parsed(change)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["alt_organ_u_per_l", "creatinine_rise_mg_per_dl", "creatinine_rise_percent"]
+)
+def test_a_cut_off_of_another_source_is_another_organ_profile(name: str) -> None:
+    def own(tables: Tables) -> None:
+        tables["sources"]["ours"] = "Our hospital, 2027"
+        tables["parameters"][name].update(value=150, source="ours")
+
+    with pytest.raises(
+        RulebookError, match=f"parameters.{name}: cites 'ours', and the organ profile 'wolfson'"
+    ):
+        _parsed(own)
+
+
+def test_an_organ_profile_of_one_s_own_is_named_by_its_source() -> None:
+    def own(tables: Tables) -> None:
+        tables["sources"]["ours"] = "Our hospital, 2027"
+        tables["organ_profile"] = {"name": "ours_2027", "source": "ours"}
+        for name in ORGAN_CUT_OFFS:
+            tables["parameters"][name]["source"] = "ours"
+
+    assert _parsed(own).organ_profile == OrganProfile("ours_2027", "ours")
 
 
 def test_a_class_without_a_name_is_still_told_of_its_unknown_member() -> None:
