@@ -132,6 +132,7 @@ def test_what_shows_nothing_leaves_no_trace(events: list[FactArrived]) -> None:
         pytest.param([percent("9.9", DAY), leukocytes(6999, DAY)], Relevance(0), id="too few leukocytes"),
         pytest.param([temperature("38.0", DAY)], Relevance(0), id="fever, which scores nothing"),
         pytest.param([alt(100, DAY)], Relevance.LIVER, id="ALT"),
+        pytest.param([_nodes(DAY)], Relevance.NODES, id="nodes"),
         pytest.param([creatinine("2.0", at(10)), creatinine("2.5", DAY)], Relevance.KIDNEY, id="rise"),
         pytest.param([creatinine("2.0", at(10)), creatinine("2.49", DAY)], Relevance(0), id="smaller rise"),
         pytest.param([creatinine("0.9", at(10)), creatinine("0.6", DAY)], Relevance.KIDNEY, id="by half"),

@@ -1,8 +1,10 @@
 """Law 6 over a ward: with the relevance index each record tells what it tells without it.
 
-The ward is that of the benchmarks with far more sick patients in it, so that the index is asked where it matters: at
-counts, livers and kidneys near their thresholds, under watched drugs and under none.
+The ward is that of the benchmarks with far more sick patients in it. Each row of the index has its own example in
+`tests/unit/engine/test_relevance.py`.
 """
+
+from typing import Final
 
 from benchmarks.ward_log import Mix, first_events
 from pv_stream.domain.ids import PatientId
@@ -10,8 +12,8 @@ from pv_stream.domain.published import PatientState
 from pv_stream.engine.advance import advance
 from tests.builders import RULEBOOK
 
-EVENTS = 800
-SICK = Mix(
+EVENTS: Final = 500
+SICK: Final = Mix(
     stays=((0.6, 2), (0.4, 6)),
     days_between_bloods=1,
     share_watched_drug=0.6,
@@ -36,5 +38,5 @@ def test_the_relevance_index_leaves_out_no_output_of_a_ward(seed: int) -> None:
         states[sent.patient_id] = indexed, assessed
         told += len(said)
         quiet += indexed.published.is_empty
-    assert told > 50
+    assert told > 20
     assert quiet > 100
