@@ -10,6 +10,7 @@ import pytest
 
 from pv_stream.audit.output_words import VOCABULARIES
 from pv_stream.audit.traceability import rule_names, shipped_traceability
+from pv_stream.domain.criteria import SuspectReason
 from pv_stream.rules import who_umc
 from pv_stream.rules.regiscar import TABLE, Item
 from tests.builders import RULEBOOK
@@ -77,6 +78,10 @@ def test_every_word_of_an_alert_is_expected(kind: str) -> None:
     missing = {f"{kind}:{word}" for word in set(words.meanings) - _expected(*FIELDS[kind])}
 
     assert missing - IN_UNIT_TESTS_ALONE == set()
+
+
+def test_every_reason_of_a_rank_is_expected() -> None:
+    assert {reason.value for reason in SuspectReason} - _expected("reasons") == set()
 
 
 def test_every_category_of_who_umc_is_expected() -> None:
