@@ -1,4 +1,4 @@
-"""Incomplete assessments: whatever tells of such a patient says so, until the record can be used again."""
+"""Incomplete assessments: whatever tells of such a patient says so from then on."""
 
 from collections.abc import Sequence
 
@@ -80,3 +80,12 @@ def test_an_alert_that_says_so_is_told_once_and_stands() -> None:
     again, told = mark_incomplete(PATIENT, marked, WHEN, RULEBOOK, "another one")
     assert (again, told) == (marked, ())
     assert len(alert_lines(marked.published)) == 2
+
+
+def test_the_same_record_fed_again_does_not_end_it() -> None:
+    """Nothing that comes later proves that nothing is missing (docs/adr/0004-failure-classes.md)."""
+    marked, _ = mark_incomplete(PATIENT, _after(*REACTION[:-1]), WHEN, RULEBOOK, "a record could not be used")
+    used, outputs = advance(marked, REACTION[-1], shard_clock=None, rulebook=RULEBOOK)
+    (alert,) = [out for out in outputs if isinstance(out, Alert)]
+    assert ASSESSMENT_INCOMPLETE in alert.flags
+    assert used.published.incomplete == marked.published.incomplete
