@@ -164,11 +164,7 @@ def _read(form: Format | None, record: Record, intake: Intake, record_bytes_max:
 def keep(store: RejectStore, position: Position, outcome: Outcome) -> None:
     """Keep a message that was refused, or that carries a held value. Raises DataError when it cannot be kept."""
     if outcome.rejects or outcome.holds:
-        digest = digest_of(position.record.content)
-        for reject in outcome.rejects:
-            store.keep_reject(position, digest, reject)
-        for hold in outcome.holds:
-            store.keep_hold(position, digest, hold)
+        store.keep(position, digest_of(position.record.content), (*outcome.rejects, *outcome.holds))
 
 
 def check_readable(path: Path) -> int:

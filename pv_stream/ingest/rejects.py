@@ -71,39 +71,26 @@ class RejectStore:
         self._known: set[str] | None = None
         self._index_bytes = 0
 
-    def keep_reject(self, position: Position, digest: str, reject: Reject) -> None:
-        """Keep a message that was refused, whole or in one of its resources."""
-        self._keep(position, digest, {"kind": REJECTED, "code": reject.code.value, "path": reject.path})
+    def keep(self, position: Position, digest: str, refused: Iterable[Reject | Hold]) -> None:
+        """Keep a message with what of it was refused, or is a held value; it is on disk when this returns.
 
-    def keep_hold(self, position: Position, digest: str, hold: Hold) -> None:
-        """Keep the message that carries a held value."""
-        entry = {
-            "kind": HELD,
-            "code": hold.code.value,
-            "path": hold.path,
-            "value_digest": hold.value_digest,
-        }
-        self._keep(position, digest, entry)
-
-    def _keep(self, position: Position, digest: str, what: dict[str, str]) -> None:
+        Raises DataError when it cannot be kept, UsageError when others can read the folder.
+        """
         record = position.record
-        identity = hashlib.sha256("\x1f".join((digest, *what.values())).encode()).hexdigest()
-        entry = {
-            **what,
-            "entry": identity,
+        common = {
             "message_digest": digest,
             "bytes": record.size,
             "bytes_kept": len(record.content),
             "kept_at": _now(),
             "position": {"input": position.input, "message": record.number, "offset": record.offset},
         }
+        entries = {entry["entry"]: entry | common for entry in (_entry(digest, each) for each in refused)}
         try:
             known = self._entries()
             self._write_bytes(digest, record.content)
-            if identity in known:
-                return
-            self._append([entry])
-            known.add(identity)
+            if new := entries.keys() - known:
+                self._append([entry for identity, entry in entries.items() if identity in new])
+                known |= new
         except OSError as error:
             raise self._failed(error) from error
 
@@ -239,6 +226,18 @@ class RejectStore:
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | flags, _FILE_MODE)
+
+
+def _entry(digest: str, refused: Reject | Hold) -> dict[str, Any]:
+    """Return what an entry says of what was refused or held, with the identity that follows from it."""
+    what = {
+        "kind": HELD if isinstance(refused, Hold) else REJECTED,
+        "code": refused.code.value,
+        "path": refused.path,
+    }
+    if isinstance(refused, Hold):
+        what["value_digest"] = refused.value_digest
+    return what | {"entry": hashlib.sha256("\x1f".join((digest, *what.values())).encode()).hexdigest()}
 
 
 def _to_disk(file: BinaryIO) -> None:

@@ -165,9 +165,7 @@ def test_a_value_of_a_merged_record_is_listed_under_the_survivor_until_that_corr
 def _store(folder: Path) -> RejectStore:
     store = RejectStore(folder / ".pv-stream" / "rejects")
     record = Record(MESSAGE, 1, 0, len(MESSAGE))
-    store.keep_hold(
-        Position(1, record), DIGEST, Hold(HoldCode.MISSING_UNIT, "OBR[1]/OBX[1]", digest_of(b"1.6"))
-    )
+    store.keep(Position(1, record), DIGEST, [Hold(HoldCode.MISSING_UNIT, "OBR[1]/OBX[1]", digest_of(b"1.6"))])
     return store
 
 

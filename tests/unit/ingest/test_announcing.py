@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> RejectStore:
 def keep(store: RejectStore, number: int = 1, code: RejectCode = RejectCode.UNSUPPORTED_TYPE) -> bytes:
     """Keep one refused message, and return its bytes."""
     content = CONTENT + str(number).encode()
-    store.keep_reject(Position(1, Record(content, number, 0, len(content))), digest_of(content), Reject(code))
+    store.keep(Position(1, Record(content, number, 0, len(content))), digest_of(content), [Reject(code)])
     return content
 
 
@@ -80,7 +80,7 @@ def test_what_could_not_be_told_comes_again(store: RejectStore) -> None:
 def test_a_held_value_is_in_the_log_already_and_is_no_refusal(store: RejectStore) -> None:
     record = Record(CONTENT, 1, 0, len(CONTENT))
     hold = Hold(HoldCode.MISSING_UNIT, "OBX[1]", "sha256:0")
-    store.keep_hold(Position(1, record), digest_of(CONTENT), hold)
+    store.keep(Position(1, record), digest_of(CONTENT), [hold])
     assert told(store) == []
     keep(store)
     assert len(told(store)) == 1
@@ -127,7 +127,7 @@ def test_held_entries_before_a_refusal_do_not_hide_it(
 ) -> None:
     for number in range(20):
         hold = Hold(HoldCode.MISSING_UNIT, f"OBX[{number}]", "sha256:0")
-        store.keep_hold(Position(1, Record(CONTENT, 1, 0, len(CONTENT))), digest_of(CONTENT), hold)
+        store.keep(Position(1, Record(CONTENT, 1, 0, len(CONTENT))), digest_of(CONTENT), [hold])
     keep(store)
     monkeypatch.setattr(announcing, "_INDEX_BYTES_MAX", 1_000)
     with Announcements(store, "north").next() as records:

@@ -1,6 +1,7 @@
 """The reject store: read back, settled without deleting, shared by processes, whole after a crash."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ POSITION = Position(2, Record(CONTENT, 3, 40, len(CONTENT)))
 
 
 def _refuse(store: RejectStore, code: RejectCode = RejectCode.EMPTY) -> None:
-    store.keep_reject(POSITION, digest_of(CONTENT), Reject(code, "OBX[1]"))
+    store.keep(POSITION, digest_of(CONTENT), [Reject(code, "OBX[1]")])
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def store(tmp_path: Path) -> RejectStore:
 
 def test_an_entry_is_read_back_with_its_bytes(store: RejectStore) -> None:
     _refuse(store)
-    store.keep_hold(POSITION, digest_of(CONTENT), Hold(HoldCode.MISSING_UNIT, "OBX[2]", sha256("v")))
+    store.keep(POSITION, digest_of(CONTENT), [Hold(HoldCode.MISSING_UNIT, "OBX[2]", sha256("v"))])
     refused, held = store.entries()
     assert (refused.kind, refused.code, refused.path) == (REJECTED, "empty", "OBX[1]")
     assert refused.position == {"input": 2, "message": 3, "offset": 40}
@@ -117,3 +118,17 @@ def test_an_index_that_cannot_be_read_or_written_is_a_data_error(store: RejectSt
         store.entries()
     with pytest.raises(DataError, match="reject store"):
         store.settle([])
+
+
+def test_a_message_of_many_held_values_waits_for_the_disk_twice(
+    store: RejectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for its bytes and once for all lines about it: a listener's loop waits meanwhile."""
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    holds = [Hold(HoldCode.MISSING_UNIT, f"OBX[{number}]", sha256("v")) for number in range(50)]
+    store.keep(POSITION, digest_of(CONTENT), [*holds, holds[0]])
+    assert len(waited) == 2
+    assert [each.path for each in store.entries()] == [each.path for each in holds]
+    store.keep(POSITION, digest_of(CONTENT), holds)
+    assert len(waited) == 2

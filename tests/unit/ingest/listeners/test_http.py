@@ -379,7 +379,7 @@ def test_what_cannot_be_kept_is_not_written(served: Served, monkeypatch: pytest.
 
     body = bundle(fresh(), fresh(subject={}))
     with monkeypatch.context() as patch:
-        patch.setattr(served.desk.store, "keep_reject", fail)
+        patch.setattr(served.desk.store, "keep", fail)
         said = served.post("/fhir", body)
     assert (said.status, said.codes) == (503, ["not_kept"])
     assert served.memory.messages == []

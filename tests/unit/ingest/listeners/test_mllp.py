@@ -286,8 +286,7 @@ def test_a_message_that_cannot_be_kept_is_not_refused_but_asked_for_again(
 
     async def act(scene: Scene) -> None:
         peer = scene.peer()
-        monkeypatch.setattr(RejectStore, "keep_reject", is_full)
-        monkeypatch.setattr(RejectStore, "keep_hold", is_full)
+        monkeypatch.setattr(RejectStore, "keep", is_full)
         peer.send(oru(header=msh("ADT^A60")), oru(2, value="-1"))
         assert await peer.answers() == ["AE C1 not kept, try again", "AE C2 not kept, try again"]
         assert scene.writer.written == []
