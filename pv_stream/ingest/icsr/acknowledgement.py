@@ -2,9 +2,11 @@
 
 Each report is accepted or refused (R3 ACK.B.r.6: CA, CR; R2 B.1.8: 01, 02), the batch as a whole accepted, accepted in
 part, or not parsed at all (R3 ACK.A.4: AA, AE, AR; R2 A.1.6: 01, 02, 03). The reasons are codes of docs/ingest.md. What
-names the batch and its reports is repeated as it was sent: an acknowledgement is for its sender alone.
+names the batch and its reports is repeated as it was sent: an acknowledgement is for its sender alone. What was not
+sent, or could not be read, is said to be unknown: an identifier is never empty (HL7's type st), and no date is made up.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,6 +37,11 @@ _HL7_IDS: Final = "2.16.840.1.113883.1.6"
 #: ACK.A.5, ACK.B.r.7.
 _TEXT_CHARACTERS_MAX: Final = 250
 _DIGITS: Final = 20
+#: What HL7's type ts takes, as far as ICH uses it: to the day or finer.
+_R3_DATE: Final = re.compile(r"\d{8,14}(\.\d{1,4})?([+-]\d{4})?", re.ASCII)
+#: Formats of E2B(R2), CCYYMMDDHHMMSS and CCYYMMDD.
+_R2_SECOND: Final = re.compile(r"\d{14}", re.ASCII)
+_R2_DAY: Final = re.compile(r"\d{8}", re.ASCII)
 _R2_DOCTYPE: Final = '<!DOCTYPE ichicsrack SYSTEM "ich-icsrack-v1_1.dtd">'
 
 
@@ -199,10 +206,10 @@ def _r3_document(batch: BatchReceipt, stamp: str) -> bytes:
     number.set(f"{{{_XSI}}}type", "II")
     number.set("extension", batch.local_number)
     number.set("root", f"{_ICH}21")
-    if batch.address.date:
+    if _R3_DATE.fullmatch(batch.address.date):
         _dated(root, "3", "dateOfIcsrBatchTransmission", batch.address.date)
     acknowledgement = _add(root, "acknowledgement", typeCode=batch.code)
-    _add(_add(acknowledgement, "targetBatch"), "id", extension=batch.address.number, root=f"{_ICH}22")
+    _identifier(_add(acknowledgement, "targetBatch"), batch.address.number, "22")
     _detail(acknowledgement, batch.text)
     return etree.tostring(root, xml_declaration=True, encoding="utf-8", pretty_print=True)
 
@@ -217,10 +224,10 @@ def _r3_report(root: Element, receipt: Receipt, stamp: str) -> None:
     _add(message, "acceptAckCode", code="NE")
     _device(message, "receiver", "RCV", receipt.address.sender, "16")
     _device(message, "sender", "SND", receipt.address.receiver, "15")
-    if receipt.address.date:
+    if _R3_DATE.fullmatch(receipt.address.date):
         _dated(message, "1", "dateOfIcsrMessageCreation", receipt.address.date)
     acknowledgement = _add(message, "acknowledgement", typeCode="CA" if receipt.is_accepted else "CR")
-    _add(_add(acknowledgement, "targetMessage"), "id", extension=receipt.address.number, root=f"{_ICH}1")
+    _identifier(_add(acknowledgement, "targetMessage"), receipt.address.number, "1")
     _detail(acknowledgement, receipt.reasons)
 
 
@@ -230,7 +237,14 @@ def _add(parent: Element, name: str, **attributes: str) -> Element:
 
 def _device(parent: Element, name: str, kind: str, identifier: str, root: str) -> None:
     device = _add(_add(parent, name, typeCode=kind), "device", classCode="DEV", determinerCode="INSTANCE")
-    _add(device, "id", extension=identifier, root=f"{_ICH}{root}")
+    _identifier(device, identifier, root)
+
+
+def _identifier(parent: Element, identifier: str, root: str) -> None:
+    if identifier:
+        _add(parent, "id", extension=identifier, root=f"{_ICH}{root}")
+    else:
+        _add(parent, "id", nullFlavor="NI")
 
 
 def _attention(parent: Element, code: str, display: str) -> Element:
@@ -252,6 +266,11 @@ def _detail(acknowledgement: Element, text: str) -> None:
 
 # E2B(R2) ---------------------------------------------------------------------------------------------------------
 
+#: Elements that must be there, empty where nothing is known.
+_R2_REQUIRED: Final = frozenset({
+    "messagesenderidentifier", "messagereceiveridentifier", "icsrmessagenumb", "icsrmessagesenderidentifier",
+    "icsrmessagereceiveridentifier", "safetyreportid",
+})  # fmt: skip
 _R2_BATCH_CODES: Final = {"AA": "01", "AE": "02", "AR": "03"}
 
 
@@ -276,8 +295,7 @@ def _r2_document(batch: BatchReceipt, stamp: str) -> bytes:
         localmessagenumb=batch.local_number,
         icsrmessagesenderidentifier=batch.address.sender,
         icsrmessagereceiveridentifier=batch.address.receiver,
-        icsrmessagedateformat="204" if batch.address.date else "",
-        icsrmessagedate=batch.address.date,
+        **_r2_dated("icsrmessagedate", batch.address.date, "204", _R2_SECOND),
         transmissionacknowledgmentcode=_R2_BATCH_CODES[batch.code],
         parsingerrormessage=batch.text,
     )
@@ -289,8 +307,7 @@ def _r2_document(batch: BatchReceipt, stamp: str) -> bytes:
             localreportnumb=receipt.local_number,
             authoritynumb=receipt.authority,
             companynumb=receipt.company,
-            receiptdateformat="102" if receipt.receipt_date else "",
-            receiptdate=receipt.receipt_date,
+            **_r2_dated("receiptdate", receipt.receipt_date, "102", _R2_DAY),
             reportacknowledgmentcode="01" if receipt.is_accepted else "02",
             errormessagecomment=receipt.reasons,
         )
@@ -299,8 +316,12 @@ def _r2_document(batch: BatchReceipt, stamp: str) -> bytes:
     )
 
 
+def _r2_dated(name: str, date: str, form: str, pattern: re.Pattern[str]) -> dict[str, str]:
+    return {f"{name}format": form, name: date} if pattern.fullmatch(date) else {}
+
+
 def _texts(parent: Element, **texts: str) -> None:
-    """Add an element for each text that is not empty, in this order, which is that of the DTD."""
+    """Add an element for each text that is not empty or must be there, in this order, which is that of the DTD."""
     for name, text in texts.items():
-        if text:
+        if text or name in _R2_REQUIRED:
             etree.SubElement(parent, name).text = text
