@@ -171,6 +171,8 @@ def _demanded(resource: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from ((path, "merge") for _ in merges for _ in ("absorbed", "absorbs"))
         case kind if kind in _DRUGS:
             yield path, "retraction" if resource.status in _NEVER else "exposure"
+        case _:
+            pass  # of no other resource a fact is told
 
 
 def _demanded_of_observation(resource: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -122,7 +122,7 @@ def _reports(content: bytes) -> list[Demand]:
     content = re.sub(rb"<!DOCTYPE[^>]*>", b"", content)
     if b"<ICHICSR" in content:
         content = re.sub(rb"</?[A-Z]+", lambda name: name[0].lower(), content)
-    root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, huge_tree=False))
+    root: Any = etree.fromstring(content, etree.XMLParser(resolve_entities=False, huge_tree=False))
     third = root.xpath("//h:PORR_IN049016UV", namespaces=_V3)
     return [_r3(each) for each in third] or [_r2(each) for each in root.xpath("//safetyreport")]
 

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fhir.resources.R4B import get_fhir_model_class
+
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.listeners.desk import Desk, KeyedEvent, listening_socket
 from pv_stream.ingest.listeners.http import HttpLimits, http_app
 from pv_stream.ingest.listeners.http_server import Server, ServerOptions, make_server
 from pv_stream.ingest.listeners.http_tokens import Tokens
 from pv_stream.ingest.rejects import INDEX_NAME, RejectStore
+from tests.unit.ingest.messages import observation
 
 FHIR = "application/fhir+json"
 HL7 = "application/hl7-v2"
@@ -201,3 +204,54 @@ def logged() -> Iterator[list[str]]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+
+
+#: The FHIR R4 value set issue-type.
+ISSUE_TYPES = {
+    "invalid",
+    "structure",
+    "required",
+    "value",
+    "invariant",
+    "security",
+    "login",
+    "unknown",
+    "expired",
+    "forbidden",
+    "suppressed",
+    "processing",
+    "not-supported",
+    "duplicate",
+    "multiple-matches",
+    "not-found",
+    "deleted",
+    "too-long",
+    "code-invalid",
+    "extension",
+    "too-costly",
+    "business-rule",
+    "conflict",
+    "transient",
+    "lock-error",
+    "no-store",
+    "exception",
+    "timeout",
+    "incomplete",
+    "throttled",
+    "informational",
+}
+
+
+_number = iter(range(1, 1_000_000))
+
+
+def fresh(**changes: Any) -> dict[str, Any]:
+    """An observation that no other test sends."""
+    return observation(id=f"o{next(_number)}", **changes)
+
+
+def is_outcome(said: Said) -> bool:
+    """Ask another implementation of FHIR whether this is an OperationOutcome."""
+    assert said.headers["content-type"] == "application/fhir+json"
+    get_fhir_model_class("OperationOutcome").model_validate_json(said.body)
+    return {issue["code"] for issue in said.outcome["issue"]} <= ISSUE_TYPES

@@ -4,65 +4,27 @@ import gzip
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fhir.resources.R4B import get_fhir_model_class
 
-from pv_stream.errors import DataError, EnvironmentBroken, Unavailable
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.listeners.http_answers import ISSUES_MAX, verdict
-from pv_stream.ingest.listeners.http_tokens import Tokens
 from pv_stream.ingest.outcomes import Outcome, Reject, RejectCode
 from tests.unit.ingest.listeners.http_serving import (
     BYTES_MAX,
     HL7,
-    OTHER_TOKEN,
+    ISSUE_TYPES,
     PATIENCE_SECONDS,
-    TOKEN,
-    Said,
     Served,
+    fresh,
+    is_outcome,
     serving,
 )
-from tests.unit.ingest.messages import as_json, bundle, medication, observation, obx, oru
+from tests.unit.ingest.messages import as_json, bundle, medication, obx, oru
 
-#: The FHIR R4 value set issue-type.
-ISSUE_TYPES = {
-    "invalid",
-    "structure",
-    "required",
-    "value",
-    "invariant",
-    "security",
-    "login",
-    "unknown",
-    "expired",
-    "forbidden",
-    "suppressed",
-    "processing",
-    "not-supported",
-    "duplicate",
-    "multiple-matches",
-    "not-found",
-    "deleted",
-    "too-long",
-    "code-invalid",
-    "extension",
-    "too-costly",
-    "business-rule",
-    "conflict",
-    "transient",
-    "lock-error",
-    "no-store",
-    "exception",
-    "timeout",
-    "incomplete",
-    "throttled",
-    "informational",
-}
 #: A safety report as short as E2B(R2) allows.
 REPORT = (
     b"<ichicsr><ichicsrmessageheader><messagedate>20210412080000</messagedate></ichicsrmessageheader>"
@@ -72,37 +34,6 @@ REPORT = (
     b"<drug><medicinalproduct>imatinib</medicinalproduct></drug></patient></safetyreport></ichicsr>"
 )
 FINAL = oru("OBR|1|PL-1^WARD|FI-1^LAB|58410-2^CBC^LN|||20210412071500+0200", obx())
-
-
-@pytest.fixture(scope="module")
-def listener(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One listener without tokens for the tests that leave it as it is."""
-    with serving(intake, tmp_path_factory.mktemp("http")) as served:
-        yield served
-
-
-@pytest.fixture
-def served(listener: Served) -> Iterator[Served]:
-    """The listener, with nothing written yet."""
-    listener.memory.clear()
-    yield listener
-    listener.memory.failure = None
-    listener.memory.may_write.set()
-
-
-_number = iter(range(1, 1_000_000))
-
-
-def fresh(**changes: Any) -> dict[str, Any]:
-    """An observation that no other test sends."""
-    return observation(id=f"o{next(_number)}", **changes)
-
-
-def is_outcome(said: Said) -> bool:
-    """Ask another implementation of FHIR whether this is an OperationOutcome."""
-    assert said.headers["content-type"] == "application/fhir+json"
-    get_fhir_model_class("OperationOutcome").model_validate_json(said.body)
-    return {issue["code"] for issue in said.outcome["issue"]} <= ISSUE_TYPES
 
 
 # --- what is taken in -----------------------------------------------------------------------------------------
@@ -302,215 +233,6 @@ def test_every_refusal_has_a_status_and_an_issue_of_the_standard(code: RejectCod
     (issue,) = json.loads(answer.content)["issue"]
     assert answer.status in {400, 413, 422, 500}
     assert issue["code"] in ISSUE_TYPES
-
-
-# --- requests that come again ---------------------------------------------------------------------------------
-
-
-def test_the_same_bytes_again_get_the_same_answer_and_are_written_once(served: Served) -> None:
-    body = as_json(fresh())
-    first, again = served.post("/fhir", body), served.post("/fhir", body)
-    packed = served.post("/fhir", gzip.compress(body), content_encoding="gzip")
-    assert first.body == again.body == packed.body
-    assert len(served.memory.messages) == 1
-
-
-def test_the_same_bytes_at_the_same_time_are_written_once(served: Served) -> None:
-    body = as_json(fresh())
-    served.memory.may_write.clear()
-    with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(served.post, "/fhir", body) for _ in range(4)]
-        assert served.memory.has_begun()
-        served.memory.may_write.set()
-        said = [answer.result() for answer in answers]
-    assert {answer.status for answer in said} == {200}
-    assert len(served.memory.messages) == 1
-
-
-def test_a_key_that_comes_again_with_the_same_body_is_written_once(served: Served) -> None:
-    body = as_json(fresh())
-    answers = [served.post("/fhir", body, idempotency_key='"k-1"') for _ in range(2)]
-    assert [answer.status for answer in answers] == [200, 200]
-    assert len(served.memory.messages) == 1
-
-
-def test_a_key_that_comes_again_with_another_body_is_refused(served: Served) -> None:
-    served.post("/fhir", as_json(fresh()), idempotency_key="k-2")
-    said = served.post("/fhir", as_json(fresh()), idempotency_key="k-2")
-    assert (said.status, said.codes) == (422, ["key_reused"])
-    assert is_outcome(said)
-    assert len(served.memory.messages) == 1
-
-
-@pytest.mark.parametrize("key", ["", "k" * 256, "k\tk", "k\xe9"])
-def test_a_key_that_is_none_is_refused(served: Served, key: str) -> None:
-    said = served.post("/fhir", as_json(fresh()), idempotency_key=key)
-    assert (said.status, said.codes) == (400, ["key_malformed"])
-    assert served.memory.messages == []
-
-
-# --- what is written, or not ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("failure", "code"),
-    [(Unavailable("away"), "unavailable"), (EnvironmentBroken("ended"), "outcome_unknown")],
-    ids=["away", "unknown"],
-)
-def test_without_kafka_nothing_is_acknowledged_and_the_next_try_is_a_new_one(
-    served: Served, failure: Exception, code: str
-) -> None:
-    body = as_json(fresh())
-    served.memory.failure = failure
-    said = served.post("/fhir", body, idempotency_key=code)
-    assert (said.status, said.codes) == (503, [code])
-    assert is_outcome(said)
-    assert int(said.headers["retry-after"]) > 0
-    assert served.memory.messages == []
-    served.memory.failure = None
-    assert served.post("/fhir", body, idempotency_key=code).status == 200
-    assert len(served.memory.messages) == 1
-
-
-def test_what_cannot_be_kept_is_not_written(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        message = "reject store: No space left on device"
-        raise DataError(message)
-
-    body = bundle(fresh(), fresh(subject={}))
-    with monkeypatch.context() as patch:
-        patch.setattr(served.desk.store, "keep", fail)
-        said = served.post("/fhir", body)
-    assert (said.status, said.codes) == (503, ["not_kept"])
-    assert served.memory.messages == []
-    assert served.lines[-1] == "reject store: No space left on device"
-    assert served.post("/fhir", body).status == 200
-
-
-def test_a_fault_of_ours_is_one_answer_and_one_line_without_content(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        message = "Zyxwvut"
-        raise KeyError(message)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(served.desk), "read", fail)
-        said = served.post("/fhir", as_json(fresh()))
-    assert (said.status, said.codes) == (500, ["fault"])
-    assert "a fault in pv_stream: KeyError at test_http.py:" in served.lines[-1]
-    assert "Zyxwvut" not in said.whole + "".join(served.lines)
-
-
-# --- who may send, and where ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def guarded_listener(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A listener that asks for tokens."""
-    with serving(intake, tmp_path_factory.mktemp("guarded"), tokens=Tokens(f"{TOKEN}\n{OTHER_TOKEN}")) as one:
-        yield one
-
-
-@pytest.fixture
-def guarded(guarded_listener: Served) -> Served:
-    """The same, with nothing written yet."""
-    guarded_listener.memory.clear()
-    return guarded_listener
-
-
-@pytest.mark.parametrize(
-    ("authorization", "code"),
-    [
-        (None, "token_missing"),
-        ("", "token_unknown"),
-        ("Bearer", "token_unknown"),
-        ("Bearer ", "token_unknown"),
-        (f"Bearer {TOKEN[:-1]}", "token_unknown"),
-        (f"Bearer {TOKEN}x", "token_unknown"),
-        (f"Bearer {TOKEN}, {OTHER_TOKEN}", "token_unknown"),
-        (f"Basic {TOKEN}", "token_unknown"),
-        (TOKEN, "token_unknown"),
-        ("Bearer \xe9" + TOKEN, "token_unknown"),
-    ],
-)
-def test_without_a_token_of_ours_nobody_sends(guarded: Served, authorization: str | None, code: str) -> None:
-    named = {} if authorization is None else {"authorization": authorization}
-    said = guarded.post("/fhir", as_json(fresh()), **named)
-    assert (said.status, said.codes) == (401, [code])
-    assert said.headers["www-authenticate"].startswith('Bearer realm="pv-stream"')
-    assert is_outcome(said)
-    assert guarded.memory.messages == []
-
-
-@pytest.mark.parametrize("authorization", [f"Bearer {TOKEN}", f"bearer  {OTHER_TOKEN}"])
-def test_with_a_token_of_ours_one_sends(guarded: Served, authorization: str) -> None:
-    assert guarded.post("/fhir", as_json(fresh()), authorization=authorization).status == 200
-
-
-def test_a_path_is_not_probed_without_a_token(guarded: Served) -> None:
-    assert guarded.ask("GET", "/nothing/here").status == 401
-    assert guarded.ask("GET", "/fhir").status == 401
-
-
-def test_each_token_has_keys_of_its_own(guarded: Served) -> None:
-    for token in (TOKEN, OTHER_TOKEN):
-        said = guarded.post(
-            "/fhir", as_json(fresh()), authorization=f"Bearer {token}", idempotency_key="the same"
-        )
-        assert said.status == 200
-
-
-def test_tokens_are_neither_said_nor_logged(guarded: Served) -> None:
-    guarded.post("/fhir", as_json(fresh()), authorization=f"Bearer {TOKEN}")
-    guarded.post("/fhir", as_json(fresh()), authorization="Bearer a-wrong-token-that-nobody-knows")
-    said = "".join((*guarded.lines, *guarded.logged))
-    assert TOKEN not in said
-    assert "a-wrong-token" not in said
-
-
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metadata", "/fhir/metadata"])
-def test_what_says_nothing_of_patients_needs_no_token(guarded: Served, path: str) -> None:
-    assert guarded.ask("GET", path).status == 200
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/fhir/", "/fhir/Plover", "/fhir/Patient/1", "/docs", "/openapi.json", "/redoc", "//fhir"]
-)
-def test_an_unknown_path_is_404(served: Served, path: str) -> None:
-    said = served.post(path, as_json(fresh()))
-    assert (said.status, said.codes) == (404, ["not_found"])
-    assert is_outcome(said)
-    assert "location" not in said.headers
-
-
-@pytest.mark.parametrize(("method", "path"), [("GET", "/fhir"), ("PUT", "/fhir/Patient"), ("POST", "/livez")])
-def test_a_method_that_does_nothing_is_405(served: Served, method: str, path: str) -> None:
-    said = served.ask(method, path)
-    assert (said.status, said.codes) == (405, ["method_not_allowed"])
-    assert said.headers["allow"]
-
-
-def test_no_header_names_the_server(served: Served) -> None:
-    assert "server" not in served.ask("GET", "/livez").headers
-
-
-def test_it_is_ready_only_while_kafka_answers(served: Served) -> None:
-    assert served.ask("GET", "/readyz").status == 200
-    served.ready[0] = False
-    assert served.ask("GET", "/readyz").status == 503
-    served.ready[0] = True
-    assert served.ask("GET", "/livez").status == 200
-
-
-def test_the_statement_of_what_it_takes_is_one_of_fhir(served: Served) -> None:
-    said = served.ask("GET", "/metadata")
-    get_fhir_model_class("CapabilityStatement").model_validate_json(said.body)
-    (rest,) = said.outcome["rest"]
-    assert rest["mode"] == "server"
-    assert {"type": "Observation"} in rest["resource"]
-    assert "interaction" not in rest
-    assert said.outcome["fhirVersion"] == "4.0.1"
 
 
 # --- content types and encodings ------------------------------------------------------------------------------

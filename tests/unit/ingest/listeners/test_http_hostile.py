@@ -3,29 +3,23 @@
 import asyncio
 import gzip
 import socket
-import ssl
-import subprocess
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pv_stream.cli.listening import tls_context
 from pv_stream.errors import UsageError
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.listeners import http_server
-from pv_stream.ingest.listeners.desk import listening_socket
-from pv_stream.ingest.listeners.http_answers import Answer, Refusal, refusal
+from pv_stream.ingest.listeners.http_answers import Refusal
 from pv_stream.ingest.listeners.http_body import BodyLimits, read_body
-from pv_stream.ingest.listeners.http_repeats import Repeats, request_digest
 from pv_stream.ingest.listeners.http_tokens import Tokens
 from tests.unit.ingest.listeners.http_serving import (
     BYTES_MAX,
@@ -424,47 +418,6 @@ def test_a_token_that_cannot_serve_is_refused_and_not_repeated(listed: str) -> N
     assert TOKEN not in str(refused.value)
 
 
-# --- what is remembered ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("entries_max", "bytes_max"), [(3, 10_000), (100, 30)])
-def test_what_is_remembered_is_bounded(entries_max: int, bytes_max: int) -> None:
-    repeats = Repeats(entries_max=entries_max, bytes_max=bytes_max)
-    done: list[int] = []
-
-    async def run() -> None:
-        for number in (*range(10), 9, 8, 7, 0):
-
-            async def do(number: int = number) -> Answer:
-                done.append(number)
-                return Answer(200, b"x" * 10)
-
-            name = request_digest(str(number).encode())
-            await repeats.answer(name, name, do)
-
-    asyncio.run(run())
-    assert done == [*range(10), 0]
-
-
-def test_a_refusal_is_not_remembered() -> None:
-    repeats, done = Repeats(), []
-
-    async def do() -> Answer:
-        done.append(1)
-        return refusal(Refusal.UNAVAILABLE)
-
-    async def run() -> None:
-        for _ in range(2):
-            await repeats.answer(b"digest", None, do)
-
-    asyncio.run(run())
-    assert len(done) == 2
-
-
-def test_the_parts_of_a_request_are_told_apart() -> None:
-    assert request_digest(b"ab", b"c") != request_digest(b"a", b"bc")
-
-
 # --- stopping -------------------------------------------------------------------------------------------------
 
 
@@ -503,87 +456,3 @@ def _listens(one: Served) -> bool:
     except OSError:
         return False
     return True
-
-
-# --- TLS ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, and certificates of it for this host and for a client."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)  # noqa: S603, S607
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
-    for name, subject in (("server", "DNS:localhost"), ("client", "DNS:client")):
-        openssl(
-            *("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}"),
-            *("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", f"subjectAltName={subject}"),
-        )
-    return folder
-
-
-def test_with_tls_only_clients_of_the_authority_are_heard(
-    intake: Intake, tmp_path: Path, certificates: Path
-) -> None:
-    ours = tls_context(*(certificates / name for name in ("server.pem", "server.key", "ca.pem")))
-    theirs = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-    with serving(intake, tmp_path, options=replace(OPTIONS, tls=ours)) as one:
-        statuses = []
-        for certificate in (None, "client"):
-            if certificate:
-                theirs.load_cert_chain(certificates / "client.pem", certificates / "client.key")
-            with (
-                closing(
-                    HTTPSConnection("localhost", one.port, timeout=PATIENCE_SECONDS, context=theirs)
-                ) as connection,
-                suppress(ssl.SSLError, ConnectionError),
-            ):
-                connection.request("POST", "/fhir", as_json(observation()), {"Content-Type": FHIR})
-                statuses.append(connection.getresponse().status)
-        assert statuses == [200]
-        assert received_plainly(one) == b""
-    assert len(one.memory.messages) == 1
-
-
-def test_a_handshake_of_tls_that_takes_too_long_ends_the_connection(
-    intake: Intake, tmp_path: Path, certificates: Path
-) -> None:
-    ours = tls_context(certificates / "server.pem", certificates / "server.key", None)
-    with serving(intake, tmp_path, options=replace(HASTY_HEADS, tls=ours)) as one, one.connect() as silent:
-        silent.settimeout(PATIENCE_SECONDS / 2)  # asyncio itself ends a handshake after a minute
-        assert received(silent) == b""
-
-
-def received_plainly(one: Served) -> bytes:
-    with suppress(ConnectionError):
-        return one.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-    return b""
-
-
-def test_a_connection_does_not_collect_small_packets() -> None:
-    with listening_socket("127.0.0.1", 0) as listening, socket.socket() as sender:
-        sender.connect(listening.getsockname())
-        connection, _ = listening.accept()
-        with connection:
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-@pytest.mark.parametrize(
-    ("certificate", "key", "client_ca"),
-    [
-        (None, "server.key", None),
-        (None, None, "ca.pem"),
-        ("none.pem", None, None),
-        ("server.pem", "ca.key", None),
-    ],
-)
-def test_a_certificate_that_cannot_be_used_is_said(
-    certificates: Path, certificate: str | None, key: str | None, client_ca: str | None
-) -> None:
-    paths = [None if name is None else certificates / name for name in (certificate, key, client_ca)]
-    with pytest.raises(UsageError, match="--tls-"):
-        tls_context(*paths)
