@@ -7,6 +7,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.transaction import AddOffsetsToTxnRequest
 
 from pv_stream.errors import ConnectionFailed, EnvironmentBroken
 from pv_stream.settings import Settings
@@ -40,6 +43,9 @@ from tests.integration.test_live_equals_replay import RUN
 #: Topics that get what no worker could read.
 TRIED = "tried."
 TOPIC_DENIED = TopicAuthorizationFailedError.errno
+GROUP_DENIED = GroupAuthorizationFailedError.errno
+ID_DENIED = TransactionalIdAuthorizationFailed.errno
+NOBODYS_PRODUCER = 2**60
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +59,20 @@ def secured(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
     try:
         for prefix in (PREFIX, TRIED):
             acls.give(made.unguarded(prefix), {role: [role.value] for role in Role})
-            topics.apply(made.settings(Role.OPERATOR, topic_prefix=prefix))
+            operator = made.settings(Role.OPERATOR, topic_prefix=prefix)
+            # A broker answers before it goes by the rights that it was given; the operator's are the last.
+            eventually(partial(_topics_are_made, operator), what="the rights are in force")
         yield made
     finally:
         made.broker.down()
+
+
+def _topics_are_made(settings: Settings) -> bool:
+    try:
+        topics.apply(settings)
+    except ConnectionFailed:
+        return False
+    return True
 
 
 #: Changes of what is right, and what is said of them: what is wrong, and which setting mends it.
@@ -212,6 +228,53 @@ def test_a_role_reads_and_writes_what_the_table_says_and_no_more(secured: Secure
     }
 
 
+#: What a transactional id ends with, behind group and topic, and who may write under it: `docs/security.md`.
+MAY_WRITE_UNDER: dict[str, Role | None] = {
+    "-0": Role.WORKER,
+    "-1": Role.WORKER,
+    "-2": None,  # there are two shards
+    "-10": None,
+    "-listener-mllp": Role.INGEST,
+    "-listener-": Role.INGEST,
+    "-listener": None,
+    "-activate": Role.OPERATOR,
+    "-activate-1": None,
+    "": None,
+}
+#: And of groups, behind that of the workers.
+MAY_READ_IN: dict[str, Role | None] = {
+    "": Role.WORKER,
+    "-consumer-worklist": Role.CONSUMER,
+    "-consumer-": Role.CONSUMER,
+    "-consumer": None,
+    "-other": None,
+}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_has_its_own_transactional_ids_and_groups_and_no_other(
+    secured: SecuredBroker, role: Role
+) -> None:
+    """Every pair is tried with a producer that nobody has, so that a right alone decides and nothing is changed."""
+    settings = secured.settings(role)
+    events = f"{settings.group_id}-{topic_name(Topic.EVENTS, settings)}"
+    ids = {f"{events}{ending}": owner for ending, owner in MAY_WRITE_UNDER.items()}
+    ids["somebody-elses"] = None
+    groups = {f"{settings.group_id}{ending}": owner for ending, owner in MAY_READ_IN.items()}
+    groups["somebody-elses"] = None
+    in_transaction, alone = asyncio.run(_refusals(settings, list(ids), list(groups)))
+    assert alone == {group: owner is not role for group, owner in groups.items()}
+    assert in_transaction == {
+        (name, group): ID_DENIED
+        if ids[name] is not role
+        else GROUP_DENIED
+        if groups[group] is not role
+        else None
+        for name in ids
+        for group in groups
+    }
+
+
 def test_a_role_does_not_take_the_place_of_another(secured: SecuredBroker) -> None:
     """Ingest cannot fence a shard, a consumer cannot move the workers' offsets, and only the operator makes topics."""
     group = Settings().group_id
@@ -262,6 +325,35 @@ def test_a_missing_right_is_one_line(secured: SecuredBroker) -> None:
         ),
     ):
         reader.shards(topic_name(Topic.EVENTS, settings))
+
+
+async def _refusals(
+    settings: Settings, ids: list[str], groups: list[str]
+) -> tuple[dict[tuple[str, str], int | None], dict[str, bool]]:
+    """Return how Kafka refuses the offsets of each group in a transaction of each id, and whether a group alone."""
+    client = AIOKafkaClient(**client_options(settings))
+    await client.bootstrap()
+    node = client.get_random_node()
+    try:
+        in_transaction = {
+            (name, group): (
+                await client.send(node, AddOffsetsToTxnRequest(name, NOBODYS_PRODUCER, 0, group))
+            ).error_code
+            for name in ids
+            for group in groups
+        }
+        alone = {
+            group: (await client.send(node, HeartbeatRequest(group, 1, "nobody"))).error_code
+            for group in groups
+        }
+    finally:
+        await client.close()
+    # What is not refused for a right is refused because that producer or member does not exist.
+    assert 0 not in {*in_transaction.values(), *alone.values()}
+    refused = {
+        pair: code if code in {ID_DENIED, GROUP_DENIED} else None for pair, code in in_transaction.items()
+    }
+    return refused, {group: code == GROUP_DENIED for group, code in alone.items()}
 
 
 async def _writable(settings: Settings) -> set[Topic]:
