@@ -59,8 +59,9 @@ chaos-mutants: install ## Break the runtime on purpose: does the chaos suite see
 	@$(BIN)/python -m tests.chaos --mutants --seed $(SEED) --events $(or $(EVENTS),2000) --minutes $(or $(MINUTES),22) \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json)
 
-bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a raw loop and its peers, on a broker of its own (ARGS=--quick)
-	$(BIN)/python -m benchmarks.live $(ARGS)
+bench: install $(PEERS)/.stamp $(JAVA_HOSTS) ## Measure the live worker beside a raw loop and its peers, on a broker of its own (ONLY=small,latency REPEATS=3 RESUME=1 REPORT=1 ARGS=--quick)
+	$(BIN)/python -m benchmarks.live $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(RESUME),--resume) \
+	  $(if $(REPORT),--report) $(ARGS)
 
 bench-takeover: install ## Measure how long it takes until another worker has the states of a dead one (ARGS=--quick)
 	$(BIN)/python -m benchmarks.live.takeover $(ARGS)

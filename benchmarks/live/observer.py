@@ -1,6 +1,8 @@
 """What a reader of committed records sees of a subject, and when."""
 
+import statistics
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +15,7 @@ from pv_stream.errors import EnvironmentBroken
 
 MESSAGES_MAX: Final = 2_000
 WAIT_SECONDS: Final = 0.02
+MARKS_SECONDS_MAX: Final = 10.0
 
 
 class _Told(msgspec.Struct):
@@ -30,6 +33,8 @@ class Seen:
 
     values: list[bytes] = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict)
+    #: How many records came of each topic and partition.
+    records: Counter[tuple[str, int]] = field(default_factory=Counter)
 
 
 class Observer:
@@ -52,6 +57,7 @@ class Observer:
             for number in range(partitions)
         ]
         self._consumer.assign(places)
+        self._places = places
         self.seen = Seen()
 
     def look(self) -> Sequence[str]:
@@ -66,6 +72,7 @@ class Observer:
             if error is not None:
                 msg = f"the outputs of a subject could not be read: {error}"
                 raise EnvironmentBroken(msg)
+            self.seen.records[str(message.topic()), message.partition() or 0] += 1
             if value is None:
                 continue
             self.seen.values.append(value)
@@ -74,6 +81,19 @@ class Observer:
                 self.seen.first[patient] = now
                 fresh.append(patient)
         return fresh
+
+    def commits(self) -> float:
+        """Return how many transactions told something in a partition, on average of the partitions.
+
+        Each leaves a marker behind its records, that takes a position and is never read. Of several topics that counts
+        of which most transactions have a part.
+        """
+        most: dict[int, int] = {}
+        for place in self._places:
+            _, end = self._consumer.get_watermark_offsets(place, timeout=MARKS_SECONDS_MAX)
+            markers = end - self.seen.records[place.topic, place.partition]
+            most[place.partition] = max(most.get(place.partition, 0), markers)
+        return statistics.mean(most.values())
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks.live.latency import Waited
+from benchmarks.live.records import Round
 from benchmarks.live.throughput import Ran
 
 BASE = "raw"
@@ -26,42 +26,31 @@ def machine() -> dict[str, object]:
     }
 
 
-def ratios(ran: Sequence[Ran], measure: Callable[[Ran], float]) -> dict[tuple[str, str], list[float]]:
-    """Return for each job and subject its measure over that of the raw loop in the same round."""
-    base = {(each.job, each.repeat): measure(each) for each in ran if each.subject == BASE}
-    found: dict[tuple[str, str], list[float]] = {}
-    for each in ran:
-        if (each.job, each.repeat) in base:
-            ratio = measure(each) / base[each.job, each.repeat]
-            found.setdefault((each.job, each.subject), []).append(ratio)
+def ratios(rounds: Sequence[Round], measure: Callable[[Ran], float]) -> dict[str, list[float]]:
+    """Return for each subject its measure over that of the raw loop in the same round."""
+    found: dict[str, list[float]] = {}
+    for each in rounds:
+        base = [measure(ran) for ran in each.ran if ran.subject == BASE]
+        for ran in each.ran if base else ():
+            found.setdefault(ran.subject, []).append(measure(ran) / base[0])
     return found
 
 
-def as_json(
-    options: Mapping[str, Any], ran: Sequence[Ran], waited: Sequence[Waited], findings: Sequence[str]
-) -> dict[str, Any]:
+def as_json(rounds: Sequence[Round], findings: Sequence[str]) -> dict[str, Any]:
     """Return everything, with the ratios."""
-    return {
-        "machine": machine(),
-        "options": dict(options),
-        "runs": [
-            {
-                **asdict(each),
-                "events_per_second": round(each.per_second),
-                "events_per_second_second_half": round(each.per_second_warm),
-                "cpu_us_per_event": round(each.cpu_us_per_event, 2),
-            }
-            for each in ran
-        ],
-        "latencies": [asdict(each) for each in waited],
-        "ratios_to_raw": _named(ratios(ran, lambda each: each.per_second)),
-        "ratios_to_raw_second_half": _named(ratios(ran, lambda each: each.per_second_warm)),
-        "findings": list(findings),
-    }
+    parts = {}
+    for name in dict.fromkeys(each.part for each in rounds):
+        mine = [each for each in rounds if each.part == name]
+        parts[name] = {
+            "rounds": [asdict(each) for each in mine],
+            "ratios_to_raw": _rounded(ratios(mine, lambda ran: ran.per_second)),
+            "ratios_to_raw_second_half": _rounded(ratios(mine, lambda ran: ran.per_second_warm)),
+        }
+    return {"machine": machine(), "parts": parts, "findings": list(findings)}
 
 
-def _named(found: Mapping[tuple[str, str], Sequence[float]]) -> dict[str, list[float]]:
-    return {f"{job} {subject}": [round(ratio, 3) for ratio in of] for (job, subject), of in found.items()}
+def _rounded(found: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    return {subject: [round(ratio, 3) for ratio in of] for subject, of in found.items()}
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -73,35 +62,55 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{middle} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
 
 
-def as_text(options: Mapping[str, Any], ran: Sequence[Ran], waited: Sequence[Waited]) -> str:
+def as_text(rounds: Sequence[Round]) -> str:
     """Return the tables: medians, and the range of the rounds in brackets."""
-    lines = [", ".join(f"{name} {value}" for name, value in machine().items())]
-    asked = ("patients", "partitions", "repeats", "commit_seconds")
-    lines.append(", ".join(f"{name} {options[name]}" for name in asked))
-    for job in dict.fromkeys(each.job for each in ran):
-        lines += ["", *_job_table(job, [each for each in ran if each.job == job], waited)]
+    lines = []
+    for name in dict.fromkeys(each.part for each in rounds):
+        mine = [each for each in rounds if each.part == name]
+        last = mine[-1]
+        asked = ", ".join(f"{word} {value}" for word, value in last.asked.items() if word != "subjects")
+        lines += [
+            f"{name}: {asked}; {len(mine)} rounds until {last.when}",
+            ", ".join(f"{word} {value}" for word, value in last.machine.items()),
+            *(_latencies(mine) if any(each.waited for each in mine) else _speeds(mine)),
+            "",
+        ]
     return "\n".join(lines)
 
 
-def _job_table(job: str, ran: Sequence[Ran], waited: Sequence[Waited]) -> list[str]:
-    cold, warm = ratios(ran, lambda each: each.per_second), ratios(ran, lambda each: each.per_second_warm)
-    cpu = ratios(ran, lambda each: each.cpu_us_per_event)
-    titles = ("events/s", ": raw", "second half : raw", "CPU : raw", "MiB", "p50 ms", "p99 ms")
-    lines = [
-        f"{job} job, {ran[0].events:,} events",
-        f"{'subject':14}" + "".join(f"{title:>26}" for title in titles),
-    ]
-    for subject in dict.fromkeys(each.subject for each in ran):
-        mine = [each for each in ran if each.subject == subject]
-        waits = [each for each in waited if (each.subject, each.job) == (subject, job)]
-        cells = (
-            _spread([each.per_second for each in mine], 0),
-            _spread(cold.get((job, subject), []), 2),
-            _spread(warm.get((job, subject), []), 2),
-            _spread(cpu.get((job, subject), []), 2),
-            _spread([each.memory_mib_max for each in mine], 0),
-            _spread([each.p50_ms for each in waits], 0),
-            _spread([each.p99_ms for each in waits], 0),
-        )
-        lines.append(f"{subject:14}" + "".join(f"{cell:>26}" for cell in cells))
+def _table(titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [f"{'subject':14}" + "".join(f"{title:>26}" for title in titles)]
+    lines += [f"{subject:14}" + "".join(f"{cell:>26}" for cell in cells) for subject, cells in rows.items()]
     return lines
+
+
+def _speeds(rounds: Sequence[Round]) -> list[str]:
+    cold, warm = ratios(rounds, lambda ran: ran.per_second), ratios(rounds, lambda ran: ran.per_second_warm)
+    cpu = ratios(rounds, lambda ran: ran.cpu_us_per_event)
+    rows = {}
+    for subject in dict.fromkeys(ran.subject for each in rounds for ran in each.ran):
+        mine = [ran for each in rounds for ran in each.ran if ran.subject == subject]
+        rows[subject] = (
+            _spread([ran.per_second for ran in mine], 0),
+            _spread(cold.get(subject, []), 2),
+            _spread(warm.get(subject, []), 2),
+            _spread(cpu.get(subject, []), 2),
+            _spread([ran.memory_mib_max for ran in mine], 0),
+            _spread([ran.commit_ms for ran in mine if ran.commit_ms is not None], 0),
+        )
+    return _table(("events/s", ": raw", "second half : raw", "CPU : raw", "MiB", "commit every, ms"), rows)
+
+
+def _latencies(rounds: Sequence[Round]) -> list[str]:
+    rows = {}
+    for subject in dict.fromkeys(waited.subject for each in rounds for waited in each.waited):
+        mine = [waited for each in rounds for waited in each.waited if waited.subject == subject]
+        rows[subject] = tuple(
+            _spread(values, 0)
+            for values in (
+                [waited.p50_ms for waited in mine],
+                [waited.p99_ms for waited in mine],
+                [waited.worst_ms for waited in mine],
+            )
+        )
+    return _table(("p50, ms", "p99, ms", "worst, ms"), rows)

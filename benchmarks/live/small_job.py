@@ -96,6 +96,7 @@ class SmallRun:
     outputs: tuple[OutRecord, ...]
     states: tuple[tuple[bytes, bytes], ...]
     changed: dict[bytes, State]
+    left: tuple[RawRecord, ...] = ()
 
 
 class SmallFold:

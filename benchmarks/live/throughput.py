@@ -38,6 +38,8 @@ class Ran:
     outputs: int
     #: A digest of what was told, empty when only a part of the log was read.
     told: str
+    #: Between two commits of one partition, on average; None where nothing is committed.
+    commit_ms: float | None
 
     @property
     def per_second(self) -> float:
@@ -132,6 +134,7 @@ def _watch(observer: Observer, hosts: Sequence[Host], trial: Trial, log: Log, pr
         memory_mib_max=memory_mib,
         outputs=len(values),
         told=told_digest(trial.job, values) if trial.subject.share == 1.0 else "",
+        commit_ms=(arrivals[-1] - arrivals[0]) * 1_000 / commits if (commits := observer.commits()) else None,
     )
 
 
