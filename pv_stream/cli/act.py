@@ -152,7 +152,9 @@ def _find(
     """Return the latest revision of the alert that is meant."""
     from pv_stream.audit.acting import alerts_in_folder, alerts_in_log  # noqa: PLC0415 - see above
     from pv_stream.audit.explain import find_alert  # noqa: PLC0415
+    from pv_stream.cli.terminal import require_id_to_write  # noqa: PLC0415
 
+    require_id_to_write(wanted)
     if out is not None:
         alerts = alerts_in_folder(out)
     elif plan is not None:

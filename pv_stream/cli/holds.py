@@ -12,7 +12,7 @@ import typer
 from pv_stream.cli.decisions import KAFKA, actor_of, decided_at, plan_of, target_of, write_events
 from pv_stream.domain.codes import HoldCode, ReviewReason
 from pv_stream.errors import UsageError
-from pv_stream.ingest.confirming import CONFIRMING, DISCARDING, Stated, asks_for, confirm, discard
+from pv_stream.ingest.confirming import CONFIRMING, DISCARDING, Stated, asks_for, confirm, discard, is_confirmed_as_read
 
 if TYPE_CHECKING:
     from pv_stream.audit.holds import OpenHold
@@ -43,6 +43,10 @@ _WHY: Final = {
     HoldCode.UNREADABLE_VALUE: "a number that is none, is several, or deletes an earlier one",
     HoldCode.UNKNOWN_STATUS: "sent with a status that no standard defines",
     HoldCode.UNKNOWN_SPECIMEN: "of a specimen that is not blood, or not known",
+    HoldCode.CONFLICTING_CODES: "sent under codes of different tests",
+    HoldCode.VALUE_SAID_ABSENT: "sent with a reason why there is no value",
+    HoldCode.CONFLICTING_DRUGS: "sent with a code and a name of different drugs",
+    HoldCode.DRUG_NOT_READ_WHOLE: "a listed drug among words that are not known: it may be another product",
 }
 _EXAMPLE: Final = {
     "value": ["--value", "2.1"],
@@ -113,7 +117,7 @@ def show(  # noqa: PLR0913 - one parameter for each option of the command
     _print_one(found)
     _print_as_sent(found, _store(rejects, settings))
     words = [word for name in asked for word in _EXAMPLE[name]]
-    if words:
+    if words or is_confirmed_as_read(found.held):
         _next("holds", "resolve", _short(found), *words, "--reason", "checked_in_source", *_where(log))
     _next("holds", "resolve", _short(found), "--discard", "--reason", "cannot_be_verified", *_where(log))
 
@@ -161,7 +165,9 @@ def resolve(  # noqa: PLR0913 - one parameter for each option of the command
     A decision stands until the source sends a later version. What is not plausible is refused and not written.
     """
     from pv_stream.audit.holds import find_hold  # noqa: PLC0415 - `--help` must not pay for them
+    from pv_stream.cli.terminal import require_id_to_write  # noqa: PLC0415
 
+    require_id_to_write(hold)
     settings = _settings(bootstrap_servers)
     target = target_of(log, to)
     _check_can_append(log, target)

@@ -300,11 +300,8 @@ def _say(feed: Feed, key: KeyChoice, store: RejectStore, destination: Destinatio
     for code in sorted(refused):
         if code in _HINTS:
             say.print(f"{code}: {_HINTS[RejectCode(code)]}", soft_wrap=True)
-    if refused or report.held:
-        say.print(f"Refused and held messages: {store.folder} (yours alone to read)", soft_wrap=True)
-        commands = (("dlq list", refused), ("holds list", report.held))
-        told = ", ".join(f"{program()} {words}" for words, count in commands if count)
-        say.print(f"Look at them with: {told}", soft_wrap=True)
+    for line in _kept(report, store, destination):
+        say.print(line, soft_wrap=True)
     if key.made_at is not None:
         say.print(
             f"Made a pseudonym key: {key.made_at}. Keep it: another key gives other pseudonyms, so all messages of one "
@@ -355,6 +352,19 @@ def _file_table(report: Report) -> Table:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _kept(report: Report, store: RejectStore, destination: Destination) -> Iterator[str]:
+    """Yield where refused and held messages are, and the commands that show them, of this very store and log."""
+    refused = report.rejected or report.entries_rejected
+    if refused or report.held:
+        yield f"Refused and held messages: {store.folder} (yours alone to read)"
+    if refused:
+        words = ["dlq", "list", "--rejects", str(store.folder)]
+        yield f"Look at what was refused with: {program()} {shlex.join(words)}"
+    if report.held:
+        log = [] if destination.is_kafka else ["--log", str(destination.file or "events.jsonl")]
+        yield f"Look at what is held with: {program()} {shlex.join(['holds', 'list', *log])}"
 
 
 def _next_step(report: Report, destination: Destination) -> str | None:

@@ -25,6 +25,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from pv_stream.errors import UsageError
+
 #: How wide text gets at most: longer lines are hard to read.
 WIDTH_MAX: Final = 120
 
@@ -130,10 +132,22 @@ def bullets(lines: Iterable[str], indent: int = 2) -> Padding:
     return Padding(grid, (0, 0, 0, indent))
 
 
+#: So much of an id names it in a command: among a million ids, one in four thousand shares them.
+_ID_DIGITS: Final = 8
+
+
 def short_id(identifier: str) -> str:
     """Return the beginning of an id, long enough to name it in a command."""
     prefix, _, digest = identifier.partition("_")
-    return f"{prefix}_{digest[:8]}"
+    return f"{prefix}_{digest[:_ID_DIGITS]}"
+
+
+def require_id_to_write(wanted: str) -> None:
+    """Raise UsageError for a beginning of an id by which a slip could write about another one."""
+    digits = wanted.rpartition("_")[2]
+    if len(digits) < _ID_DIGITS:
+        msg = f"{wanted!r} is too short an id to write by: give at least {_ID_DIGITS} of its digits"
+        raise UsageError(msg)
 
 
 def plural(count: int, word: str) -> str:

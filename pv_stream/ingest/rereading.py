@@ -97,8 +97,5 @@ def _judge(group: list[Kept], outcomes: list[Outcome], events: list[Event], foun
 class _Forgetful(RejectStore):
     """Stand for a store where nothing is to be kept, since it is kept already or was only looked at."""
 
-    def keep_reject(self, position: Position, digest: str, reject: Reject) -> None:
-        """Keep nothing."""
-
-    def keep_hold(self, position: Position, digest: str, hold: Hold) -> None:
+    def keep(self, position: Position, digest: str, refused: Iterable[Reject | Hold]) -> None:
         """Keep nothing."""

@@ -235,7 +235,16 @@ def test_an_old_replay_shows_less_than_what_stands(log: Path) -> None:
 
 
 def test_an_alert_that_is_not_there_is_a_usage_error(log: Path) -> None:
-    assert "no alert begins with" in act("al_nothing", "ack", "--log", str(log), fails=UsageError)
+    assert "no alert begins with" in act("al_00000000", "ack", "--log", str(log), fails=UsageError)
+
+
+def test_the_beginning_of_an_id_is_enough_and_too_little_of_it_is_not(log: Path) -> None:
+    """A slip of one key must not write about another patient."""
+    alert_id, before = alert_of(log)["alert_id"], log.read_bytes()
+    assert "too short an id" in act(alert_id[:10], "ack", "--log", str(log), fails=UsageError)
+    assert log.read_bytes() == before
+    act(alert_id[:11], "ack", "--log", str(log), "--received-at", WHEN)
+    assert log.read_bytes() != before
 
 
 def test_an_archive_is_not_appended_to(log: Path) -> None:
@@ -248,7 +257,7 @@ def test_a_replay_without_its_log_says_what_is_missing(log: Path) -> None:
 
 
 def test_a_folder_without_alerts_is_a_data_error(log: Path) -> None:
-    words = ["al", "ack", "--out", str(log.parent), "--log", str(log)]
+    words = ["al_00000000", "ack", "--out", str(log.parent), "--log", str(log)]
     assert "is not the alerts of a replay" in act(*words, fails=DataError)
 
 
@@ -294,7 +303,7 @@ def test_whether_a_drug_that_the_alert_does_not_suspect_is_recorded_only_the_wor
 
 @pytest.mark.usefixtures("log")
 def test_a_broker_that_is_not_there_is_one_line() -> None:
-    said = act("al_1", "ack", "--bootstrap-servers", "127.0.0.1:1", fails=ConnectionFailed)
+    said = act("al_00000001", "ack", "--bootstrap-servers", "127.0.0.1:1", fails=ConnectionFailed)
     assert "does not answer" in said
 
 

@@ -294,10 +294,16 @@ def test_a_hold_that_is_not_there_or_not_the_only_one_is_a_usage_error(log: Path
     assert "beginning of several" in holds("show", "hold_", "--log", str(log), fails=UsageError)
 
 
+def test_too_little_of_an_id_resolves_nothing(log: Path) -> None:
+    before = log.read_bytes()
+    assert "too short an id" in holds("resolve", "hold_", *DISCARD, "--log", str(log), fails=UsageError)
+    assert log.read_bytes() == before
+
+
 def test_an_archive_is_read_but_not_appended_to(log: Path) -> None:
     archive = write_lines(log.parent / "archive.jsonl", [header(1)])
     assert listed(archive) == []
-    words = ["resolve", "hold_", *DISCARD, "--log", str(archive)]
+    words = ["resolve", "hold_00000000", *DISCARD, "--log", str(archive)]
     assert "archive" in holds(*words, fails=UsageError)
 
 
