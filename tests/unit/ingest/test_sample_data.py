@@ -51,7 +51,7 @@ def read(sample_data: Path, intake: Intake) -> Callable[[str], Outcome]:
         (NIST, (3, 0, [], {"code_not_used": 24, "text_value": 1})),
         ("hl7v2/RDE-O11-01.hl7", (1, 0, [], {"code_not_used": 1})),
         ("hl7v2/RDS-O13-01.hl7", (1, 0, [], {"code_not_used": 1})),
-        ("fhir_r4/AdverseEvent-example.json", (2, 0, [], {"drug_not_listed": 1})),
+        ("fhir_r4/AdverseEvent-example.json", (2, 0, [], {"drug_not_listed": 1, "medication_not_found": 1})),
         (CBC, (3, 0, [], {"code_not_used": 14})),
         ("fhir_r4/MedicationAdministration-medadmin0301.json", (1, 0, [], {"resource_not_used": 1})),
         ("fhir_r4/MedicationAdministration-medadmin0303.json", (1, 0, [], {})),
