@@ -199,6 +199,7 @@ _FLAG: Final = {
     EpisodeFlag.LEUKOCYTES_FROM_ANOTHER_SPECIMEN: "a percentage was read with the leukocytes of another specimen",
     EpisodeFlag.EXPOSURE_FROM_ORDERS: "no dose is recorded of the suspect drug, only orders",
     EpisodeFlag.UNLISTED_DRUG: "a drug that is not watched is on record in the days before",
+    EpisodeFlag.UNRECOGNISED_DRUG: "a drug that was not recognised is on record in the days before",
     EpisodeFlag.OUTSIDE_WINDOW: "a watched drug was given, but not in its window",
     EpisodeFlag.NO_EXPOSURE_RECORD: "no medication is recorded, which is not the same as no drug",
     EpisodeFlag.PREEXISTING_EOSINOPHILIA: "the count was at the threshold before the drug was begun",
@@ -279,6 +280,10 @@ _HOLD: Final = {
     HoldCode.UNREADABLE_VALUE: "the value cannot be read",
     HoldCode.UNKNOWN_STATUS: "the status of the result is not known",
     HoldCode.UNKNOWN_SPECIMEN: "the specimen is not blood",
+    HoldCode.CONFLICTING_CODES: "the codes of one result name different tests",
+    HoldCode.VALUE_SAID_ABSENT: "a value, and beside it that there is none",
+    HoldCode.CONFLICTING_DRUGS: "the code and the name of one drug say different drugs",
+    HoldCode.DRUG_NOT_READ_WHOLE: "a listed drug stands among words that are not known",
 }
 _SETTLED: Final = {
     ReviewReason.CHECKED_IN_SOURCE: "looked up in the system that it came from",

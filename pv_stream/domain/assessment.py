@@ -114,6 +114,7 @@ class EpisodeFlag(StrEnum):
     LEUKOCYTES_FROM_ANOTHER_SPECIMEN = "leukocytes_from_another_specimen"
     EXPOSURE_FROM_ORDERS = "exposure_from_orders"
     UNLISTED_DRUG = "unlisted_drug"
+    UNRECOGNISED_DRUG = "unrecognised_drug"
     OUTSIDE_WINDOW = "outside_window"
     NO_EXPOSURE_RECORD = "no_exposure_record"
     PREEXISTING_EOSINOPHILIA = "preexisting_eosinophilia"

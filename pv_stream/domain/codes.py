@@ -186,12 +186,18 @@ class HoldCode(StrEnum):
     UNREADABLE_VALUE = "unreadable_value"
     UNKNOWN_STATUS = "unknown_status"
     UNKNOWN_SPECIMEN = "unknown_specimen"
+    CONFLICTING_CODES = "conflicting_codes"
+    VALUE_SAID_ABSENT = "value_said_absent"
+    CONFLICTING_DRUGS = "conflicting_drugs"
+    DRUG_NOT_READ_WHOLE = "drug_not_read_whole"
 
 
 #: The clinical time of these is itself not believed; what was said may be.
 TIME_HOLDS: Final = frozenset(
     {HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE},
 )
+#: With these waits what was read, for the person who settles them.
+READ_HOLDS: Final = TIME_HOLDS | {HoldCode.DRUG_NOT_READ_WHOLE}
 
 
 class ReviewReason(StrEnum):

@@ -154,7 +154,7 @@ class Held:
     """Hold the place of an observation that was read but is not believed: nothing for rules to use.
 
     `specimen` and `said` serve the person who settles it, never a rule; `said` is what was read when nothing but its
-    time is not believed.
+    time, or the words around its drug, are not believed.
     """
 
     code: HoldCode

@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.domain.codes import TIME_HOLDS, UNIT_OF, Analyte, HoldCode, ReviewReason
+from pv_stream.domain.codes import READ_HOLDS, TIME_HOLDS, UNIT_OF, Analyte, HoldCode, ReviewReason
 from pv_stream.domain.facts import AsSent, Content, Exposure, Held, Measurement, Retracted, Statement
 from pv_stream.errors import UsageError
 from pv_stream.ingest.quantities import convert, parse_number
@@ -44,7 +44,10 @@ class Stated:
 
 
 def asks_for(held: Held) -> tuple[str, ...]:
-    """Return what must be stated to confirm a held value: value, unit, time; nothing when it can only be discarded."""
+    """Return what must be stated to confirm a held value: value, unit, time.
+
+    Nothing when what was read may be confirmed as it is (`is_confirmed_as_read`), or when it can only be discarded.
+    """
     is_untimed = held.code in TIME_HOLDS
     if is_untimed and held.said is not None:
         return ("time",)
@@ -53,13 +56,18 @@ def asks_for(held: Held) -> tuple[str, ...]:
     return ("value", "unit", "time") if is_untimed else ("value", "unit")
 
 
+def is_confirmed_as_read(held: Held) -> bool:
+    """Tell whether a person can confirm what was read without stating anything: a drug among words not known."""
+    return held.said is not None and held.code in READ_HOLDS - TIME_HOLDS
+
+
 def confirm(held: Held, statement: Statement, stated: Stated) -> Statement:
     """Return the statement that a person confirms in the place of a held one.
 
     Raises UsageError that says what is missing or cannot be read.
     """
     asked = asks_for(held)
-    if not asked:
+    if not asked and not is_confirmed_as_read(held):
         message = "nothing was read that could be confirmed: discard it, and let its source send it again"
         raise UsageError(message)
     given = {"value": stated.value, "unit": stated.unit, "time": stated.time}

@@ -1,5 +1,8 @@
 """Which ingredients a coded drug names: by RxNorm, ATC, UNII or NDC, or by an exact name. Never by part of a name.
 
+A name may stand among words of strength, form, salt or route (`drug_texts`). What names two drugs for one thing
+(a code and a text that disagree), or a listed drug among words that nobody knows, is not believed: it has a `doubt`.
+
 The rulebook's own names and codes come first: watched drugs, prodrugs (which count as the drug), combinations (which
 count as each ingredient) and treatments. Then come the tables of ingest (`data/drugs.toml`, `rxnorm_products.toml`,
 `ndc.toml`), which know more codes and names of the same ingredients. A drug that is not recognised is still an
@@ -13,8 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.domain.codes import Route
+from pv_stream.domain.codes import HoldCode, Route
 from pv_stream.domain.facts import INGREDIENTS_MAX, AsSent
+from pv_stream.ingest.drug_texts import DrugNames
 from pv_stream.ingest.tables import ListedDrug, drug_table, ndc_table, route_table
 from pv_stream.rules.rulebook import Rulebook
 
@@ -28,9 +32,6 @@ _DATE: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01
 _ATC_CODE: Final = re.compile(r"[A-Z]\d{2}[A-Z]{2}\d{2}", re.ASCII)
 _UNII_CODE: Final = re.compile(r"(?=[A-Z0-9]*\d)[A-Z0-9]{10}", re.ASCII)
 _SHAPE_OF: Final = {"rxnorm": _RXNORM_CODE, "ndc": _NDC_CODE, "atc": _ATC_CODE, "unii": _UNII_CODE}
-_WORDS: Final = re.compile(r"[a-z0-9-]+", re.ASCII)
-_WORDS_LOOKED_AT: Final = 40
-_NAME_WORDS_MAX: Final = 3
 _SPACES: Final = re.compile(r"\s+")
 _SLASHES: Final = re.compile(r" ?/ ?")
 #: What the canonical form allows as a token (`codec.events`).
@@ -41,29 +42,47 @@ _TOGETHER: Final = re.compile(r"/| and ")
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """Hold one way in which a sender names a drug: a code in a system, a name, or both."""
+    """Hold one way in which a sender names a drug: a code in a system, a name, or both.
+
+    Codings of one `concept` name one and the same thing; None is a part of its own.
+    """
 
     system: str
     code: str
     name: str = ""
+    concept: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drug:
     """Hold the ingredients recognised, in order of name, how the drug was named, and the route that its name says.
 
-    `route` is that of the product, where it has but one: what a message states of the route comes before it.
+    `route` is that of the product, where it has but one: what a message states of the route comes before it. With a
+    `doubt` nothing is recognised, and `may_be` has every listed ingredient that was named: a person must tell.
     """
 
     ingredients: tuple[str, ...]
     as_sent: AsSent | None
     identity: str
     route: Route = Route.UNKNOWN
+    doubt: HoldCode | None = None
+    may_be: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
         """Tell whether any listed ingredient was recognised."""
         return bool(self.ingredients)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hold what one coding names for certain, what else its name says, and how it was sent."""
+
+    certain: frozenset[str] = frozenset()
+    may_be: frozenset[str] = frozenset()
+    route: Route = Route.UNKNOWN
+    as_sent: AsSent | None = None
+    is_conflicting: bool = False
 
 
 class DrugList:
@@ -84,6 +103,7 @@ class DrugList:
             self._add(combination.ingredients, None, combination.names)
         for treatment in rulebook.treatments:
             self._add((treatment.name,), treatment.rxnorm, treatment.names)
+        self._texts = DrugNames({**drug_table().by_name, **self._names})
 
     def _add(self, ingredients: tuple[str, ...], rxnorm: str | None, names: Iterable[str]) -> None:
         drug = ListedDrug(ingredients, Route.UNKNOWN)
@@ -94,46 +114,72 @@ class DrugList:
     def recognise(self, codings: Iterable[Coding]) -> Drug:
         """Return what the codings of one drug, or of the parts of one order, name together.
 
-        Codes come before names: a name is used only for a coding whose code says nothing.
+        A code that we know comes before the name beside it, and must not be contradicted by it.
         """
-        ingredients: set[str] = set()
-        routes: set[Route] = set()
-        evidence: list[AsSent] = []
-        unknown: list[AsSent] = []
+        concepts: dict[int | None, set[frozenset[str]]] = {}
+        found: list[_Found] = []
         identity: list[str] = []
         for coding in codings:
-            found, as_sent = self._look_up(coding)
-            if found is not None:
-                ingredients.update(map(self._name_in_rulebook, found.ingredients))
-                routes.add(found.route)
-            if as_sent is not None:
-                (unknown if found is None else evidence).append(as_sent)
+            each = self._look_up(coding)
+            found.append(each)
+            if coding.concept is not None and each.certain:
+                concepts.setdefault(coding.concept, set()).add(each.certain)
             identity.append(
                 f"{coding.system}|{coding.code}|{_folded(coding.name) if not coding.code else ''}"
             )
-        names = tuple(sorted(ingredients))
-        as_sent = next(iter(evidence or unknown), None)
-        stated = routes - {Route.UNKNOWN}
+        certain = frozenset[str]().union(*(each.certain for each in found))
+        named = certain.union(*(each.may_be for each in found))
+        doubt = None
+        if any(each.is_conflicting for each in found) or not all(map(_is_one_drug, concepts.values())):
+            doubt = HoldCode.CONFLICTING_DRUGS
+        elif named != certain:
+            doubt = HoldCode.DRUG_NOT_READ_WHOLE
+        as_sent = next(
+            (each.as_sent for each in (*filter(_is_certain, found), *found) if each.as_sent is not None), None
+        )
+        stated = {each.route for each in found} - {Route.UNKNOWN}
         return Drug(
-            names,
+            tuple(sorted(certain)) if doubt is None else (),
             as_sent,
-            "+".join(names) if names else "\x1f".join(sorted(set(identity))),
+            "+".join(sorted(named)) if named else "\x1f".join(sorted(set(identity))),
             stated.pop() if len(stated) == 1 else Route.UNKNOWN,
+            doubt,
+            tuple(sorted(named)) if doubt is not None else (),
         )
 
-    def _look_up(self, coding: Coding) -> tuple[ListedDrug | None, AsSent | None]:
+    def _look_up(self, coding: Coding) -> _Found:
         system = drug_table().system_of.get(coding.system, "")
         code = coding.code.strip()
+        name, by_name, is_whole = self._read_name(coding.name)
+        named = frozenset[str]() if by_name is None else self._in_rulebook(by_name)
         by_code = self._by_code(system, code)
-        if by_code is not None and not (system == "ndc" and self._speaks_of_another(coding.name, by_code)):
-            return by_code, AsSent(system, code)
-        folded = _folded(coding.name)
-        by_name = self._by_name(folded)
-        if by_name is not None:
-            # The name is one of our own lists, so it can be repeated; a token holds no spaces.
-            token = folded.replace(" ", "_")
-            return by_name, AsSent("name", token) if _TOKEN.fullmatch(token) else None
-        return None, _code_as_sent(system, code) if coding.system else None
+        # Labellers give the numbers of NDC out again: beside one, a text that names none of its ingredients counts.
+        is_reused = system == "ndc" and coding.name.strip() != ""
+        if by_code is not None and not (is_reused and not named & self._in_rulebook(by_code)):
+            coded = self._in_rulebook(by_code)
+            is_conflicting = not named <= coded
+            return _Found(coded, named, by_code.route, AsSent(system, code), is_conflicting=is_conflicting)
+        sent = _code_as_sent(system, code) if coding.system else None
+        if by_name is None:
+            return _Found(as_sent=sent)
+        if not is_whole and sent is not None:
+            return _Found(may_be=named, route=by_name.route, as_sent=sent)
+        # The name is one of our own lists, so it can be repeated; a token holds no spaces.
+        token = name.replace(" ", "_")
+        said = AsSent("name", token) if _TOKEN.fullmatch(token) else None
+        return _Found(named if is_whole else frozenset(), named, by_name.route, said)
+
+    def _read_name(self, text: str) -> tuple[str, ListedDrug | None, bool]:
+        """Return the listed name in a text, what it names, and whether the text names nothing else."""
+        folded = _folded(text)
+        exact = self._by_name(folded)
+        if exact is not None or not folded:
+            return folded, exact, True
+        read = self._texts.read(folded)
+        return ("", None, False) if read is None else (read.names[0], read.drug, read.is_whole)
+
+    def _in_rulebook(self, drug: ListedDrug) -> frozenset[str]:
+        return frozenset(map(self._name_in_rulebook, drug.ingredients))
 
     def _by_code(self, system: str, code: str) -> ListedDrug | None:
         if system == "ndc":
@@ -156,21 +202,19 @@ class DrugList:
     def _listed(self, folded: str) -> ListedDrug | None:
         return self._names.get(folded) or drug_table().by_name.get(folded)
 
-    def _speaks_of_another(self, name: str, drug: ListedDrug) -> bool:
-        """Tell whether a text beside an NDC names none of its ingredients: labellers give numbers out again."""
-        words = _WORDS.findall(_folded(name))[:_WORDS_LOOKED_AT]
-        spans = (
-            " ".join(words[start : start + length])
-            for start in range(len(words))
-            for length in range(1, _NAME_WORDS_MAX + 1)
-        )
-        named = {i for span in spans if (found := self._listed(span)) is not None for i in found.ingredients}
-        return bool(words) and not named.intersection(drug.ingredients)
-
     def _name_in_rulebook(self, ingredient: str) -> str:
         """Return what the rulebook calls an ingredient: a prodrug counts as its drug."""
         listed = self._rulebook.drug_called(ingredient) or self._rulebook.treatment_called(ingredient)
         return ingredient if listed is None else listed.name
+
+
+def _is_certain(found: _Found) -> bool:
+    return bool(found.certain)
+
+
+def _is_one_drug(said: set[frozenset[str]]) -> bool:
+    """Tell whether what the codings of one thing name is one drug: a product, and perhaps some of its ingredients."""
+    return frozenset[str]().union(*said) in said
 
 
 def _by_ndc(code: str) -> ListedDrug | None:

@@ -55,6 +55,7 @@ class IgnoreReason(StrEnum):
     RESOURCE_NOT_USED = "resource_not_used"
     NEGATIVE_OF_PART = "negative_of_part"
     DRUG_NOT_LISTED = "drug_not_listed"
+    DRUG_NOT_RECOGNISED = "drug_not_recognised"
     MEDICATION_NOT_FOUND = "medication_not_found"
     ABOUT_SOMEBODY_ELSE = "about_somebody_else"
     TEST_DATA = "test_data"

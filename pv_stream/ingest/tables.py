@@ -99,6 +99,14 @@ class DrugTable:
 
 
 @dataclass(frozen=True, slots=True)
+class DrugWords:
+    """Hold the words that leave a drug what it is, each with the route that it says, and the units of strengths."""
+
+    routes: dict[str, Route]
+    units: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class RouteTable:
     """Hold routes by code and by folded text, and by the three digits of safety reports."""
 
@@ -199,6 +207,18 @@ def drug_table() -> DrugTable:
         for name in entry.get("names", ()):
             _add(table.by_name, name, drug, "drug")
     return table
+
+
+@cache
+def drug_words() -> DrugWords:
+    """Return the words that may stand beside the name of a drug."""
+    tables = _read("drug_words.toml")
+    routes: dict[str, Route] = {}
+    for entry in tables["words"]:
+        for word in entry["words"]:
+            _add(routes, word.casefold(), Route(entry.get("route", Route.UNKNOWN)), "word of drugs")
+    units = frozenset(word.casefold() for entry in tables["units"] for word in entry["words"])
+    return DrugWords(routes, units)
 
 
 @cache

@@ -65,6 +65,7 @@ _FLAGS: Final = {
 _NO_SUSPECT: Final = {
     EpisodeFlag.OUTSIDE_WINDOW: "a watched drug is on record, but not in its window of latency",
     EpisodeFlag.UNLISTED_DRUG: "a drug that is not on the watch list is on record in the days before",
+    EpisodeFlag.UNRECOGNISED_DRUG: "a drug that was not recognised is on record in the days before",
     EpisodeFlag.NO_EXPOSURE_RECORD: "no drug is on record in the days before, which is not the same as none given",
 }
 _CLOSING: Final = {
@@ -85,6 +86,10 @@ _HELD: Final = {
     HoldCode.UNREADABLE_VALUE: "its value cannot be read",
     HoldCode.UNKNOWN_STATUS: "its result status is not known",
     HoldCode.UNKNOWN_SPECIMEN: "its specimen is not blood",
+    HoldCode.CONFLICTING_CODES: "its codes name different tests",
+    HoldCode.VALUE_SAID_ABSENT: "it was sent with a reason why there is none",
+    HoldCode.CONFLICTING_DRUGS: "the code and the name of the drug disagree",
+    HoldCode.DRUG_NOT_READ_WHOLE: "the drug is named among words that are not known",
 }
 
 

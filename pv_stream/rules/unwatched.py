@@ -1,6 +1,7 @@
 """Why no watched drug is suspect: what the records say of the drugs of an episode that has no suspect.
 
-No medication data is not "no drug", and a drug that is not on the list may be the culprit all the same.
+No medication data is not "no drug", and a drug that is not on the list may be the culprit all the same. A drug that
+was not recognised may be a watched one, so it is told apart from one that is known and not on the list.
 """
 
 from pv_stream.domain.assessment import EpisodeFlag
@@ -20,14 +21,15 @@ def exposure_flags(span: Span, courses: Courses, rulebook: Rulebook) -> frozense
         local_day(opening.at.earliest, opening.utc_offset_minutes)
         - rulebook.parameters.latency_max_days.value
     )
-    if any(
-        dated.at.earliest <= last
-        and local_day(dated.at.latest, dated.utc_offset_minutes) >= first_day
-        and not dated.content.is_stop
-        and _is_unlisted(dated.content.drugs, rulebook)
-        for dated in span.timeline.exposures
-    ):
-        flags.add(EpisodeFlag.UNLISTED_DRUG)
+    for dated in span.timeline.exposures:
+        if (
+            dated.at.earliest <= last
+            and local_day(dated.at.latest, dated.utc_offset_minutes) >= first_day
+            and not dated.content.is_stop
+            and _is_unlisted(dated.content.drugs, rulebook)
+        ):
+            is_recognised = bool(dated.content.ingredients)
+            flags.add(EpisodeFlag.UNLISTED_DRUG if is_recognised else EpisodeFlag.UNRECOGNISED_DRUG)
     return frozenset(flags or {EpisodeFlag.NO_EXPOSURE_RECORD})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pv_stream.domain.codes import TIME_HOLDS, HoldCode, Status
+from pv_stream.domain.codes import READ_HOLDS, TIME_HOLDS, HoldCode, Status
 from pv_stream.domain.facts import Content, Exposure, Finding, Held, Report, Retracted
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.times import Instant, Interval, exactly
@@ -123,25 +123,30 @@ def tell(  # noqa: PLR0913 - what a fact is made of
     said: Iterable[str],
     context: ResourceContext,
     outcome: Outcome,
+    doubt: HoldCode | None = None,
 ) -> None:
-    """Add the event of one fact; what is not believed is held, with the digest of what was said."""
+    """Add the event of one fact; what is not believed is held, with the digest of what was said.
+
+    A `doubt` holds what else would be believed.
+    """
     envelope = context.envelope
     if isinstance(content, Retracted):
         when = moment if isinstance(moment, Moment) else at_arrival(envelope)
         outcome.events.append(arrive(version, content, when, envelope, path))
         return
     why = _why_held(content, moment, context)
-    if why is None and isinstance(moment, Moment) and not isinstance(content, HoldCode):
+    is_timely = why is None and isinstance(moment, Moment)
+    if is_timely and doubt is None and not isinstance(content, HoldCode) and isinstance(moment, Moment):
         outcome.events.append(arrive(version, content, moment, envelope, path))
         return
-    code = why or HoldCode.UNREADABLE_TIME
+    code = doubt or why or HoldCode.UNREADABLE_TIME
     digest = digest_of("\x1f".join(said).encode(errors="surrogatepass"))
     outcome.holds.append(Hold(code, path, digest))
-    # Where the time alone is in doubt, what was read waits with the hold for the person who settles it.
-    read = content if code in TIME_HOLDS and isinstance(content, Finding | Exposure | Report) else None
-    outcome.events.append(
-        arrive(version, Held(code, digest, said=read), at_arrival(envelope), envelope, path)
-    )
+    # Where the time or the words around a drug alone are in doubt, what was read waits for the person who settles it.
+    is_read = code in TIME_HOLDS or (code in READ_HOLDS and is_timely)
+    read = content if is_read and isinstance(content, Finding | Exposure | Report) else None
+    stands = moment if is_timely and isinstance(moment, Moment) else at_arrival(envelope)
+    outcome.events.append(arrive(version, Held(code, digest, said=read), stands, envelope, path))
 
 
 def _why_held(

@@ -31,21 +31,24 @@ _NAMES_MAX: Final = 200
 class DrugNames:
     """Hold how a drug is named; `is_whole` is False when it has more parts or names than are read.
 
-    `not_found` counts the references that lead to no Medication or Substance, or to one that means something else.
+    `not_found` counts the references that lead to no Medication or Substance, or to one that means something else;
+    `concepts` the concepts, each of which names one thing.
     """
 
     codings: list[Coding] = field(default_factory=list)
     is_whole: bool = True
     not_found: int = 0
+    concepts: int = 0
 
     def add_concept(self, concept: object) -> None:
         """Add the codings of a CodeableConcept, and its text."""
         stated = child(concept, "coding")
         self.is_whole = self.is_whole and not (isinstance(stated, list) and len(stated) > CODINGS_MAX)
+        self.concepts += 1
         for system, code, display in codings(concept):
-            self._add(Coding(system, code, display))
+            self._add(Coding(system, code, display, self.concepts))
         if text := text_of(child(concept, "text")):
-            self._add(Coding("", "", text))
+            self._add(Coding("", "", text, self.concepts))
 
     def add_referenced(self, reference: object, entry: Entry, document: Document, seen: set[int]) -> None:
         """Add how a Medication or Substance is named, and its ingredients but those said not to be active."""

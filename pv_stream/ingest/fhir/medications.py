@@ -128,8 +128,11 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
     else:
         outcome.ignored += Counter({IgnoreReason.MEDICATION_NOT_FOUND: named.not_found})
         content = _exposure(kind.exposure, drug, entry, moment, end, stage, context)
+        if not drug.is_known and drug.doubt is None:
+            outcome.ignored[IgnoreReason.DRUG_NOT_RECOGNISED] += 1
+    doubt = drug.doubt if isinstance(content, Exposure) else None
     said = (f"{each.system}|{each.code}|{each.name}" for each in named.codings)
-    tell(content, moment, version, entry.path, said, context, outcome)
+    tell(content, moment, version, entry.path, said, context, outcome, doubt)
 
 
 def _exposure(  # noqa: PLR0913 - what an exposure is made of
@@ -151,7 +154,7 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
         return HoldCode.UNREADABLE_TIME
     return Exposure(
         kind=kind,
-        ingredients=drug.ingredients,
+        ingredients=drug.ingredients or drug.may_be,
         route=route_of(_routes(entry.resource), drug.route),
         end=interval,
         as_sent=drug.as_sent,
@@ -161,7 +164,7 @@ def _exposure(  # noqa: PLR0913 - what an exposure is made of
 
 
 def _flags(entry: Entry, drug: Drug) -> Iterator[EvidenceFlag]:
-    if not drug.is_known:
+    if not drug.is_known and drug.doubt is None:
         yield EvidenceFlag.UNKNOWN_INGREDIENT
     if not entry.place.id:
         yield EvidenceFlag.WEAK_KEY

@@ -252,9 +252,13 @@ def _drugs(
         ):
             outcome.rejects.append(reject)
         outcome.ignored += Counter({IgnoreReason.MEDICATION_NOT_FOUND: named.not_found})
-        if not drug.ingredients:
-            outcome.ignored[IgnoreReason.DRUG_NOT_LISTED] += 1
-        for name in drug.ingredients:
+        # A drug that is blamed by a code and a name that disagree may be either: both must warn.
+        is_either = drug.doubt is HoldCode.CONFLICTING_DRUGS
+        blamed_names = drug.may_be if is_either else drug.ingredients
+        if not blamed_names:
+            reason = IgnoreReason.DRUG_NOT_LISTED if drug.doubt is None else IgnoreReason.DRUG_NOT_RECOGNISED
+            outcome.ignored[reason] += 1
+        for name in blamed_names:
             if roles.get(name) is not DrugRole.SUSPECT:
                 roles[name] = role
     suspects_first = sorted(roles, key=lambda name: (roles[name] is not DrugRole.SUSPECT, name))

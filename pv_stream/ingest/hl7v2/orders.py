@@ -180,18 +180,22 @@ def _read_item(place: Place, context: PatientContext, outcome: Outcome) -> None:
     if isinstance(moment, Moment) and end is not None and end.latest < moment.interval.earliest:
         moment, end = HoldCode.UNREADABLE_TIME, None
     said = _as_recorded(segment)
+    doubt = None
     if said is None:
+        doubt = drug.doubt
+        if not drug.is_known and doubt is None:
+            outcome.ignored[IgnoreReason.DRUG_NOT_RECOGNISED] += 1
         said = Exposure(
             kind=place.kind,
-            ingredients=drug.ingredients,
+            ingredients=drug.ingredients or drug.may_be,
             route=_route(place, drug),
             end=end,
             is_stop=place.is_stop,
             as_sent=drug.as_sent,
-            flags=() if drug.is_known else (EvidenceFlag.UNKNOWN_INGREDIENT,),
+            flags=() if drug.is_known or doubt else (EvidenceFlag.UNKNOWN_INGREDIENT,),
             dose=None if place.is_stop else _dose(place, drug, context),
         )
-    state(segment, _DRUG_FIELD[segment.name], place.path, said, moment, version, context, outcome)
+    state(segment, _DRUG_FIELD[segment.name], place.path, said, moment, version, context, outcome, doubt)
 
 
 def _as_recorded(segment: Segment) -> Exposure | Retracted | HoldCode | None:
@@ -233,14 +237,16 @@ def _per_day(order: DrugOrder, item: Item) -> Decimal | None:
 
 def _codings(item: Item) -> Iterator[Coding]:
     parts = ((part, _PART_CODE) for part in item.parts)
-    for segment, number in ((item.segment, _DRUG_FIELD[item.segment.name]), *parts):
+    named = ((item.segment, _DRUG_FIELD[item.segment.name]), *parts)
+    for concept, (segment, number) in enumerate(named):
         components = segment.components(number)
         for code, name, system in _CODINGS:
-            coding = Coding(part_of(components, system), part_of(components, code), part_of(components, name))
+            stated = [part_of(components, position) for position in (system, code, name)]
+            coding = Coding(stated[0], stated[1], stated[2], concept)
             if coding.code or coding.name:
                 yield coding
         if original := part_of(components, _ORIGINAL_TEXT):
-            yield Coding("", "", original)
+            yield Coding("", "", original, concept)
 
 
 # Times and key ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """One statement of a segment into the outcome of its message: believed, taken back, or held for a person."""
 
-from pv_stream.domain.codes import TIME_HOLDS, HoldCode
+from pv_stream.domain.codes import READ_HOLDS, TIME_HOLDS, HoldCode
 from pv_stream.domain.facts import Exposure, Finding, Held, Report, Retracted
 from pv_stream.domain.times import exactly
 from pv_stream.ingest.hl7v2.people import PatientContext
@@ -20,11 +20,12 @@ def state(  # noqa: PLR0913 - a statement and where it stands
     version: Version,
     context: PatientContext,
     outcome: Outcome,
+    doubt: HoldCode | None = None,
 ) -> None:
     """Add what a segment says to the outcome; a HoldCode is why it is not believed whatever its time.
 
     `field` is the field whose digest names a held statement. What is held for its time stands at its arrival, with
-    what was said.
+    what was said. A `doubt` holds what else would be believed.
     """
     envelope = context.envelope
     at_arrival = Moment(exactly(envelope.received_at), None)
@@ -34,6 +35,8 @@ def state(  # noqa: PLR0913 - a statement and where it stands
         outcome.events.append(arrive(version, said, when, envelope, path))
         return
     why = said if isinstance(said, HoldCode) else _why_held(said, moment, context)
+    is_timely = why is None
+    why = doubt or why
     if why is None and not isinstance(said, HoldCode):
         segment.fate = Fate.FACT
         outcome.events.append(arrive(version, said, when, envelope, path))
@@ -41,7 +44,9 @@ def state(  # noqa: PLR0913 - a statement and where it stands
     assert why is not None
     digest = digest_of(segment.raw(field).encode(errors="surrogatepass"))
     is_for_time = why in TIME_HOLDS
-    held = Held(why, digest, said=said if is_for_time and not isinstance(said, HoldCode) else None)
+    # What is in doubt for its time as well cannot be settled by what was read.
+    is_read = why in READ_HOLDS and (is_for_time or is_timely)
+    held = Held(why, digest, said=said if is_read and not isinstance(said, HoldCode) else None)
     segment.fate = Fate.HELD
     outcome.holds.append(Hold(why, path, digest))
     outcome.events.append(arrive(version, held, at_arrival if is_for_time else when, envelope, path))

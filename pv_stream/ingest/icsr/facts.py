@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.domain.codes import (
-    TIME_HOLDS,
+    READ_HOLDS,
     Analyte,
     DrugRole,
     EvidenceFlag,
@@ -90,10 +90,10 @@ class _Writer:
         return Version(self.patient, self.key(kind, str(place)), self.report.status, self.report.version)
 
     def hold(self, code: HoldCode, path: str, sent: str, said: Exposure | Report | None = None) -> Held:
-        """Count a hold and return what stands for it; `said` is what was read, if its time alone is in doubt."""
+        """Count a hold and return what stands for it; `said` is what was read, for the person who settles it."""
         digest = digest_of(sent.encode(errors="surrogatepass"))
         self.outcome.holds.append(Hold(code, path, digest))
-        return Held(code, digest, said=said if code in TIME_HOLDS else None)
+        return Held(code, digest, said=said if code in READ_HOLDS else None)
 
     def refuse(self, part: str, code: RejectCode, path: str) -> None:
         """Count a part that is refused."""
@@ -214,6 +214,9 @@ def _names(drug: Drug, role: DrugRole) -> tuple[str, ...]:
     """
     if drug.is_known:
         return drug.ingredients
+    if drug.doubt is not None and role in _BLAMES:
+        # Blamed by a code and a name that disagree it may be either, and both must warn; else no list names it.
+        return drug.may_be if drug.doubt is HoldCode.CONFLICTING_DRUGS else (UNLISTED_DRUG,)
     if role not in _BLAMES:
         return ()
     sent = drug.as_sent
@@ -250,6 +253,8 @@ def _dosages(writer: _Writer, drugs: dict[str, Drug]) -> Iterator[_Told]:
             writer.outcome.note("G.k drug", Fate.FACT)
         else:
             writer.ignore("G.k drug", IgnoreReason.CODE_NOT_USED)
+        if not drug.is_known and drug.doubt is None:
+            writer.outcome.ignored[IgnoreReason.DRUG_NOT_RECOGNISED] += 1
         for dosage in product.dosages:
             told = _dosage(writer, product, dosage, drug)
             if isinstance(told, IgnoreReason):
@@ -270,7 +275,10 @@ def _dosage(writer: _Writer, product: Product, dosage: Dosage, drug: Drug) -> _T
     exposure = _exposure(dosage, drug, end)
     why = why_held(exposure, start.interval, writer.envelope.received_at, writer.intake.rulebook)
     if why is not None:
-        return _held(writer, why, dosage, drug, exposure)
+        return _held(writer, why, dosage, drug, exposure if drug.doubt is None else None)
+    if drug.doubt is not None:
+        held = writer.hold(drug.doubt, dosage.path, f"{drug.identity}\x1f{dosage.sent}", exposure)
+        return _Told(_DOSAGE, dosage.path, held, start)
     return _Told(_DOSAGE, dosage.path, exposure, start)
 
 
@@ -304,11 +312,11 @@ def _end(dosage: Dosage, start: Moment, product: Product, report: SafetyReport) 
 def _exposure(dosage: Dosage, drug: Drug, end: Interval | None) -> Exposure:
     return Exposure(
         kind=ExposureKind.STATEMENT,
-        ingredients=drug.ingredients,
+        ingredients=drug.ingredients or drug.may_be,
         route=report_route_of(dosage.route_code, drug.route),
         end=end,
         as_sent=drug.as_sent,
-        flags=() if drug.is_known else (EvidenceFlag.UNKNOWN_INGREDIENT,),
+        flags=() if drug.is_known or drug.doubt else (EvidenceFlag.UNKNOWN_INGREDIENT,),
         dose=dosage.dose,
     )
 

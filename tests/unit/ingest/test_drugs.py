@@ -2,7 +2,7 @@
 
 import pytest
 
-from pv_stream.domain.codes import Route
+from pv_stream.domain.codes import HoldCode, Route
 from pv_stream.domain.facts import AsSent
 from pv_stream.ingest.drugs import Coding, DrugList, _is_unii, report_route_of, route_of
 from pv_stream.ingest.tables import drug_table, ndc_table, route_table
@@ -53,9 +53,6 @@ def test_a_listed_drug_is_recognised(drugs: DrugList, coding: Coding, ingredient
 @pytest.mark.parametrize(
     "coding",
     [
-        Coding("", "", "imatinib 400 mg tablet"),
-        Coding("", "", "Vancomycin Hydrochloride (VANCOMYCIN HYDROCHLORIDE)"),
-        Coding("", "", "Zosyn (piperacillin/tazobactam) 4.5gm injection"),
         Coding("", "", "not imatinib"),
         Coding("", "", "imati"),
         Coding(
@@ -88,8 +85,52 @@ def test_the_parts_of_one_order_are_one_exposure(drugs: DrugList) -> None:
     assert drug.ingredients == ("sulfamethoxazole", "trimethoprim")
 
 
-def test_a_code_counts_before_a_name(drugs: DrugList) -> None:
-    assert drugs.recognise([Coding(RXNORM, "282388", "allopurinol")]).ingredients == ("imatinib",)
+@pytest.mark.parametrize(
+    "codings",
+    [
+        [Coding(RXNORM, "282388", "allopurinol")],
+        [Coding(RXNORM, "282388", "Allopurinol 300 mg")],
+        [Coding(RXNORM, "282388", "not allopurinol")],
+        [Coding(RXNORM, "282388", concept=1), Coding("", "", "Allopurinol 300 mg", 1)],
+        [Coding(ATC, "M04AA01", concept=1), Coding(RXNORM, "282388", concept=1)],
+        [Coding(NDC, "0078-0401-34", "imatinib / allopurinol")],
+    ],
+)
+def test_a_code_and_a_name_of_different_drugs_are_not_believed(
+    drugs: DrugList, codings: list[Coding]
+) -> None:
+    for order in (codings, codings[::-1]):
+        drug = drugs.recognise(order)
+        assert (drug.ingredients, drug.doubt) == ((), HoldCode.CONFLICTING_DRUGS)
+        assert drug.may_be == ("allopurinol", "imatinib")
+        assert not drug.is_known
+
+
+@pytest.mark.parametrize(
+    ("codings", "ingredients"),
+    [
+        ([Coding(RXNORM, "282388", "imatinib as ordered by the clinic")], ("imatinib",)),
+        ([Coding(RXNORM, "282388", "a study drug")], ("imatinib",)),
+        ([Coding(RXNORM, "1664314", "metformin")], ("empagliflozin", "metformin")),
+        ([Coding(RXNORM, "8183", "fosphenytoin")], ("phenytoin",)),  # counts as phenytoin
+        ([Coding("", "", "imatinib as ordered"), Coding(RXNORM, "282388")], ("imatinib",)),
+        (
+            [Coding(RXNORM, "282388", concept=1), Coding(RXNORM, "519", concept=2)],
+            ("allopurinol", "imatinib"),
+        ),
+    ],
+)
+def test_a_name_that_says_no_other_drug_leaves_the_code_what_it_is(
+    drugs: DrugList, codings: list[Coding], ingredients: tuple[str, ...]
+) -> None:
+    drug = drugs.recognise(codings)
+    assert (drug.ingredients, drug.doubt, drug.may_be) == (ingredients, None, ())
+
+
+def test_a_number_given_out_again_counts_as_the_drug_of_its_text(drugs: DrugList) -> None:
+    assert drugs.recognise([Coding(NDC, "0078-0401-34", "Zyloprim 100 mg tablet")]).ingredients == (
+        "allopurinol",
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pv_stream.domain.assessment import Closing
-from pv_stream.domain.codes import Analyte, Comparator, FindingCode
+from pv_stream.domain.codes import Analyte, Comparator, ExposureKind, FindingCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import Exposure
 from pv_stream.domain.times import Interval
 from pv_stream.rules import reasons
 from pv_stream.rules.reasons import episode_reason
@@ -17,6 +18,7 @@ from tests.builders import (
     at,
     dose,
     eosinophils,
+    event,
     measured,
     only_episode,
     order,
@@ -111,6 +113,10 @@ def test_what_was_reported_is_said_and_what_was_not_is_not() -> None:
         (
             (order("ibuprofen", at(100)),),
             ("a drug that is not on the watch list is on record in the days before",),
+        ),
+        (
+            (event(Exposure(ExposureKind.ORDER, ()), at(100)),),
+            ("a drug that was not recognised is on record in the days before",),
         ),
         ((dose("imatinib", at(0)),), ("a watched drug is on record, but not in its window of latency",)),
         (

@@ -3,19 +3,21 @@
 import pytest
 
 from pv_stream.domain.assessment import EpisodeFlag
-from pv_stream.domain.codes import FindingCode
+from pv_stream.domain.codes import ExposureKind, FindingCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import AsSent, Exposure
 from pv_stream.domain.times import Instant
 from pv_stream.rules.courses import build_courses
 from pv_stream.rules.episodes import Span, positive_evidence
 from pv_stream.rules.unwatched import exposure_flags
-from tests.builders import RULEBOOK, at, dose, order, present, stop, timeline_of
+from tests.builders import RULEBOOK, at, dose, event, order, present, stop, timeline_of
 
 REACTION = (present(FindingCode.RASH, at(100)), present(FindingCode.LIVER_INVOLVEMENT, at(101)))
-NONE, OUTSIDE, UNLISTED = (
+NONE, OUTSIDE, UNLISTED, UNRECOGNISED = (
     EpisodeFlag.NO_EXPOSURE_RECORD,
     EpisodeFlag.OUTSIDE_WINDOW,
     EpisodeFlag.UNLISTED_DRUG,
+    EpisodeFlag.UNRECOGNISED_DRUG,
 )
 
 
@@ -40,6 +42,13 @@ def test_an_unlisted_drug_counts_from_90_days_before_the_first_evidence_to_the_l
     given: Instant, flag: EpisodeFlag
 ) -> None:
     assert _flags(order("ibuprofen", given)) == {flag}
+
+
+def test_a_drug_that_was_not_recognised_is_told_apart_from_one_that_is_not_listed() -> None:
+    unknown = event(Exposure(ExposureKind.ORDER, ()), at(50))
+    coded = event(Exposure(ExposureKind.ORDER, (), as_sent=AsSent("rxnorm", "197361")), at(50))
+    assert _flags(unknown) == _flags(coded) == {UNRECOGNISED}
+    assert _flags(unknown, order("ibuprofen", at(50))) == {UNRECOGNISED, UNLISTED}
 
 
 def test_a_stop_is_no_exposure_and_a_treatment_is_not_unlisted() -> None:

@@ -236,7 +236,7 @@ def test_how_often_a_day_in_older_versions_and_when_needed(intake: Intake) -> No
 
 
 def test_a_product_of_several_ingredients_and_a_compound_have_no_dose(intake: Intake) -> None:
-    both = f"RXE||{PREDNISONE}^{IMATINIB}|40||mg"
+    both = "RXE||^prednisone/imatinib|40||mg"
     assert _ordered(intake, both).dose is None
     compound = _ordered(intake, f"RXE||{PREDNISONE}|40||mg", f"RXC|A|{PREDNISONE}|40|mg")
     assert (compound.ingredients, compound.dose) == (("prednisone",), None)

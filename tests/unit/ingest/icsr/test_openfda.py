@@ -237,7 +237,7 @@ def test_the_public_sample_goes_in_whole(sample_data: Path, desk: Intake) -> Non
         ("Tegretol", "", {}, ("carbamazepine",)),
         ("TEGRETOL /00052501/", "", {}, ("carbamazepine",)),
         ("PHENYTOIN SODIUM", "", {}, ("phenytoin",)),
-        ("TEGRETOL 200 MG", "", {}, ()),
+        ("TEGRETOL 200 MG", "", {}, ("carbamazepine",)),
         ("X", "PIPERACILLIN SODIUM\\TAZOBACTAM SODIUM", {}, ("piperacillin",)),
         # FDA's annotation is asked only where nobody reported a listed drug.
         ("GLEEVEC", "", {"rxcui": ["200133"]}, ("imatinib",)),
