@@ -254,7 +254,7 @@ def _seen_without_reaction(draft: Draft, rulebook: Rulebook) -> Iterable[tuple[F
     for count in draft.span.timeline.counts:
         is_low = all(at_least(reading, low) is Truth.UNMET for reading in count.counts)
         if count.counts and is_low and not count.masked_by:
-            yield count.keys[0], count.at.earliest, count.utc_offset_minutes
+            yield count.record, count.at.earliest, count.utc_offset_minutes
 
 
 def _is_late_in(course: Course, at: Instant, utc_offset_minutes: int, rulebook: Rulebook) -> bool:
@@ -309,7 +309,7 @@ def _objective(history: History) -> Judged:
     timeline = history.current.span.timeline
     for count in timeline.counts:
         if is_positive(count, history.rulebook.parameters):
-            return met(*count.keys[:1])
+            return met(count.record)
     for sign in timeline.signs:
         if sign.positive and not sign.by_finding:
             return met(sign.key)

@@ -31,12 +31,7 @@ from pv_stream.domain.facts import (
     Statement,
 )
 from pv_stream.domain.ids import FactKey
-from pv_stream.domain.times import (
-    MICROSECONDS_PER_DAY,
-    MICROSECONDS_PER_HOUR,
-    Instant,
-    Interval,
-)
+from pv_stream.domain.times import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, Instant, Interval
 from pv_stream.rules.rulebook import Parameters, Rulebook
 
 #: Products of two values of at most 21 digits are exact in this context, whatever the thread's own context says.
@@ -102,13 +97,15 @@ class Differential:
 class EosinophilCount:
     """Hold what one specimen says about eosinophils: measured, percentage, leukocytes, and what follows.
 
-    `counts` are the readings per microlitre that may be true, `alert` the one that an alert uses (the highest where
-    they disagree), `current` the one that the score uses: measured before derived. Both are None when only a
-    percentage without leukocytes is known. `masked_by` names the treatments that may hide a higher count.
+    `record` tells of the eosinophils, the first of several; `keys` name the leukocytes too. `counts` are the readings
+    per microlitre that may be true, `alert` the one that an alert uses (the highest where they disagree), `current` the
+    one that the score uses: measured before derived. Both are None when only a percentage without leukocytes is known.
+    `masked_by` names the treatments that may hide a higher count.
     """
 
     at: Interval
     utc_offset_minutes: int
+    record: FactKey
     keys: tuple[FactKey, ...]
     counts: tuple[Reading, ...]
     current: Reading | None
@@ -447,6 +444,7 @@ def _count_of(
     return EosinophilCount(
         at=first.at,
         utc_offset_minutes=first.utc_offset_minutes,
+        record=first.key,
         keys=tuple(sorted({d.key for d in said})),
         counts=tuple(all_readings if conflicting else sorted(preferred, key=_height)[-1:]),
         current=_highest(preferred),

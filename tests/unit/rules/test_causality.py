@@ -1,5 +1,7 @@
 """Causality: what withdrawal, re-administration, other causes and earlier reactions show, and what silence does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from pv_stream.domain.actions import ClinicianVerdict
@@ -16,6 +18,7 @@ from pv_stream.domain.codes import (
 from pv_stream.domain.criteria import Answer, WhoUmc
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Report, ReportedDrug
+from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Instant, Interval
 from pv_stream.engine.assess import assess
 from tests.builders import (
@@ -240,6 +243,13 @@ def _evidence(item: str, *events: FactArrived) -> tuple[str, ...]:
 def _specimen(day: int) -> tuple[FactArrived, FactArrived]:
     """Return a raised count that two facts make."""
     return percent(20, at(day), specimen="t"), leukocytes(8000, at(day), specimen="t")
+
+
+def test_a_raised_count_is_proved_by_its_eosinophils_and_not_by_its_leukocytes() -> None:
+    raised, white = _specimen(70)
+    white = replace(white, version=replace(white.version, key=FactKey("lab:0")))
+    assert white.version.key < raised.version.key
+    assert _evidence("objective_evidence", *FIRST, AGAIN, raised, white) == (raised.version.key,)
 
 
 def test_one_fact_of_a_specimen_is_named_as_evidence() -> None:
