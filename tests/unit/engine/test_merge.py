@@ -174,10 +174,10 @@ ORDERED_AGAIN = (
 def test_the_restart_that_a_prior_warned_of_is_warned_of_under_the_survivor() -> None:
     topic = settled(*of(A, *ORDERED_AGAIN, dose("imatinib", at(60, 9))), *merge(A, B, at(61)))
     old = alerts(topic, A, "culprit_restart")
-    assert [alert["status"] for alert in old] == ["raised", "transferred"]
+    assert [alert["status"] for alert in old] == ["raised", "revised", "transferred"]  # ordered, then given
     (new,) = alerts(topic, B, "culprit_restart")
     assert (new["status"], new["revision"], new["continues"]) == ("raised", 1, [old[0]["alert_id"]])
-    assert [len(alert["evidence"]) for alert in (*old, new)] == [1, 1, 1]
+    assert [len(alert["evidence"]) for alert in (*old, new)] == [1, 1, 1, 1]
 
 
 def test_a_restart_that_both_records_warned_of_is_one_warning_and_another_one_is_not() -> None:
