@@ -59,8 +59,8 @@ def _opening(rulebook: Rulebook) -> Iterable[str]:
     yield ""
     yield (
         f"Written by `make docs` from rulebook {rulebook.version} and the tables of the software; do not edit. "
-        "What each statement rests on and is tested by is in [traceability.md](traceability.md); where the rules differ "
-        "from the clinical specification is in [clinical-differences.md](clinical-differences.md)."
+        "What each statement rests on and is tested by is in [traceability.md](traceability.md); where the rules "
+        "differ from the clinical specification is in [clinical-differences.md](clinical-differences.md)."
     )
     yield ""
     yield (

@@ -25,7 +25,7 @@ WORDS: Final[dict[str, type[Enum]]] = {
     "class": assessment.RecurrenceClass,
     "relation": assessment.Relation,
     "begun_as": codes.ExposureKind,
-    "manner": assessment.Manner,
+    "manner": codes.Manner,
     "closing": assessment.Closing,
     "verdict": codes.Judgement,
     "flag": assessment.EpisodeFlag,
