@@ -60,12 +60,13 @@ _SCORED: Final = (
 
 def must_assess(state: PatientState, rulebook: Rulebook) -> bool:
     """Tell whether a patient with this state can have anything to tell."""
-    if not state.published.is_empty:
-        return True
+    return not state.published.is_empty or can_be_told(state.relevance, rulebook)
+
+
+def can_be_told(relevance: Relevance, rulebook: Rulebook) -> bool:
+    """Tell whether there can be anything to tell of a patient of whom nothing was told yet."""
     parameters = rulebook.parameters
-    return _can_be_told(
-        state.relevance, parameters.warning_score_min.value, parameters.critical_score_min.value
-    )
+    return _can_be_told(relevance, parameters.warning_score_min.value, parameters.critical_score_min.value)
 
 
 @cache

@@ -45,7 +45,7 @@ from pv_stream.rules.rulebook import Rulebook
 from pv_stream.shard.crossing import chunks_of
 from pv_stream.shard.due import DueHeap
 from pv_stream.shard.limits import DEFAULT_LIMITS, Limits
-from pv_stream.shard.memory import PatientMemory, merged
+from pv_stream.shard.memory import PatientMemory
 from pv_stream.shard.overlay import Overlay
 from pv_stream.shard.room import Room
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, RuleShelf, rulebook_record, waiting_patients
@@ -212,8 +212,7 @@ class ShardFold:
         self._discard()
         if self._waiting is None:
             self.settle()
-            outdated = self._states.outdated(self._in_force)
-            self._waiting, self._passed = waiting_patients(outdated, self._in_force), 0
+            self._waiting, self._passed = waiting_patients(self._states.outlines({}), self._in_force), 0
         overlay = Overlay(
             self._clock, self._in_force, self._recorded, self._waiting, self._passed, self._used
         )
@@ -368,12 +367,12 @@ class ShardFold:
         rulebook, overlay.activated = self._rules.activated(event, overlay.rulebook), True
         if rulebook.digest != overlay.rulebook.digest:
             overlay.rulebook = rulebook
-            states = merged(self._states.outdated(rulebook), overlay.states)
-            overlay.waiting, overlay.passed = waiting_patients(states, rulebook), 0
+            outlines = self._states.outlines(overlay.states)
+            overlay.waiting, overlay.passed = waiting_patients(outlines, rulebook), 0
         return ()
 
     def _reassess_some(self, record: RawRecord, overlay: Overlay) -> Sequence[_Told]:
-        """Assess some of the waiting patients again, so that no record takes longer than a bound (law 8)."""
+        """Assess so many of the waiting patients again: a record decodes and assesses no more than that (law 8)."""
         if overlay.cut or overlay.passed == len(overlay.waiting):  # not at the record's end, or nobody waits
             return ()
         limits = self._limits

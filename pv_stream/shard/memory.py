@@ -6,33 +6,39 @@ back is the state, as every restart relies on.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pv_stream.codec.state import decode_state, encode_state
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.published import PatientState
+from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
-from pv_stream.engine.activation import is_outdated
-from pv_stream.rules.rulebook import Rulebook
 
 #: A third of the record; level 6 saves a twentieth of that and takes longer.
 _LEVEL: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
-    """Hold a packed record, and what is asked of every patient without unpacking.
+class Outline:
+    """Hold what is asked of every patient, and is known without unpacking.
 
     `rulebook` is the digest under which the patient was assessed; `is_assessed` is false of one without facts and of
-    one who was merged into another.
+    one who was merged into another; `was_told` is false while nothing was ever told of the patient.
     """
 
-    record: bytes
     due: Instant | None
     rulebook: str | None
     is_assessed: bool
+    was_told: bool
+    relevance: Relevance
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed(Outline):
+    """Hold a packed record with its outline."""
+
+    record: bytes
 
 
 class PatientMemory:
@@ -86,12 +92,11 @@ class PatientMemory:
         self._packed[patient_id] = _packed(state, record)
         return state
 
-    def outdated(self, rulebook: Rulebook) -> Iterator[tuple[PatientId, PatientState]]:
-        """Yield who was last assessed under another rulebook; the others are not unpacked."""
-        yield from ((each, state) for each, state in self._unpacked.items() if is_outdated(state, rulebook))
-        for each, packed in self._packed.items():
-            if packed.is_assessed and packed.rulebook != rulebook.digest:
-                yield each, decode_state(zlib.decompress(packed.record))
+    def outlines(self, changed: Mapping[PatientId, PatientState]) -> Iterator[tuple[PatientId, Outline]]:
+        """Yield the outline of every patient as a run has changed them, and of those whom only the run knows."""
+        yield from ((each, packed) for each, packed in self._packed.items() if each not in changed)
+        yield from ((each, _outline(state)) for each, state in self._unpacked.items() if each not in changed)
+        yield from ((each, _outline(state)) for each, state in changed.items())
 
     def records(self) -> Iterator[tuple[PatientId, bytes]]:
         """Yield the record of every patient, patients in order."""
@@ -103,14 +108,18 @@ class PatientMemory:
             )
 
 
-def _packed(state: PatientState, record: bytes) -> _Packed:
+def _outline(state: PatientState) -> Outline:
     is_assessed = bool(state.facts) and state.lineage.into is None
-    return _Packed(zlib.compress(record, _LEVEL), state.due, state.rulebook, is_assessed)
+    return Outline(state.due, state.rulebook, is_assessed, not state.published.is_empty, state.relevance)
 
 
-def merged(
-    memory: Iterable[tuple[PatientId, PatientState]], changed: Mapping[PatientId, PatientState]
-) -> Iterator[tuple[PatientId, PatientState]]:
-    """Yield patients of a memory as a run has changed them, and those whom only the run knows."""
-    yield from ((each, state) for each, state in memory if each not in changed)
-    yield from changed.items()
+def _packed(state: PatientState, record: bytes) -> _Packed:
+    outline = _outline(state)
+    return _Packed(
+        outline.due,
+        outline.rulebook,
+        outline.is_assessed,
+        outline.was_told,
+        outline.relevance,
+        zlib.compress(record, _LEVEL),
+    )

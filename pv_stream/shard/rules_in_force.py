@@ -12,11 +12,11 @@ from typing import Final
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.events import RulebookActivated
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.published import PatientState
-from pv_stream.engine.activation import ENGINE_VERSION, is_outdated
-from pv_stream.engine.relevance import must_assess
+from pv_stream.engine.activation import ENGINE_VERSION
+from pv_stream.engine.relevance import can_be_told
 from pv_stream.errors import ActivationRefused
 from pv_stream.rules.rulebook import Rulebook
+from pv_stream.shard.memory import Outline
 
 #: The key of the state record that holds the rulebook in force; no patient id can look like it.
 RULEBOOK_KEY: Final = b"@rulebook"
@@ -67,15 +67,16 @@ def rulebook_record(rulebook: Rulebook) -> bytes:
 
 
 def waiting_patients(
-    states: Iterable[tuple[PatientId, PatientState]], rulebook: Rulebook
+    outlines: Iterable[tuple[PatientId, Outline]], rulebook: Rulebook
 ) -> tuple[PatientId, ...]:
     """Return who was last assessed under another rulebook: open episodes first, then who may have one, then the rest.
 
-    Nothing of this order changes while a patient waits, so an owner who restores the shard finds the same.
+    Nothing of this order changes while a patient waits, so an owner who restores the shard finds the same. No state is
+    decoded for it: however many patients a shard has, its record does not take long.
     """
     waiting = [
-        (state.due is None, not must_assess(state, rulebook), patient_id)
-        for patient_id, state in states
-        if is_outdated(state, rulebook)
+        (outline.due is None, not (outline.was_told or can_be_told(outline.relevance, rulebook)), patient_id)
+        for patient_id, outline in outlines
+        if outline.is_assessed and outline.rulebook != rulebook.digest
     ]
     return tuple(patient_id for _, _, patient_id in sorted(waiting))

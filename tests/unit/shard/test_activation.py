@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from pv_stream.codec.events import encode_event
-from pv_stream.codec.state import encode_state
+from pv_stream.codec.state import decode_state, encode_state
 from pv_stream.domain.events import Event, FactArrived, RulebookActivated
 from pv_stream.domain.ids import PatientId
+from pv_stream.domain.published import PatientState
 from pv_stream.engine.activation import reassess as engine_reassess
 from pv_stream.engine.assess import assess
 from pv_stream.errors import ActivationRefused
 from pv_stream.shard import fold as shard_fold
+from pv_stream.shard import memory
 from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
 from pv_stream.shard.limits import Limits
-from pv_stream.shard.rules_in_force import RULEBOOK_KEY
+from pv_stream.shard.rules_in_force import RULEBOOK_KEY, rulebook_record
 from tests.builders import RULEBOOK, at, dose, eosinophils, event, temperature
 from tests.rulebooks import HIGHER, LOWER, WITHOUT_IMATINIB, activation, by_digest, variant
 from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
@@ -62,6 +64,31 @@ def test_open_episodes_go_first_then_who_may_have_one_then_the_rest() -> None:
     assert shard.state_of(PatientId("a-nothing")).rulebook == RULEBOOK.digest
     _fold(shard, clock(22), first=102)
     assert shard.state_of(PatientId("a-nothing")).rulebook == LOWER.digest
+
+
+@pytest.mark.parametrize("first", ["an activation", "a record after a restore"])
+def test_of_all_who_wait_only_those_who_are_assessed_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """What a shard decodes at once delays every shard of its worker."""
+    limits = Limits(patients_unpacked=0, reassessed_per_record=2, reassessed_per_control_record=3)
+    shard = _shard(limits)
+    _fold(shard, *(sent for number in range(9) for sent in _count(f"p{number}", 1690)))
+    log: list[Event] = [activation(LOWER)]
+    if first != "an activation":
+        heir = _shard(limits)
+        hand_over({**dict(shard.final_states()), RULEBOOK_KEY: rulebook_record(LOWER)}, heir)
+        shard, log = heir, [*_count("p8", 1200, 25)[2:]]
+    decoded: list[bytes] = []
+
+    def counting(record: bytes) -> PatientState:
+        decoded.append(record)
+        return decode_state(record)
+
+    monkeypatch.setattr(memory, "decode_state", counting)
+    _fold(shard, *log, first=100)
+    assert len(decoded) == 3
+    assert sum(shard.state_of(PatientId(f"p{number}")).rulebook == LOWER.digest for number in range(9)) == 3
 
 
 def test_a_record_of_a_waiting_patient_has_that_patient_assessed_first() -> None:

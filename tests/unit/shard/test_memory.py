@@ -1,14 +1,16 @@
 """The memory of a shard: so many states as they are, the others packed, and nothing lost between the two."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from pv_stream.codec.state import encode_state
 from pv_stream.domain.ids import PatientId
-from pv_stream.domain.published import PatientState
+from pv_stream.domain.lineage import Lineage
+from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
 from pv_stream.shard.fold import RawRecord
 from pv_stream.shard.limits import Limits
-from pv_stream.shard.memory import PatientMemory, merged
+from pv_stream.shard.memory import Outline, PatientMemory
+from pv_stream.shard.rules_in_force import waiting_patients
 from tests.builders import PATIENT, RULEBOOK, at, dose, eosinophils
 from tests.shards import fold, new_shard, raw
 
@@ -75,19 +77,37 @@ def test_a_record_that_is_restored_stays_packed_until_it_is_asked_for() -> None:
     ]
 
 
-def test_outdated_are_those_with_facts_of_their_own_under_another_rulebook() -> None:
+def test_who_waits_are_those_with_facts_of_their_own_under_another_rulebook() -> None:
     another = replace(RULEBOOK, digest="sha256:another")
     for unpacked_max in (0, 5):
         memory = memory_of_three(unpacked_max)
         memory.update({THREE: PatientState()})
-        assert list(memory.outdated(RULEBOOK)) == []
-        assert sorted(each for each, _ in memory.outdated(another)) == [ONE, TWO]
+        assert waiting_patients(memory.outlines({}), RULEBOOK) == ()
+        assert waiting_patients(memory.outlines({}), another) == (ONE, TWO)
+        assert waiting_patients(memory.outlines({TWO: PatientState(), THREE: SICK}), another) == (ONE, THREE)
 
 
-def test_what_a_run_changed_stands_for_what_was_remembered() -> None:
-    empty = PatientState()
-    found = dict(merged([(ONE, SICK), (TWO, SICK)], {TWO: empty, THREE: empty}))
-    assert found == {ONE: SICK, TWO: empty, THREE: empty}
+def test_an_outline_says_of_a_packed_patient_what_it_says_of_one_who_is_not() -> None:
+    heard_of = state_after(raw([eosinophils(1690, at(15))]))
+    stub = replace(SICK, lineage=Lineage(into=TWO))
+    states = {ONE: SICK, TWO: heard_of, THREE: stub, PatientId("patient-4"): PatientState()}
+    as_they_are, packed = PatientMemory(9), PatientMemory(0)
+    as_they_are.update(states)
+    packed.update(states)
+    said = [
+        {
+            each: [getattr(outline, field.name) for field in fields(Outline)]
+            for each, outline in memory.outlines({})
+        }
+        for memory in (as_they_are, packed)
+    ]
+    assert said[0] == said[1]
+    assert said[0] == {
+        ONE: [SICK.due, RULEBOOK.digest, True, True, SICK.relevance],
+        TWO: [None, RULEBOOK.digest, True, False, heard_of.relevance],
+        THREE: [SICK.due, RULEBOOK.digest, False, True, SICK.relevance],
+        PatientId("patient-4"): [None, None, False, False, Relevance.NONE],
+    }
 
 
 def test_a_shard_packs_whom_it_does_not_hear_of() -> None:
