@@ -192,7 +192,11 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         return starts[kafka_tp], ends[kafka_tp]
 
     def last_seen_end(self, tp: TP) -> tuple[int, float] | None:
-        """Return the end of a partition's stable records as the last fetch saw it, and when that was; None before."""
+        """Return the end of a partition as the last fetch saw it, and when that was; None before.
+
+        Records of open transactions are before it: until these end, what was committed behind them waits as well. A
+        reader that is not behind stands at it, since the position moves past markers and aborted records too.
+        """
         consumer = self._consumer
         subscription = None if consumer is None else consumer._subscription.subscription  # noqa: SLF001
         assignment = None if subscription is None else subscription.assignment
@@ -201,7 +205,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             return None
         state = assignment.state_value(kafka_tp)
         # Only looked at: the two values are of one fetch, or of two that followed each other.
-        return None if state.lso is None else (state.lso, state.timestamp / 1_000)
+        return None if state.highwater is None else (state.highwater, state.timestamp / 1_000)
 
     def group_error(self) -> KafkaError | None:
         """Return an error of the group that waits to be raised; only a fetch would, and without shards none is made."""
@@ -317,7 +321,7 @@ class Consumer(driver.Consumer):
         return await self._thread.log_bounds(tp)
 
     def last_seen_end(self, tp: TP) -> tuple[int, float] | None:
-        """Return the end of a partition's stable records as the last fetch saw it, and when that was; None before."""
+        """Return the end of a partition as the last fetch saw it, and when that was; None before."""
         return self._thread.last_seen_end(tp)
 
     def group_error(self) -> KafkaError | None:

@@ -2,7 +2,8 @@
 
 Everything is taken from what the worker already knows; nothing is asked of Kafka here. The age is that of the oldest
 record that was fetched and is not committed. Records that were not fetched yet have no known age: theirs is at least
-the time for which the shard has been behind without getting on, so somebody has to look every second.
+the time for which the shard has been behind without getting on, so somebody has to look every second. The end of a log
+is that of its records, open transactions included: one that does not end holds back all that was committed behind it.
 """
 
 import time

@@ -75,8 +75,8 @@ def doctor(cluster: Cluster, *options: str) -> tuple[int, list[dict[str, Any]]]:
 
 
 @contextmanager
-def held_back(cluster: Cluster) -> Iterator[None]:
-    """Let no worker open a shard meanwhile: somebody else has a transaction open on its state, which it waits for."""
+def held_back(cluster: Cluster, topic: Topic) -> Iterator[None]:
+    """Let no worker get on with shard 0 of a topic meanwhile: somebody else has a transaction open on it."""
     with closing(
         KafkaProducer(
             bootstrap_servers=cluster.bootstrap_servers,
@@ -86,7 +86,7 @@ def held_back(cluster: Cluster) -> Iterator[None]:
     ) as foreign:
         foreign.init_transactions()
         foreign.begin_transaction()
-        foreign.send(cluster.name(Topic.STATE), key=b"foreign", value=b"never committed", partition=0)
+        foreign.send(cluster.name(topic), key=b"foreign", value=b"never committed", partition=0)
         foreign.flush(60)
         yield
         foreign.abort_transaction()
@@ -94,8 +94,12 @@ def held_back(cluster: Cluster) -> Iterator[None]:
 
 def open_and_watch(cluster: Cluster, port: int, signing: dict[str, str]) -> Worker:
     """Start a worker and return it when it is ready; before that it was live and said why it was not."""
-    environment = {"PV_STREAM_HEALTH_PORT": str(port), "PV_STREAM_LOG_FORMAT": "json"}
-    with held_back(cluster):
+    environment = {
+        "PV_STREAM_HEALTH_PORT": str(port),
+        "PV_STREAM_LOG_FORMAT": "json",
+        "PV_STREAM_READY_LAG_SECONDS_MAX": "2",
+    }
+    with held_back(cluster, Topic.STATE):
         worker = cluster.start_worker(environment | signing, command=RUN)
         eventually(lambda: "is being opened" in get(port, "/readyz")[1], what="the worker opens its shards")
         assert (get(port, "/livez")[0], get(port, "/readyz")[0]) == (200, 503)
@@ -143,6 +147,11 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
     eventually(
         lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
     )
+    with held_back(cluster, Topic.EVENTS):
+        waits = "shard 0: its oldest unprocessed event is"
+        eventually(lambda: waits in get(port, "/readyz")[1], what="the shard is seen to be held back")
+        assert total(get(port, "/metrics")[1], "pv_stream_shard_lag_records", shard="0") == 1
+    eventually(lambda: get(port, "/readyz")[0] == 200, what="the markers are passed")
 
     code, rows = doctor(cluster, "--public-key", str(public_key))
     assert (code, {row["outcome"] for row in rows}) == (0, {"ok"}), rows
