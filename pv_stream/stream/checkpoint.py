@@ -87,7 +87,8 @@ def start_position(*, shard: int, checkpoint: Checkpoint | None, committed: int 
     if committed is not None and committed > position:
         message = (
             f"shard {shard}: the group has committed position {committed}, ahead of the checkpoint at {position}: "
-            f"{advice}"
+            "if only the offset is wrong, `pv-stream doctor` says how to set it back, which loses nothing; if state "
+            f"was lost, {advice}"
         )
         raise EnvironmentBroken(message)
     if position < log.start:
