@@ -202,8 +202,9 @@ def _passed_on(state: PatientState, event: Transferred, to: PatientId, path: tup
     taken = lineage.next_chunk_of(giver) - 1
     if event.kind is TransferKind.RECORD or event.chunk <= taken:
         taken = 0
-    if event.kind is TransferKind.STATE and event.chunk == 1:
-        lineage = lineage.awaiting(giver, None)  # it begins anew: nothing of it was taken here
+    if event.kind is TransferKind.STATE and (event.chunk == 1 or event.is_last):
+        # It begins anew, and nothing of it was taken here; or it is over, and no later one goes on from it.
+        lineage = lineage.awaiting(giver, None)
     passed = replace(event, patient_id=to, path=path, chunk=event.chunk - taken, chunks=event.chunks - taken)
     return Step(state if lineage is state.lineage else replace(state, lineage=lineage), events=(passed,))
 

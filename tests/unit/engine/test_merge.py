@@ -70,41 +70,6 @@ def test_a_survivor_that_is_full_confirms_nothing_and_the_prior_keeps_alert_and_
     assert alerts(topic, B, "system")[-1]["status"] == "raised"
 
 
-def test_what_is_handed_over_in_parts_counts_only_when_all_of_it_came() -> None:
-    """However little room there is, no fact is in nobody's state, and an alert goes on somewhere."""
-    filler = [measured(Analyte.AST, 20, at(0, 8, minute)) for minute in range(40)]
-    own = [measured(Analyte.ALT, 20, at(1, 8, minute)) for minute in range(40)]
-    seen: set[str] = set()
-    for room in range(14_000, 30_000, 1_000):
-        topic = Topic(1)
-        limits = Limits(state_bytes_reserved=100, record_bytes_max=20_000, state_bytes_max=room)
-        topic.shards[0] = new_shard(limits=replace(limits, state_bytes_max=100_000))
-        topic.send(*of(B, *filler), *of(A, *REACTION, *own))
-        keys = topic.state_of(A).facts.keys() | topic.state_of(B).facts.keys()
-        topic.limit(limits)
-        topic.send(absorbed(A, B, WHEN))
-        topic.settle()
-        assert topic.state_of(A).facts.keys() | topic.state_of(B).facts.keys() == keys
-        assert "raised" in {alerts(topic, each)[-1]["status"] for each in (A, B) if alerts(topic, each)}
-        seen |= {code for code, _ in codes(topic)} or {"all of it came"}
-    assert seen == {"patient_state_full", "transfer_incomplete", "all of it came"}
-
-
-def test_parts_that_come_after_a_survivor_was_merged_itself_follow_it() -> None:
-    topic = Topic(1)
-    topic.shards[0] = new_shard(limits=Limits(record_bytes_max=20_000))
-    own = [measured(Analyte.ALT, 20, at(1, 8, minute)) for minute in range(50)]
-    topic.send(*of(A, *REACTION, *own), *merge(A, B, WHEN))
-    topic.deliver((0, 0))
-    assert topic.state_of(B).lineage.coming == ((A, 2),)
-    topic.send(*merge(B, C, at(21)))
-    topic.settle()
-    assert codes(topic) == []
-    assert len(topic.state_of(C).facts) == len(REACTION) + len(own)
-    assert [topic.state_of(each).lineage.coming for each in (A, C)] == [(), ()]
-    assert [alerts(topic, each)[-1]["status"] for each in (A, C)] == ["transferred", "raised"]
-
-
 def test_a_stub_closes_nothing_by_time() -> None:
     topic = Topic(1)
     topic.send(*of(A, *REACTION), *merge(A, B, WHEN))
