@@ -18,6 +18,7 @@ from pv_stream.audit.fact_view import FactView
 from pv_stream.audit.flag_words import words_of
 from pv_stream.audit.log import open_log
 from pv_stream.audit.next_steps import next_steps
+from pv_stream.audit.output_words import word_meaning
 from pv_stream.audit.replay import ReplayPlan
 from pv_stream.audit.shard_outputs import FILE_OF
 from pv_stream.audit.tally import OFF_THE_LIST
@@ -106,11 +107,12 @@ def _print_head(console: Console, explanation: Explanation) -> None:
     )
     if alert["episode_id"]:
         table.add_row("episode", alert["episode_id"])
-    table.add_row("as of", f"{moment(alert['as_of'])} ({alert['timeliness']}), because of: {alert['cause']}")
+    table.add_row("as of", f"{moment(alert['as_of'])} ({alert['timeliness']})")
+    table.add_row("told because", word_meaning("cause", alert["cause"]))
     if alert["course"]:
         table.add_row("course", f"{alert['course'].replace('_', ' ')}, not resolved")
     if alert["masking"]:
-        table.add_row("masked by", f"{', '.join(alert['masking'])}: a low eosinophil count is unknown")
+        table.add_row("masked by", f"{', '.join(alert['masking'])}: a low eosinophil count proves nothing")
     if alert["flags"]:
         table.add_row("mind", words_of(alert["flags"]))
     for label, text in _special(alert):
