@@ -82,9 +82,14 @@ shufflings: install ## Shuffle, repeat and split every case's events: do they en
 mutation: $(MUTATION)/.stamp ## Change the rules and the engine in thousands of places: does a test fail? (ONLY=rules/tiers RESUME=1 REPORT=1)
 	$(MUTATION)/bin/python -m benchmarks.mutation --only '$(ONLY)' $(if $(RESUME),--resume) $(if $(REPORT),--report)
 
+# Debian's promtool does not know kubernetes_sd_configs, so that file is not shown to it.
 deploy-check: $(DEPLOY)/.stamp ## Check manifests and alert rules by Kubernetes' schemas and a parser of PromQL
 	$(DEPLOY)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 	$(DEPLOY)/bin/python -m tests.deploy.promql
+	@if command -v promtool >/dev/null; then \
+	  promtool check rules --lint=all deploy/prometheus/alerts.yml && \
+	  promtool check config --syntax-only deploy/prometheus/prometheus.yml; \
+	else echo "not checked by promtool, which is not on PATH (Debian: in the package prometheus)"; fi
 
 schemas: install ## Write schemas/ from the models
 	$(BIN)/pv-stream schemas --write
