@@ -34,6 +34,8 @@ RESULTS: Final = Path("build/bench-live.jsonl")
 #: A broker that has just begun is slow for a while: our own worker has its turn first, and it does not count.
 WARM_UP: Final = "ours"
 WARM_UP_SECONDS: Final = 10.0
+#: Kafka's own setting, where that for development is 0: who starts together shares out the log together.
+BROKER_PROPERTIES: Final = "group.initial.rebalance.delay.ms=3000\n"
 
 
 @dataclass(slots=True)
@@ -97,10 +99,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def local_broker(directory: Path) -> Iterator[str]:
+def local_broker(directory: Path, properties: str = "") -> Iterator[str]:
     """Run a broker for a measurement alone; being told to stop ends it too, and every host."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED_EXIT))
-    broker = LocalBroker(directory / "broker", port=free_port(), controller_port=free_port(), heap_mb=1_024)
+    broker = LocalBroker(
+        directory / "broker",
+        port=free_port(),
+        controller_port=free_port(),
+        heap_mb=1_024,
+        properties=properties,
+    )
     try:
         yield broker.up().bootstrap_servers
     finally:
@@ -273,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _require_hosts(parts, options)
             with tempfile.TemporaryDirectory(prefix="pv-stream-live-") as scratch:
                 directory = (options.directory or Path(scratch)).absolute()
-                with local_broker(directory) as bootstrap_servers:
+                with local_broker(directory, BROKER_PROPERTIES) as bootstrap_servers:
                     comparison = Comparison(options, bootstrap_servers, directory, records)
                     for part in parts:
                         comparison.go(part)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord, clock_record
@@ -25,12 +25,21 @@ from pv_stream.stream.sink import FoldRun, TransactionalSink
 
 #: Above this many transactions' worth of waiting records the partition is not fetched.
 QUEUE_TRANSACTIONS_MAX = 2
-#: A transaction aims at this much computing, so that one slow shard delays the others by no more.
-COMPUTE_SECONDS_TARGET = 0.25
+#: A transaction aims at this much computing: a worker that is behind commits so often, and one slow shard delays the
+#: others by no more.
+COMPUTE_SECONDS_TARGET = 0.1
 RECORDS_MIN = 50
 #: The first transaction, before it is known how fast the engine is here.
 RECORDS_FIRST = 500
 CLOCK_CHECK_SECONDS_MAX = 1.0
+
+
+class ComputedRun(FoldRun, Protocol):
+    """What a fold made of a run, which may end before its records do, so that no transaction grows without a bound."""
+
+    @property
+    def left(self) -> tuple[RawRecord, ...]:
+        """Return the records for the next run; of the first a part may be told."""
 
 
 class Fold(Protocol):
@@ -50,20 +59,11 @@ class Fold(Protocol):
     def settle(self) -> None:
         """See that what was taken is whole. Raises EnvironmentBroken when it is not."""
 
-    def process(self, records: Sequence[RawRecord]) -> FoldRun:
+    def process(self, records: Sequence[RawRecord]) -> ComputedRun:
         """Compute a run of records on an overlay."""
 
     def commit(self, run: Any) -> None:
         """Make the overlay of a run the memory."""
-
-
-@runtime_checkable
-class CutRun(Protocol):
-    """A run of a fold that may end before its records do, so that no transaction grows without a bound."""
-
-    @property
-    def left(self) -> tuple[RawRecord, ...]:
-        """Return the records for the next run; of the first a part may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +198,8 @@ class ShardTask:
         run = await self._compute(taken.records)
         computed = time.monotonic()
         refuse_clock_ahead(self.shard, taken.records, run.states, now_us=self._now_us())
-        left = _left_of(run)
-        next_position = left[0].position if left else taken.next_position
-        self._queue.put_back(left)
+        next_position = run.left[0].position if run.left else taken.next_position
+        self._queue.put_back(run.left)
         await self._sink.commit(run, Checkpoint(next_position, self._shard_count, self.generation))
         self._fold.commit(run)
         self.next_position = next_position
@@ -209,17 +208,17 @@ class ShardTask:
         self._queue.written_ms(self.next_position)
         self._progress.committed(
             self.shard,
-            len(taken.records) - len(left),
+            len(taken.records) - len(run.left),
             run.outputs,
             compute_seconds=computed - began,
             commit_seconds=time.monotonic() - computed,
         )
 
-    async def _compute(self, records: Sequence[RawRecord]) -> FoldRun:
+    async def _compute(self, records: Sequence[RawRecord]) -> ComputedRun:
         async with self._computing:
             began = time.monotonic()
             run = await asyncio.to_thread(self._fold.process, records)
-            self._adapt(len(records) - len(_left_of(run)), time.monotonic() - began)
+            self._adapt(len(records) - len(run.left), time.monotonic() - began)
             return run
 
     def _adapt(self, records: int, seconds: float) -> None:
@@ -255,8 +254,3 @@ class ShardTask:
         await self._sink.write_input(key, value)
         self._last_clock_us = instant_us
         self._progress.clock_records += 1
-
-
-def _left_of(run: FoldRun) -> tuple[RawRecord, ...]:
-    """Return the records that a run left for the next."""
-    return run.left if isinstance(run, CutRun) else ()

@@ -37,7 +37,9 @@ class Fold:
 
     def process(self, records: Sequence[RawRecord]) -> Any:
         return type(
-            "Run", (), {"outputs": (), "states": (), "positions": [each.position for each in records]}
+            "Run",
+            (),
+            {"outputs": (), "states": (), "left": (), "positions": [each.position for each in records]},
         )
 
     def commit(self, run: Any) -> None:
