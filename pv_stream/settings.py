@@ -108,7 +108,11 @@ class Settings(BaseSettings):
         10.0, ge=2, le=300, description="silence after which a worker is replaced"
     )
     transaction_timeout_seconds: float = Field(30.0, ge=5, le=900)
-    restore_timeout_seconds: float = Field(300.0, ge=1)
+    restore_timeout_seconds: float = Field(
+        300.0,
+        ge=1,
+        description="a restore of a shard's state that does not get on for so long ends the worker",
+    )
     shutdown_timeout_seconds: float = Field(30.0, ge=1)
     stall_timeout_seconds: float = Field(
         90.0, ge=1, description="a worker that has work and gets on with none of it for so long ends"

@@ -8,6 +8,8 @@ stop early, because it would be of an old generation.
 The memory of a shard that is closed is kept, with the position of the state topic that it reflects. When the shard
 comes back, as most do in every rebalance, only what other owners wrote meanwhile is read. A worker may so hold the
 memory of every shard that it ever owned; it must have room for that anyway, for it may be the last one left.
+
+Shards are restored one after another: what is read and not yet taken needs room beside the memories.
 """
 
 import asyncio
@@ -70,10 +72,10 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Say what the opening of a shard is doing, and how many state records it has read."""
+    """Say what the opening of a shard is doing, and how far it got: steps that grow while it gets on."""
 
     doing: str
-    records_read: Callable[[], int] = lambda: 0
+    steps: Callable[[], int] = lambda: 0
 
 
 class ShardOwner:
@@ -100,6 +102,7 @@ class ShardOwner:
         #: By shard: the memory of those that are open, and of those that were.
         self._memories: dict[int, Memory] = {}
         self._lock = asyncio.Lock()
+        self._restoring = asyncio.Lock()
         self._computing = asyncio.Lock()
         self._epoch = 0
         #: What all shards have done since the worker started.
@@ -225,6 +228,13 @@ class ShardOwner:
 
     async def _restore(self, shard: int, shard_count: int, epoch: int) -> tuple[Fold, Checkpoint | None]:
         """Return the memory of a shard and its checkpoint: from the tail of its state where the rest was kept."""
+        self.opening[shard] = Opening("waiting for its turn to restore", self._steps)
+        async with self._restoring:
+            return await self._restore_alone(shard, shard_count, epoch)
+
+    async def _restore_alone(
+        self, shard: int, shard_count: int, epoch: int
+    ) -> tuple[Fold, Checkpoint | None]:
         began = time.monotonic()
         memory = self._memories.get(shard)
         if memory is None or memory.shard_count != shard_count:
@@ -250,8 +260,12 @@ class ShardOwner:
         return memory.fold, checkpoint
 
     async def _fill(self, shard: int, memory: Memory, epoch: int) -> Checkpoint | None:
-        self.opening[shard] = Opening("restoring its state", lambda: memory.store.records_read)
+        self.opening[shard] = Opening("restoring its state", lambda: memory.store.steps)
         return await memory.store.restore(memory.fold, abandoned=lambda: epoch != self._epoch)
+
+    def _steps(self) -> int:
+        """Return what the restores of all shards did so far; the watchdog asks from its thread."""
+        return sum(memory.store.steps for memory in tuple(self._memories.values()))
 
     def _new_memory(self, shard: int, shard_count: int) -> Memory:
         memory = Memory(

@@ -55,7 +55,7 @@ def under_way(owner: ShardOwner, beat: LoopBeat, *, broker_is_gone: bool, spare_
     elif not owner.assigned:
         doing["getting shards, of which some have no worker"] = spare_looks
     for shard, step in dict(owner.opening).items():
-        doing[f"opening shard {shard} ({step.doing})"] = step.records_read()
+        doing[f"opening shard {shard} ({step.doing})"] = step.steps()
     for shard, task in dict(owner.open_shards).items():
         if task.busy:
             what = f"processing shard {shard} at position {task.next_position}"
@@ -105,26 +105,36 @@ class Watchdog:
 
 def watch_in_a_thread(
     watchdog: Watchdog,
-    end: Callable[[EnvironmentBroken], None],
+    end: Callable[[Exception], None],
     *,
     sleep: Callable[[float], None] = time.sleep,
     exit_anyway: Callable[[], None] = lambda: os._exit(EnvironmentBroken.exit_code),
 ) -> threading.Thread:
-    """Look again and again, and call `end`, which must not return, when the worker must end."""
+    """Look again and again, and call `end`, which must not return, when the worker must end, or looking fails.
+
+    A watchdog that is dead watches nothing: whatever it fails with is a fault of the worker, and ends it.
+    """
     interval_seconds = min(LOOK_SECONDS_MAX, watchdog.stall_seconds / 4)
 
     def keep_looking() -> None:
         while True:
             sleep(interval_seconds)
-            broken = watchdog.look(interval_seconds)
-            if broken is not None:
+            why = _why_to_end(watchdog, interval_seconds)
+            if why is not None:
                 # Whatever holds the worker may hold the log as well: the end must not depend on it.
                 last = threading.Timer(LAST_LINE_SECONDS_MAX, exit_anyway)
                 last.daemon = True
                 last.start()
-                end(broken)
+                end(why)
                 return
 
     thread = threading.Thread(target=keep_looking, name="watchdog", daemon=True)
     thread.start()
     return thread
+
+
+def _why_to_end(watchdog: Watchdog, seconds: float) -> Exception | None:
+    try:
+        return watchdog.look(seconds)
+    except Exception as error:  # noqa: BLE001 - it ends the worker, whatever it is
+        return error

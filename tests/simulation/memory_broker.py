@@ -50,6 +50,11 @@ class Entry:
     producer: int | None
     outcome: Outcome
 
+    @property
+    def offset(self) -> int:
+        """Return the position, by the name that Kafka's clients give it."""
+        return self.position
+
 
 @dataclass(slots=True)
 class PartitionLog:

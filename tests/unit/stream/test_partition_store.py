@@ -1,6 +1,7 @@
 """The store of a shard: all of its state at first, then only the tail, and never more than the topic holds."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from pv_stream.settings import Settings
 from pv_stream.shard.limits import Limits
 from pv_stream.stream import partition_store
 from pv_stream.stream.checkpoint import CHECKPOINT_KEY, Checkpoint
-from pv_stream.stream.partition_store import PartitionStore, TailLost
+from pv_stream.stream.partition_store import Newest, PartitionStore, TailLost
 from tests.builders import at, measured
 from tests.shards import new_shard, raw
 
@@ -70,7 +71,9 @@ class Consumer:
     async def getmany(self, **_: object) -> "SimpleNamespace":
         record = self._topic.records[self._at]
         self._at += 1
-        found = [] if record is None else [SimpleNamespace(key=record[0], value=record[1])]
+        found = []
+        if record is not None:
+            found = [SimpleNamespace(key=record[0], value=record[1], offset=self._at - 1)]
         return SimpleNamespace(get=lambda _partition, _default: found)
 
 
@@ -176,14 +179,16 @@ def test_a_restore_that_is_abandoned_leaves_the_memory_as_it_was(
     restore(store, memory)
     position = store.position
     topic.commit(6, (b"a", b"2"))
-    asked = iter((False, False, True, True, True))
-    assert restore(store, memory, lambda: next(asked)) == checkpoint(5)
+    asked = itertools.count()
+    assert restore(store, memory, lambda: next(asked) > 1) == checkpoint(5)
     assert (memory.states, store.position) == ({b"a": b"1"}, position)
     assert restore(store, memory) == checkpoint(6)
     assert memory.states == {b"a": b"2"}
 
 
-def test_after_a_restore_that_was_interrupted_all_is_read(topic: StateTopic, store: PartitionStore) -> None:
+def test_a_restore_that_was_interrupted_goes_on_with_what_was_not_taken(
+    topic: StateTopic, store: PartitionStore
+) -> None:
     topic.commit(5, (b"a", b"1"), (b"b", b"1"))
     memory = Memory()
     restore(store, memory)
@@ -192,8 +197,132 @@ def test_after_a_restore_that_was_interrupted_all_is_read(topic: StateTopic, sto
     with pytest.raises(OSError):  # noqa: PT011 - what failed does not matter
         restore(store, memory)
     assert store.position is None
-    assert restore(store, memory) == checkpoint(6)
-    assert memory.states == {b"a": b"2", b"b": b"2"}
+    read = store.records_read
+    topic.commit(7, (b"a", b"3"))
+    assert restore(store, memory) == checkpoint(7)
+    assert memory.states == {b"a": b"3", b"b": b"2"}
+    assert store.records_read == read + 2, "the beginning is not read again"
+
+
+@pytest.mark.usefixtures("every_state_a_turn")
+def test_a_restore_that_a_rebalance_breaks_off_goes_on_where_it_was(
+    topic: StateTopic, store: PartitionStore
+) -> None:
+    states = {b"%d" % number: b"1" for number in range(9)}
+    topic.commit(5, *states.items())
+    memory = Memory()
+    times = 0
+    while store.position is None:
+        held = len(memory.states)
+        restore(store, memory, lambda held=held: len(memory.states) >= held + 3)  # type: ignore[misc]
+        times += 1
+    assert (memory.states, times) == (states, 4)
+    assert store.records_read == len(states) + 1
+
+
+@pytest.mark.parametrize("bytes_max", [0, 3, 1_000])
+def test_what_there_is_no_room_for_is_read_again(
+    topic: StateTopic, store: PartitionStore, monkeypatch: pytest.MonkeyPatch, bytes_max: int
+) -> None:
+    monkeypatch.setattr(partition_store, "VALUES_BYTES_MAX", bytes_max)
+    topic.commit(5, (b"a", b"1"), (b"b", b"1"), (b"c", b"1"), (b"d", b"1"))
+    topic.commit(6, (b"b", b"2"), (b"c", None))
+    topic.commit(7, (b"e", b"1"), (b"b", b"3"))
+    memory = Memory()
+    assert restore(store, memory) == checkpoint(7)
+    assert memory.states == {b"a": b"1", b"b": b"3", b"d": b"1", b"e": b"1"}
+    assert store.position == len(topic.records)
+
+
+def test_values_are_kept_while_there_is_room_and_what_was_taken_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(partition_store, "VALUES_BYTES_MAX", 4)
+    newest = Newest()
+    newest.put(b"a", b"11", 0)
+    newest.put(b"b", b"222", 1)
+    newest.put(b"a", b"1111", 2)
+    assert dict(newest.values()) == {b"a": b"1111"}
+    newest.taken(b"a")
+    newest.put(b"c", b"3333", 3)
+    newest.put(b"d", None, 4)
+    assert dict(newest.values()) == {b"c": b"3333"}
+    assert newest.positions == {b"b": 1, b"c": 3}
+    newest.put(b"c", None, 5)
+    newest.put(b"b", b"4444", 6)
+    assert (dict(newest.values()), newest.positions) == ({b"b": b"4444"}, {b"b": 6})
+
+
+def test_what_is_gone_when_it_is_read_again_is_not_passed_over(
+    topic: StateTopic, store: PartitionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_store, "VALUES_BYTES_MAX", 0)
+    topic.commit(5, (b"a", b"1"), (b"b", b"1"))
+    seek = Consumer.seek
+
+    def seek_twice(consumer: Consumer, partition: object, position: int) -> None:
+        seek(consumer, partition, position)
+        if store.records_read:
+            topic.records[1] = None
+
+    monkeypatch.setattr(Consumer, "seek", seek_twice)
+    with pytest.raises(TailLost):
+        restore(store, Memory())
+
+
+@pytest.fixture
+def every_state_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loop turn after every state, as slow states do."""
+    monkeypatch.setattr(partition_store, "TURN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("every_state_a_turn")
+@pytest.mark.parametrize("bytes_max", [0, 1_000])
+def test_others_have_their_turns_while_states_are_taken(
+    topic: StateTopic, store: PartitionStore, monkeypatch: pytest.MonkeyPatch, bytes_max: int
+) -> None:
+    """A probe of /livez, a signal, a commit of another shard: none waits for more than a few states."""
+    monkeypatch.setattr(partition_store, "VALUES_BYTES_MAX", bytes_max)
+    topic.commit(5, *((b"%d" % number, b"1") for number in range(50)))
+    memory = Memory()
+    held: list[int] = []
+
+    async def look() -> None:
+        while True:
+            held.append(len(memory.states))
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        looking = asyncio.create_task(look())
+        await store.restore(memory, abandoned=lambda: False)
+        looking.cancel()
+
+    asyncio.run(scenario())
+    assert sorted(set(held)) == list(range(51))
+
+
+def test_the_loop_turns_by_the_time_that_states_take(
+    topic: StateTopic, store: PartitionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic.commit(5, *((b"%d" % number, b"1") for number in range(100)))
+    turns: list[int] = []
+    memory = Memory()
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        # Each state takes 1 ms by the loop's clock, which stands still otherwise.
+        monkeypatch.setattr(loop, "time", lambda: len(memory.states) / 1_000)
+
+        async def turn() -> None:
+            turns.append(len(memory.states))
+
+        monkeypatch.setattr(partition_store, "_give_a_turn", turn)
+        await store.restore(memory, abandoned=lambda: False)
+
+    asyncio.run(scenario())
+    between = [later - earlier for earlier, later in itertools.pairwise(sorted({0, *turns, 100}))]
+    assert max(between) <= round(partition_store.TURN_SECONDS * 1_000) + 1
+    assert len(between) <= 100 / (partition_store.TURN_SECONDS * 1_000) + 1
 
 
 @pytest.mark.parametrize("value", [b'{"schema":99}', b"{"], ids=["another schema", "damaged"])
@@ -217,7 +346,7 @@ def test_a_state_of_which_a_part_is_missing_ends_the_worker_before_its_shard_is_
     assert store.position is None
 
 
-def test_a_state_that_does_not_come_in_time_ends_the_worker(
+def test_a_state_that_does_not_come_ends_the_worker(
     topic: StateTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic.commit(5)
@@ -229,5 +358,24 @@ def test_a_state_that_does_not_come_in_time_ends_the_worker(
     store = PartitionStore(shard=SHARD, settings=Settings(restore_timeout_seconds=1))
     monkeypatch.setattr(store, "_settings", SimpleNamespace(restore_timeout_seconds=0.01, group_id="g"))
     monkeypatch.setattr(store, "_consumer", lambda _isolation: topic.consumer())
-    with pytest.raises(EnvironmentBroken, match="shard 2: its state was not restored within"):
+    with pytest.raises(
+        EnvironmentBroken, match=r"shard 2: the restore of its state did not get on for 0.01 s"
+    ):
         restore(store, Memory())
+
+
+def test_a_restore_may_take_as_long_as_it_gets_on(
+    topic: StateTopic, store: PartitionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic.commit(5, *((b"%d" % number, b"1") for number in range(100)))
+    memory = Memory()
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        # All together takes many times what it may stand still for.
+        monkeypatch.setattr(loop, "time", lambda: 20.0 * len(memory.states))
+        await store.restore(memory, abandoned=lambda: False)
+
+    asyncio.run(scenario())
+    assert len(memory.states) * 20.0 > 6 * Settings().restore_timeout_seconds
+    assert store.position == len(topic.records)

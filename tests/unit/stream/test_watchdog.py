@@ -12,7 +12,7 @@ from pv_stream.settings import Settings
 from pv_stream.stream import owner as owner_module
 from pv_stream.stream.owner import Opening, ShardOwner
 from pv_stream.stream.progress import Progress
-from pv_stream.stream.watchdog import LoopBeat, Watchdog, under_way, watch_in_a_thread
+from pv_stream.stream.watchdog import LoopBeat, UnderWay, Watchdog, under_way, watch_in_a_thread
 
 STALL = 10.0
 
@@ -141,8 +141,23 @@ def test_a_shard_whose_producer_hangs_is_seen_as_opening(monkeypatch: pytest.Mon
 
 
 def test_the_thread_ends_the_worker_once() -> None:
-    ended: list[EnvironmentBroken] = []
+    ended: list[Exception] = []
     dog = Watchdog(STALL, lambda: {"something": 1})
     thread = watch_in_a_thread(dog, ended.append, sleep=lambda _: None, exit_anyway=lambda: None)
     thread.join(60)
     assert [str(each)[:40] for each in ended] == ["no progress for 10 s in something: the w"]
+
+
+def test_a_watchdog_that_fails_ends_the_worker_with_what_it_failed_with() -> None:
+    """Dead and unseen, it would watch nothing for as long as the worker lives."""
+    fault = RuntimeError("a fault of ours")
+
+    def look_at() -> UnderWay:
+        raise fault
+
+    ended: list[Exception] = []
+    thread = watch_in_a_thread(
+        Watchdog(STALL, look_at), ended.append, sleep=lambda _: None, exit_anyway=lambda: None
+    )
+    thread.join(60)
+    assert ended == [fault]
