@@ -12,7 +12,15 @@ import typer
 from pv_stream.cli.decisions import KAFKA, actor_of, decided_at, plan_of, target_of, write_events
 from pv_stream.domain.codes import HoldCode, ReviewReason
 from pv_stream.errors import UsageError
-from pv_stream.ingest.confirming import CONFIRMING, DISCARDING, Stated, asks_for, confirm, discard, is_confirmed_as_read
+from pv_stream.ingest.confirming import (
+    CONFIRMING,
+    DISCARDING,
+    Stated,
+    asks_for,
+    confirm,
+    discard,
+    is_confirmed_as_read,
+)
 
 if TYPE_CHECKING:
     from pv_stream.audit.holds import OpenHold
