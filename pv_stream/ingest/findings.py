@@ -31,7 +31,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class FindingTable:
-    """Hold the codes by (system, code), and the names of the systems."""
+    """Hold the codes by (system, code), and the folded names of the systems."""
 
     system_of: dict[str, str]
     findings: dict[Coded, FindingCode]
@@ -42,7 +42,7 @@ class FindingTable:
     texts: dict[str, Presence]
 
     def _known_as(self, coded: Coded) -> Iterable[Coded]:
-        system, code = self.system_of.get(coded[0], ""), coded[1]
+        system, code = self.system_of.get(coded[0].casefold(), ""), coded[1]
         return [(name, code) for name in _COMMON_TO.get(system, (system,))]
 
     def known_code(self, codings: Iterable[Coded]) -> str | None:
@@ -50,7 +50,7 @@ class FindingTable:
         for coded in codings:
             if any(known in self.findings or known in self.questions for known in self._known_as(coded)):
                 return coded[1]
-            if self.system_of.get(coded[0]) == _LOINC and coded[1] in self.tests:
+            if self.system_of.get(coded[0].casefold()) == _LOINC and coded[1] in self.tests:
                 return coded[1]
         return None
 
@@ -69,7 +69,11 @@ class FindingTable:
 
     def test(self, codings: Iterable[Coded]) -> Test | None:
         """Return what the first known test decides."""
-        found = (self.tests.get(code) for system, code in codings if self.system_of.get(system) == _LOINC)
+        found = (
+            self.tests.get(code)
+            for system, code in codings
+            if self.system_of.get(system.casefold()) == _LOINC
+        )
         return next((test for test in found if test is not None), None)
 
     def asks_for_a_finding(self, codings: Iterable[Coded]) -> bool:
@@ -96,7 +100,9 @@ def finding_table() -> FindingTable:
                 message = f"findings.toml: source {entry['source']!r} is named but not listed under [sources]"
                 raise DataError(message)
     return FindingTable(
-        system_of={name: entry["system"] for entry in tables["systems"] for name in entry["names"]},
+        system_of={
+            name.casefold(): entry["system"] for entry in tables["systems"] for name in entry["names"]
+        },
         findings={
             (entry["system"], code): FindingCode(entry["finding"])
             for entry in tables["findings"]

@@ -45,6 +45,7 @@ class Result:
 
     `code_as_sent` is that code in `system`, or the listed name of a test. `number` is None when the text is no number
     that can be read. `status` is None for a status that nobody defines; `version.status` then only ranks the hold.
+    `doubt` is why the value is not believed whatever it is.
     """
 
     envelope: Envelope
@@ -60,21 +61,30 @@ class Result:
     specimen: Specimen
     weak_key: bool = False
     system: str = "loinc"
+    doubt: HoldCode | None = None
 
 
 def find_code(codings: Iterable[tuple[str, str]]) -> tuple[str, AnalyteCode] | IgnoreReason:
-    """Return the first LOINC code that rules use among pairs of (system, code), or why there is none."""
+    """Return the first LOINC code that rules use among pairs of (system, code), or why there is none.
+
+    Where the codes name different things the result is in doubt, whichever stands first.
+    """
     table = loinc_table()
     reason = IgnoreReason.CODE_NOT_USED
+    found: dict[str, AnalyteCode] = {}
     for system, code in codings:
-        if system not in table.systems:
+        if system.casefold() not in table.systems:
             if code in table.analytes:
                 reason = IgnoreReason.CODE_SYSTEM_NOT_LOINC
         elif code in table.not_blood:
-            return IgnoreReason.NOT_BLOOD
+            reason = IgnoreReason.NOT_BLOOD
         elif code in table.analytes:
-            return code, table.analytes[code]
-    return reason
+            found[code] = table.analytes[code]
+    if not found:
+        return reason
+    code, use = next(iter(found.items()))
+    is_one = reason is not IgnoreReason.NOT_BLOOD and len({each.analyte for each in found.values()}) == 1
+    return code, use if is_one else replace(use, doubt=HoldCode.CONFLICTING_CODES)
 
 
 def judge(results: Iterable[Result], intake: Intake, outcome: Outcome) -> None:
@@ -97,8 +107,10 @@ def _content(result: Result, intake: Intake) -> Measurement | Retracted | HoldCo
         return Retracted()
     if result.status is None:
         return HoldCode.UNKNOWN_STATUS
-    if isinstance(result.moment, HoldCode):
-        return result.moment
+    moment = result.moment
+    doubt = result.code.doubt or (moment if isinstance(moment, HoldCode) else result.doubt)
+    if doubt is not None or isinstance(moment, HoldCode):
+        return doubt or HoldCode.UNREADABLE_TIME
     if result.code.in_blood and not result.specimen.is_credible:
         return HoldCode.UNKNOWN_SPECIMEN
     if result.number is None:
@@ -108,7 +120,7 @@ def _content(result: Result, intake: Intake) -> Measurement | Retracted | HoldCo
         return converted
     measurement = _measurement(result, result.number, converted)
     received_at = result.envelope.received_at
-    why = why_held(measurement, result.moment.interval, received_at, intake.rulebook)
+    why = why_held(measurement, moment.interval, received_at, intake.rulebook)
     if why is None and converted.counts_parts and is_small_count(measurement, intake.rulebook):
         why = HoldCode.FRACTION_OF_A_CELL
     return measurement if why is None else why
@@ -172,7 +184,9 @@ def _hold(result: Result, code: HoldCode, intake: Intake, outcome: Outcome) -> F
         result.version if result.status is not None else replace(result.version, status=Status.PRELIMINARY)
     )
     specimen = result.specimen.token if result.code.in_blood else None
-    held = Held(code, digest, result.code.analyte, specimen, said)
+    # Of codes that disagree nobody can say which was meant: no analyte, so no value can be stated for it.
+    analyte = None if code is HoldCode.CONFLICTING_CODES else result.code.analyte
+    held = Held(code, digest, analyte, specimen, said)
     return arrive(version, held, moment, result.envelope, result.path)
 
 

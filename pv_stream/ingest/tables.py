@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final, TypeVar
 
-from pv_stream.domain.codes import Analyte, Route
+from pv_stream.domain.codes import Analyte, HoldCode, Route
 from pv_stream.errors import DataError
 
 _Entry = TypeVar("_Entry")
@@ -19,11 +19,15 @@ _Entry = TypeVar("_Entry")
 
 @dataclass(frozen=True, slots=True)
 class AnalyteCode:
-    """Hold what a LOINC code measures, which quantities its unit may state, and whether it is of blood."""
+    """Hold what a LOINC code measures, which quantities its unit may state, and whether it is of blood.
+
+    `doubt` is why what stands under it is not believed: it stands beside a code of something else.
+    """
 
     analyte: Analyte
     quantities: frozenset[str]
     in_blood: bool
+    doubt: HoldCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class UcumTable:
 
 @dataclass(frozen=True, slots=True)
 class LoincTable:
-    """Hold the LOINC codes that rules use, those of other specimens and of panels, and the names of the system."""
+    """Hold the LOINC codes that rules use, those of other specimens and of panels, and its names, folded."""
 
     analytes: dict[str, AnalyteCode]
     not_blood: frozenset[str]
@@ -128,7 +132,7 @@ def loinc_table() -> LoincTable:
         analytes,
         frozenset(tables["not_blood"]["loinc"]),
         frozenset(tables["panels"]["loinc"]),
-        frozenset(tables["loinc_systems"]["names"]),
+        frozenset(name.casefold() for name in tables["loinc_systems"]["names"]),
     )
 
 

@@ -128,7 +128,7 @@ def read_medication(entry: Entry, patient: PatientId, context: ResourceContext, 
     else:
         outcome.ignored += Counter({IgnoreReason.MEDICATION_NOT_FOUND: named.not_found})
         content = _exposure(kind.exposure, drug, entry, moment, end, stage, context)
-        if not drug.is_known and drug.doubt is None:
+        if not drug.is_known and drug.doubt is None and not named.not_found:
             outcome.ignored[IgnoreReason.DRUG_NOT_RECOGNISED] += 1
     doubt = drug.doubt if isinstance(content, Exposure) else None
     said = (f"{each.system}|{each.code}|{each.name}" for each in named.codings)

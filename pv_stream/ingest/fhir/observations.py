@@ -1,5 +1,6 @@
 """FHIR Observations as results, with the DiagnosticReport that lists them as context for time and specimen."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
@@ -54,6 +55,7 @@ _STATUS: Final = {
 _NO_RESULT: Final = frozenset({"registered"})
 _COMPONENT: Final = "component"
 _UCUM: Final = "http://unitsofmeasure.org"
+_DIGIT: Final = re.compile(r"\d")
 _TEXT_VALUES: Final = ("valueString", "valueCodeableConcept", "valueBoolean")
 _OTHER_VALUES: Final = (
     "valueInteger", "valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
@@ -135,7 +137,7 @@ def _may_be_panel(resource: Resource) -> bool:
     """Tell whether an observation may have had components of ours: a panel, or one that says no code any more."""
     table = loinc_table()
     codes = coded(resource.get("code"))
-    is_panel = any(system in table.systems and code in table.panels for system, code in codes)
+    is_panel = any(system.casefold() in table.systems and code in table.panels for system, code in codes)
     return is_panel or not (_says_code(resource) or _has_value(resource))
 
 
@@ -219,6 +221,7 @@ def _result(  # noqa: PLR0913 - what a result is made of
         units=units,
         specimen=specimen,
         weak_key=not entry.place.id,
+        doubt=HoldCode.VALUE_SAID_ABSENT if part.resource.get("dataAbsentReason") else None,
     )
 
 
@@ -238,7 +241,18 @@ def _worth_reading(
         return found
     if not _has_value(part):
         return IgnoreReason.NO_VALUE if status is not Status.CORRECTED else found
-    return IgnoreReason.TEXT_VALUE if any(name in part for name in _TEXT_VALUES) else found
+    is_text = any(name in part for name in _TEXT_VALUES) and not _has_number(part)
+    return IgnoreReason.TEXT_VALUE if is_text else found
+
+
+def _has_number(part: Resource) -> bool:
+    """Tell whether a value is a number, or a text that holds one: held where it cannot be read."""
+    if any(part.get(name) is not None for name in ("valueQuantity", *_OTHER_VALUES)):
+        return True
+    concept = part.get("valueCodeableConcept")
+    texts = [text_of(part.get("valueString")), text_of(child(concept, "text"))]
+    texts += [display for _, _, display in codings(concept)]
+    return any(_DIGIT.search(text) for text in texts)
 
 
 def _has_value(part: Resource) -> bool:
@@ -249,7 +263,10 @@ def _has_value(part: Resource) -> bool:
 
 
 def _quantity(part: Resource) -> tuple[Sent | None, str, tuple[str, ...]]:
-    """Return the number, its text for the digest, and the unit as code and as text."""
+    """Return the number, its text for the digest, and the unit as code and as text; of several values none."""
+    stated = [name for name in ("valueQuantity", *_TEXT_VALUES, *_OTHER_VALUES) if part.get(name) is not None]
+    if len(stated) > 1 or any(name in _TEXT_VALUES for name in stated):
+        return None, "+".join(stated), ()
     for name, read in (("valueQuantity", _of_quantity), ("valueRange", _of_range), ("valueRatio", _of_ratio)):
         if isinstance(part.get(name), dict):
             return read(part[name])

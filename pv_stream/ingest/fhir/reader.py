@@ -22,6 +22,7 @@ from pv_stream.ingest.fhir.resources import (
     read_document,
     text_of,
 )
+from pv_stream.ingest.fhir.shapes import is_misshapen
 from pv_stream.ingest.intake import Intake, digest_of
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, Outcome, Reject, RejectCode, rejected
 from pv_stream.ingest.results import Result, judge
@@ -120,6 +121,9 @@ class _Reading:
             return
         if is_modified(entry.resource):
             self.outcome.rejects.append(Reject(RejectCode.UNKNOWN_MODIFIER, entry.path))
+            return
+        if is_misshapen(entry.resource):
+            self.outcome.rejects.append(Reject(RejectCode.INVALID_RESOURCE, entry.path))
             return
         is_person = entry.type == _PATIENT
         patient = PatientId("") if is_person else patient_of(entry, self.document, self.intake)

@@ -6,6 +6,7 @@ weight) has no specimen, and where no OBR-7 says its time, OBX-14 does. Versions
 then by MSH-7: OBR-22 is often the same in a preliminary and a final message.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,7 @@ from pv_stream.ingest.hl7v2.statements import state
 from pv_stream.ingest.hl7v2.syntax import Segment, part_of
 from pv_stream.ingest.hl7v2.values import (
     NUMERIC_TYPES,
+    TEXT_TYPES,
     Asked,
     code_of,
     finding_of,
@@ -44,6 +46,7 @@ _STATUS: Final = {
     "X": Status.RETRACTED,
 }
 _NO_RESULT: Final = frozenset({"I", "O", "N"})
+_DIGIT: Final = re.compile(r"\d")
 
 
 @dataclass(slots=True)
@@ -171,7 +174,9 @@ def _worth_reading(
         return IgnoreReason.NO_VALUE
     if isinstance(found[1], Asked) or segment.raw(2) in NUMERIC_TYPES or number_of(segment) is not None:
         return found
-    return found if status == "C" else IgnoreReason.TEXT_VALUE
+    # A text that holds a number is held: what stands around it may change what it says (1690*, >=1690 H).
+    is_number = segment.raw(2) in TEXT_TYPES and _DIGIT.search(segment.raw(5)) is not None
+    return found if status == "C" or is_number else IgnoreReason.TEXT_VALUE
 
 
 # Observations whose answer is a finding -----------------------------------------------------------------------------

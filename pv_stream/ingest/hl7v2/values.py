@@ -20,7 +20,7 @@ from pv_stream.ingest.tables import AnalyteCode
 
 #: A value of these types that is no single number is held; of the others it is text.
 NUMERIC_TYPES: Final = frozenset({"NM", "SN", "CQ", "NR"})
-_TEXT_TYPES: Final = frozenset({"", "ST", "TX", "FT"})
+TEXT_TYPES: Final = frozenset({"", "ST", "TX", "FT"})
 CODED_TYPES: Final = frozenset({"CE", "CWE", "CNE", "CF"})
 _NULL: Final = '""'
 _SN_COMPARATORS: Final = frozenset({"", "=", "<", ">", "<=", ">="})
@@ -70,7 +70,7 @@ def number_of(segment: Segment) -> Sent | None:
     """Return the number of OBX-5, or None when it is none, is several, or deletes an earlier one."""
     raw, marks = segment.raw(5), segment.delimiters
     kind = segment.raw(2)
-    if kind == "NM" or kind in _TEXT_TYPES:
+    if kind == "NM" or kind in TEXT_TYPES:
         return _plain(raw, marks)
     if marks.repetition and marks.repetition in raw:
         return None
@@ -101,7 +101,7 @@ def finding_of(segment: Segment, asked: Asked) -> Finding | IgnoreReason:
     if kind in CODED_TYPES:
         texts = [] if codings else [part_of(components, 2), part_of(components, _ORIGINAL_TEXT)]
     else:
-        texts = components if kind in _TEXT_TYPES and len(components) == 1 else []
+        texts = components if kind in TEXT_TYPES and len(components) == 1 else []
     answer = table.answer(codings, texts)
     if answer is None:
         return IgnoreReason.UNDECIDED_VALUE

@@ -42,7 +42,7 @@ def find_test(test: TestResult, meddra_tests: Mapping[str, str]) -> Tested | Ign
     by_loinc = find_code(test.codings)
     if not isinstance(by_loinc, IgnoreReason):
         return Tested(LOINC, *by_loinc)
-    if any(code and system in loinc_table().systems for system, code in test.codings):
+    if any(code and system.casefold() in loinc_table().systems for system, code in test.codings):
         return by_loinc
     for system, code in test.codings:
         if system == _MEDDRA_OID and code in meddra_tests:

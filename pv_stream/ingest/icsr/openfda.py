@@ -42,6 +42,7 @@ _EVENT_DATE: Final = re.compile(r"CASE EVENT DATE: ?(\d{4}(?:\d{2}){0,2})", re.A
 _SUBSTANCES: Final = re.compile(r"[\\;]")
 #: The number of a record in the WHO Drug dictionary, which some senders write behind a name.
 _RECORD_NUMBER: Final = re.compile(r" ?/\d{8}/$", re.ASCII)
+_VERSION_NUMBER: Final = "safetyreportversion"
 _VERSION: Final = re.compile(r"\d{1,4}", re.ASCII)
 #: Days since 1970 fit into so many bits until the year 2328.
 _DAY_BITS: Final = 17
@@ -131,6 +132,9 @@ def _read(sent: dict[str, Any], intake: Intake) -> SafetyReport | Reject:
         return Reject(RejectCode.INCOMPLETE_REPORT, "patient.reaction" if case else "safetyreportid")
     if len(reactions) * len(drugs) > PAIRS_MAX:
         return Reject(RejectCode.TOO_COMPLEX, "patient.drug")
+    version = _version(sent)
+    if version is None:
+        return Reject(RejectCode.INCOMPLETE_REPORT, _VERSION_NUMBER)
     tree = _tree("safetyreport", sent, 0)
     _complete(tree, sent)
     report = read_r2(tree, etree.Element("ichicsr"), "", intake.utc_offset_minutes)
@@ -141,7 +145,7 @@ def _read(sent: dict[str, Any], intake: Intake) -> SafetyReport | Reject:
         form=FORMAT,
         # openFDA counts reports by itself: the same number elsewhere is not the same case.
         case=f"openfda {case}",
-        version=_version(sent),
+        version=version,
         is_nullified=False,
         reactions=tuple(
             replace(reaction, path=f"patient.reaction[{number}]")
@@ -192,10 +196,17 @@ def _event_date(sent: dict[str, Any]) -> str:
     return "" if found is None else found[1]
 
 
-def _version(sent: dict[str, Any]) -> int:
-    """Return the place of a version: by its number, then by its most recent information, then by its transmission."""
-    stated = _text(sent.get("safetyreportversion"))
-    version = int(stated) if _VERSION.fullmatch(stated) else 0
+def _version(sent: dict[str, Any]) -> int | None:
+    """Return the place of a version: by its number, then by its most recent information, then by its transmission.
+
+    One without a number is the first of all; None where the number cannot be read, since any place would be a guess.
+    """
+    stated = sent.get(_VERSION_NUMBER)
+    is_stated = stated is not None and stated != ""
+    number = _text(stated)
+    if is_stated and _VERSION.fullmatch(number) is None:
+        return None
+    version = int(number) if is_stated else 0
     for name in ("receiptdate", "transmissiondate"):
         moment = hl7_moment(_text(sent.get(name)), 0)
         day = 0 if isinstance(moment, HoldCode) else moment.interval.earliest // _DAY_MICROSECONDS

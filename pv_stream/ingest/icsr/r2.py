@@ -36,7 +36,10 @@ _YES: Final = "1"
 _NO: Final = "2"
 _WITHDRAWN: Final = "1"
 _VERSION_MAX: Final = 9_999
+_VERSION_DIGITS_MAX: Final = 9
 #: The versions of a day are within a second each, so they never reach into the next.
+#: The safety report version has no number in ICH's list of E2B(R3).
+VERSION: Final = "safetyreportversion"
 _MISSING: Final = HoldCode.MISSING_TIME
 #: The children of a report and of a patient that become no fact, by their number in ICH's list.
 _PARTS: Final = {
@@ -70,13 +73,16 @@ def read_r2(element: Element, batch: Element, path: str, offset: int | None) -> 
         return LATEST
     if not reactions and not is_nullified:
         return REACTIONS
+    number = _number(element)
+    if number is None:
+        return VERSION
     header = next(r2_children(batch, "ichicsrmessageheader"), None)
     sent = r2_text(header, "messagedate")
     return SafetyReport(
         form=FORMAT,
         prefix=path,
         case=case,
-        version=version_of(information, r2_text(element, "transmissiondate") or sent, _number(element)),
+        version=version_of(information, r2_text(element, "transmissiondate") or sent, number),
         status=Status.FINAL,
         is_nullified=is_nullified,
         first=hl7_moment(r2_text(element, "receivedate"), offset),
@@ -119,9 +125,13 @@ def note_rest(element: Element, outcome: Outcome) -> None:
             outcome.note("B.4.k.18 causality", Fate.IGNORED)
 
 
-def _number(element: Element) -> int:
+def _number(element: Element) -> int | None:
+    """Return the number of a version, 0 without one; None where it cannot be read, so that nothing tells its place."""
     text = r2_text(element, "safetyreportversion")
-    return min(int(text), _VERSION_MAX) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - digits
+    if not text:
+        return 0
+    is_number = text.isascii() and text.isdigit() and len(text) <= _VERSION_DIGITS_MAX
+    return min(int(text), _VERSION_MAX) if is_number else None
 
 
 def _seriousness(element: Element) -> bool | None:

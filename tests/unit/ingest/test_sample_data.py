@@ -49,8 +49,8 @@ def read(sample_data: Path, intake: Intake) -> Callable[[str], Outcome]:
         (LAB_1, (1, 0, [], {"code_not_used": 8, "no_result_yet": 1})),
         (LAB_2, (2, 0, [], {"code_not_used": 8})),
         (NIST, (3, 0, [], {"code_not_used": 24, "text_value": 1})),
-        ("hl7v2/RDE-O11-01.hl7", (1, 0, [], {"code_not_used": 1})),
-        ("hl7v2/RDS-O13-01.hl7", (1, 0, [], {"code_not_used": 1})),
+        ("hl7v2/RDE-O11-01.hl7", (1, 0, [], {"code_not_used": 1, "drug_not_recognised": 1})),
+        ("hl7v2/RDS-O13-01.hl7", (1, 0, [], {"code_not_used": 1, "drug_not_recognised": 1})),
         ("fhir_r4/AdverseEvent-example.json", (2, 0, [], {"drug_not_listed": 1, "medication_not_found": 1})),
         (CBC, (3, 0, [], {"code_not_used": 14})),
         ("fhir_r4/MedicationAdministration-medadmin0301.json", (1, 0, [], {"resource_not_used": 1})),
@@ -106,14 +106,16 @@ def test_the_two_laboratory_messages_are_two_versions_of_the_same_facts(
     assert not fact.is_conflicting
 
 
-def test_drugs_by_ndc_stay_unknown(read: Callable[[str], Outcome]) -> None:
+def test_a_drug_by_a_number_that_no_list_has_is_known_by_its_name_alone(
+    read: Callable[[str], Outcome],
+) -> None:
     given = exposure(read("fhir_r4/MedicationAdministration-medadmin0301.json"))
     assert (given.ingredients, given.route, given.kind) == (
-        (),
+        ("vancomycin",),
         Route.INTRAVENOUS,
         ExposureKind.ADMINISTRATION,
     )
-    assert given.as_sent == AsSent("ndc", "0069-2587-10")
+    assert given.as_sent == AsSent("name", "vancomycin_hydrochloride")
     for name, code in (("RDE-O11-01", "0143963401"), ("RDS-O13-01", "01151327")):
         content = exposure(read(f"hl7v2/{name}.hl7"))
         assert content.flags == (EvidenceFlag.UNKNOWN_INGREDIENT,)

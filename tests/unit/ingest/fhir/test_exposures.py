@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route, Status
-from pv_stream.domain.facts import AsSent
+from pv_stream.domain.facts import AsSent, Exposure, Held
 from pv_stream.domain.times import Interval, parse_instant
+from pv_stream.ingest.confirming import Stated, confirm
 from pv_stream.ingest.fhir.reader import read_fhir
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import IgnoreReason
+from pv_stream.ingest.outcomes import IgnoreReason, RejectCode
 from tests.unit.ingest.messages import (
     as_json,
     bundle,
@@ -57,14 +58,61 @@ def test_an_administration_is_an_exposure_with_route_and_end(intake: Intake) -> 
     assert point.end is None
 
 
-def test_a_drug_that_only_contains_a_listed_name_stays_unknown(intake: Intake) -> None:
+def test_a_drug_is_known_by_its_name_beside_a_number_that_no_list_has(intake: Intake) -> None:
     stated = Intake(
         intake.pseudonyms, intake.rulebook, intake.drugs, intake.now, parse_instant("2021-05-01T00:00:00Z")
     )
     content = exposure(read_fhir(fixture("fhir_r4/unknown-drug.json"), stated))
-    assert (content.ingredients, content.flags) == ((), (EvidenceFlag.UNKNOWN_INGREDIENT,))
-    assert content.as_sent == AsSent("ndc", "0071-2222-10")
+    assert (content.ingredients, content.flags) == (("vancomycin",), ())
+    assert content.as_sent == AsSent("name", "vancomycin_hydrochloride")
     assert is_retraction(only(read_fhir(fixture("fhir_r4/error.json"), stated)))
+
+
+def _of(text: str, *codings: dict[str, str], **changes: Any) -> bytes:
+    return as_json(medication(medicationCodeableConcept={"coding": list(codings), "text": text}, **changes))
+
+
+def test_a_drug_among_words_that_nobody_knows_waits_with_what_was_read(intake: Intake) -> None:
+    outcome = read_fhir(_of("Gleevec as in the study protocol"), intake)
+    assert hold(outcome) is HoldCode.DRUG_NOT_READ_WHOLE
+    held = only(outcome).version.statement
+    assert isinstance(held.content, Held)
+    assert isinstance(held.content.said, Exposure)
+    assert held.content.said.ingredients == ("imatinib",)
+    confirmed = confirm(held.content, held, Stated())
+    assert confirmed.content == held.content.said
+    assert confirmed.effective == only(read_fhir(_of("Gleevec"), intake)).version.statement.effective
+    untimed = read_fhir(_of("Gleevec as in the study protocol", effectiveDateTime="never"), intake)
+    content = only(untimed).version.statement.content
+    assert isinstance(content, Held)
+    assert content.said is None
+
+
+def test_a_code_and_a_text_of_different_drugs_are_held(intake: Intake) -> None:
+    coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "282388"}
+    for sent in (_of("Allopurinol 300 mg", coding), _of("", {**coding, "display": "Allopurinol"})):
+        outcome = read_fhir(sent, intake)
+        assert hold(outcome) is HoldCode.CONFLICTING_DRUGS
+        content = only(outcome).version.statement.content
+        assert isinstance(content, Held)
+        assert content.said is None
+
+
+def test_a_drug_that_was_not_recognised_is_counted(intake: Intake) -> None:
+    outcome = read_fhir(_of("amlodipine 5 mg"), intake)
+    assert exposure(outcome).flags == (EvidenceFlag.UNKNOWN_INGREDIENT,)
+    assert outcome.ignored == {IgnoreReason.DRUG_NOT_RECOGNISED: 1}
+
+
+@pytest.mark.parametrize(
+    "concept", ["imatinib", [{"text": "imatinib"}], {"coding": {"code": "282388"}}, {"coding": ["282388"]}]
+)
+def test_a_drug_in_a_shape_that_is_not_of_fhir_is_refused(intake: Intake, concept: object) -> None:
+    outcome = read_fhir(as_json(medication(medicationCodeableConcept=concept)), intake)
+    assert ([reject.code for reject in outcome.rejects], outcome.events) == (
+        [RejectCode.INVALID_RESOURCE],
+        [],
+    )
 
 
 def test_a_medication_may_be_in_the_bundle_and_name_its_parts(intake: Intake) -> None:

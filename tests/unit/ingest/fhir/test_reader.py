@@ -8,7 +8,7 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.medicationadministration import MedicationAdministration
 from fhir.resources.R4B.observation import Observation
 
-from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
+from pv_stream.domain.codes import Analyte, Comparator, EvidenceFlag, HoldCode, Status
 from pv_stream.domain.facts import AsSent
 from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.engine.join import join_fact
@@ -37,6 +37,7 @@ from tests.unit.ingest.messages import (
     values,
 )
 
+_LOINC = {"system": "http://loinc.org"}
 WBC = {"coding": [{"system": "http://loinc.org", "code": "6690-2"}]}
 
 
@@ -204,6 +205,48 @@ def test_what_no_rule_uses_is_counted(intake: Intake, changes: dict[str, Any], r
     outcome = read_fhir(as_json(observation(**changes)), intake)
     assert outcome.events == []
     assert outcome.ignored == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"valueString": "1690"}, HoldCode.UNREADABLE_VALUE),  # two values
+        ({"valueQuantity": None, "valueString": "1690 /uL"}, HoldCode.UNREADABLE_VALUE),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": "> 1500"}}, HoldCode.UNREADABLE_VALUE),
+        ({"dataAbsentReason": {"coding": [{"code": "error"}]}}, HoldCode.VALUE_SAID_ABSENT),
+        ({"code": {"coding": [_LOINC | {"code": "711-2"}, *WBC["coding"]]}}, HoldCode.CONFLICTING_CODES),
+        ({"code": {"coding": [*WBC["coding"], _LOINC | {"code": "711-2"}]}}, HoldCode.CONFLICTING_CODES),
+        ({"code": {"coding": [_LOINC | {"code": "29993-3"}, *WBC["coding"]]}}, HoldCode.CONFLICTING_CODES),
+    ],
+)
+def test_a_value_that_is_contradicted_or_several_is_held(
+    intake: Intake, changes: dict[str, Any], why: HoldCode
+) -> None:
+    assert hold(read_fhir(as_json(observation(**changes)), intake)) is why
+
+
+def test_codes_of_one_analyte_agree(intake: Intake) -> None:
+    both = {"coding": [_LOINC | {"code": "26449-9"}, _LOINC | {"code": "711-2"}]}
+    assert measurement(read_fhir(as_json(observation(code=both)), intake)).analyte is Analyte.EOSINOPHILS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code": {"coding": {"system": "http://loinc.org", "code": "711-2"}}},
+        {"code": "711-2"},
+        {"valueQuantity": 1.69},
+        {"component": {"code": WBC}},
+        {"component": [{"code": {"coding": "6690-2"}}]},
+        {"component": ["6690-2"]},
+    ],
+)
+def test_a_shape_that_is_not_of_fhir_is_refused(intake: Intake, changes: dict[str, Any]) -> None:
+    outcome = read_fhir(as_json(observation(**changes)), intake)
+    assert ([reject.code for reject in outcome.rejects], outcome.events) == (
+        [RejectCode.INVALID_RESOURCE],
+        [],
+    )
 
 
 def test_a_bound_keeps_its_comparator(intake: Intake) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import AsSent, Exposure
+from pv_stream.domain.facts import AsSent, Exposure, Held
 from pv_stream.domain.times import parse_instant
 from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
@@ -124,6 +124,31 @@ def test_an_order_without_a_usable_time_is_held(
     outcome = read_hl7v2(_order(*segments), intake)
     assert hold(outcome) is why
     assert outcome.message is MessageOutcome.HELD
+
+
+@pytest.mark.parametrize(
+    ("drug", "why", "said"),
+    [
+        ("^Bactrim DS in clinic^L", HoldCode.DRUG_NOT_READ_WHOLE, Exposure),
+        ("282388^allopurinol^RXNORM", HoldCode.CONFLICTING_DRUGS, None),
+        ("282388^imatinib^RXNORM^519^allopurinol^RXNORM", HoldCode.CONFLICTING_DRUGS, None),
+    ],
+)
+def test_a_drug_in_doubt_is_held_at_the_time_of_its_order(
+    intake: Intake, drug: str, why: HoldCode, said: type | None
+) -> None:
+    outcome = read_hl7v2(_order(ORC, f"RXE||{drug}|400||mg"), intake)
+    assert hold(outcome) is why
+    statement = only(outcome).version.statement
+    assert isinstance(statement.content, Held)
+    assert (None if statement.content.said is None else Exposure) is said
+    assert statement.effective == only(read_hl7v2(_order(ORC, RXE), intake)).version.statement.effective
+
+
+def test_a_drug_that_was_not_recognised_is_counted(intake: Intake) -> None:
+    outcome = read_hl7v2(_order(ORC, "RXE||^amlodipine 5 mg^L|5||mg"), intake)
+    assert exposure(outcome).flags == (EvidenceFlag.UNKNOWN_INGREDIENT,)
+    assert outcome.ignored == {IgnoreReason.DRUG_NOT_RECOGNISED: 1}
 
 
 def test_the_parts_of_an_order_are_one_exposure(intake: Intake) -> None:

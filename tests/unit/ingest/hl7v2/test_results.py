@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from pv_stream.domain.codes import Comparator, EvidenceFlag, HoldCode, Status
-from pv_stream.domain.facts import AsSent
+from pv_stream.domain.codes import Analyte, Comparator, EvidenceFlag, HoldCode, Status
+from pv_stream.domain.facts import AsSent, Held
 from pv_stream.domain.times import parse_instant
 from pv_stream.engine.join import join_fact
+from pv_stream.ingest.confirming import asks_for
 from pv_stream.ingest.hl7v2.reader import read_hl7v2
 from pv_stream.ingest.intake import Intake
 from pv_stream.ingest.outcomes import Fate, IgnoreReason, MessageOutcome, RejectCode
@@ -207,6 +208,29 @@ def test_what_no_rule_uses_is_counted_and_not_written(
     assert outcome.events == []
     assert outcome.ignored == {reason: 1}
     assert outcome.message is MessageOutcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["6690-2^Eosinophils^LN^711-2^Eos^LN", "711-2^Eos^LN^6690-2^WBC^LN", "30381-8^Sputum^LN^711-2^Eos^LN"],
+)
+def test_codes_of_different_tests_are_held_and_nobody_can_state_a_value(intake: Intake, code: str) -> None:
+    outcome = read_hl7v2(oru(OBR, obx("1690", "/uL", code=code), SPM), intake)
+    assert hold(outcome) is HoldCode.CONFLICTING_CODES
+    content = only(outcome).version.statement.content
+    assert isinstance(content, Held)
+    assert asks_for(content) == ()
+
+
+@pytest.mark.parametrize("code", ["711-2^Eos^ln", "711-2^Eos^Loinc", "L99^Eos^L^711-2^Eos^Ln"])
+def test_the_case_of_the_name_of_loinc_says_nothing(intake: Intake, code: str) -> None:
+    assert measurement(read_hl7v2(oru(OBR, obx(code=code), SPM), intake)).analyte is Analyte.EOSINOPHILS
+
+
+@pytest.mark.parametrize("code", ["1742-6", "1743-4", "1744-2", "77144-4", "76625-3"])
+def test_alt_is_alt_by_whichever_method(intake: Intake, code: str) -> None:
+    found = measurement(read_hl7v2(oru(OBR, obx("312", "U/L", code=f"{code}^ALT^LN"), SPM), intake))
+    assert (found.analyte, found.value) == (Analyte.ALT, Decimal(312))
 
 
 def test_eosinophils_above_the_leukocytes_of_their_specimen_are_held(intake: Intake) -> None:

@@ -92,12 +92,15 @@ def test_what_is_no_single_number_is_held(intake: Intake, kind: str, sent: str) 
     assert hold(_read(intake, obx(sent, kind=kind))) is HoldCode.UNREADABLE_VALUE
 
 
+@pytest.mark.parametrize("sent", ["1.5 K/uL", "about 2", "1~2", "1690 /uL", ">=1690 H", "1690*", "1 690"])
+@pytest.mark.parametrize("kind", ["ST", "TX"])
+def test_a_text_with_a_number_that_is_not_read_is_held(intake: Intake, kind: str, sent: str) -> None:
+    assert hold(_read(intake, obx(sent, kind=kind))) is HoldCode.UNREADABLE_VALUE
+
+
 @pytest.mark.parametrize(
     ("kind", "sent"),
     [
-        ("ST", "1.5 K/uL"),
-        ("ST", "about 2"),
-        ("ST", "1~2"),
         ("TX", "see comment"),
         ("FT", r"\.sp\many"),
         ("CE", "1.5"),
@@ -108,7 +111,7 @@ def test_what_is_no_single_number_is_held(intake: Intake, kind: str, sent: str) 
         ("XX", "7"),
     ],
 )
-def test_text_and_codes_under_a_numeric_code_are_left_aside(intake: Intake, kind: str, sent: str) -> None:
+def test_words_and_codes_under_a_numeric_code_are_left_aside(intake: Intake, kind: str, sent: str) -> None:
     outcome = _read(intake, obx(sent, kind=kind))
     assert (outcome.events, outcome.ignored) == ([], {IgnoreReason.TEXT_VALUE: 1})
 

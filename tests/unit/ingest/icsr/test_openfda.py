@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pv_stream.codec.events import decode_event, encode_event
-from pv_stream.domain.codes import DrugRole, RechallengeOutcome, ReportedReaction, ReportOutcome, Route
+from pv_stream.domain.codes import (
+    DrugRole,
+    HoldCode,
+    RechallengeOutcome,
+    ReportedReaction,
+    ReportOutcome,
+    Route,
+)
 from pv_stream.domain.facts import Dose, Exposure, Fact, Measurement, Report, ReportedDrug, Retracted
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import Interval, parse_instant
@@ -221,7 +228,11 @@ def test_the_public_sample_goes_in_whole(sample_data: Path, desk: Intake) -> Non
     assert (outcome.rejects, outcome.holds) == ([], [])
     assert outcome.parts["patient.reaction", Fate.FACT] == 86
     assert outcome.parts["patient.drug", Fate.FACT] == 23
-    assert outcome.ignored == {IgnoreReason.NO_START: 19, IgnoreReason.ELEMENT_NOT_USED: 2}
+    assert outcome.ignored == {
+        IgnoreReason.NO_START: 19,
+        IgnoreReason.ELEMENT_NOT_USED: 2,
+        IgnoreReason.DRUG_NOT_RECOGNISED: 23,
+    }
     # Reactions without a date that say the same are one fact, and so are two dosages of one drug.
     (report,) = _said(outcome, Report)
     assert [drug.ingredient for drug in report.drugs] == ["unlisted drug"]
@@ -432,3 +443,20 @@ def test_no_member_of_a_report_leaks(desk: Intake) -> None:
         for part in CANARY.split():
             assert part.casefold() not in written.decode().casefold(), path
             assert part not in said, path
+
+
+@pytest.mark.parametrize("version", ["v2", "-1", "9" * 30, ["2"], "1.5"])
+def test_a_version_whose_number_cannot_be_read_is_refused(desk: Intake, version: object) -> None:
+    outcome = read_openfda(
+        as_json(_with_drug(medicinalproduct="Tegretol") | {"safetyreportversion": version}), desk
+    )
+    (reject,) = outcome.rejects
+    assert (outcome.events, reject.code) == ([], RejectCode.INCOMPLETE_REPORT)
+    assert reject.path == "safetyreportversion"
+
+
+def test_a_drug_in_doubt_is_held_and_a_report_that_blames_it_stays(desk: Intake) -> None:
+    sent = _with_drug(medicinalproduct="TEGRETOL or another", activesubstance=None, openfda=None)
+    outcome = read_openfda(as_json(sent), desk)
+    assert [hold.code for hold in outcome.holds] == [HoldCode.DRUG_NOT_READ_WHOLE]
+    assert _said(outcome, Report)

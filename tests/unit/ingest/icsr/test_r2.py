@@ -19,7 +19,7 @@ from pv_stream.domain.facts import Dose, Exposure, Measurement, Report, Reported
 from pv_stream.domain.times import Interval, parse_instant
 from pv_stream.ingest.icsr.reader import read_e2b
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import Fate, IgnoreReason
+from pv_stream.ingest.outcomes import Fate, IgnoreReason, RejectCode
 from tests.unit.ingest.icsr.safety_reports import R2_CARBAMAZEPINE, R2_DRESS, r2
 from tests.unit.ingest.messages import facts
 
@@ -202,7 +202,17 @@ def test_versions_are_ordered_by_information_then_transmission_then_number(zoned
         _version(zoned, received="20260302", transmitted="20260302", version="1"),
     ]
     assert versions == sorted(set(versions))
-    assert _version(zoned, version="not a number") < _version(zoned, version="1")
+    assert _version(zoned, version="") < _version(zoned, version="1")
+
+
+@pytest.mark.parametrize("version", ["v2", "-1", "2.0", "9" * 30])
+def test_a_version_whose_number_cannot_be_read_has_no_place_and_is_refused(
+    zoned: Intake, version: str
+) -> None:
+    outcome = read_e2b(r2(R2_DRESS, version=version), zoned)
+    (reject,) = outcome.rejects
+    assert (outcome.events, reject.code) == ([], RejectCode.INCOMPLETE_REPORT)
+    assert reject.path.endswith("safetyreportversion")
 
 
 def test_the_case_is_named_by_the_company_or_the_authority(zoned: Intake) -> None:
