@@ -222,8 +222,8 @@ MUTANTS = (
         (("standing.get(name) != head.segments[name]", "name not in standing"),),
         among=(Kind.REBALANCE,),
         known=(
-            Plan(2538753386, (Fault(2433, Kind.REBALANCE, 0, 7.0),), workers=2, shards=1, records=30),
-            Plan(4075475112, (Fault(2870, Kind.REBALANCE, 1, 7.0),), workers=2, shards=1, records=30),
+            Plan(2585795359, (Fault(3650, Kind.REBALANCE, 1, 7.0),), workers=2, shards=1, records=30),
+            Plan(4050241085, (Fault(4512, Kind.REBALANCE, 1, 7.0),), workers=2, shards=1, records=30),
         ),
         job=Segmented,
     ),

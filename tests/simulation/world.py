@@ -41,8 +41,8 @@ SETTINGS: Final = Settings(
     clock_interval_seconds=15,
 )
 BATCH_BYTES_MAX: Final = 150
-#: In a restore a few counts are kept until they are taken, the others and every state of a patient are read again.
-VALUES_BYTES_MAX: Final = 6
+#: What a restore keeps until it is taken, by the plan's seed: a few counts, or a patient's head and not every segment.
+VALUES_BYTES_MAX: Final = (6, 1_500)
 #: 2026-07-01, in microseconds since the epoch: when the simulated clocks begin.
 BEGAN_US: Final = 1_782_864_000_000_000
 RUN_SECONDS_MAX: Final = 400.0
@@ -374,7 +374,7 @@ def substituted(world: World) -> Iterator[None]:
         mock.patch.object(partition_store, "AIOKafkaConsumer", consumer),
         # A rebalance may come between any two states, and some of their values are read twice.
         mock.patch.object(partition_store, "TURN_SECONDS", 0.0),
-        mock.patch.object(partition_store, "VALUES_BYTES_MAX", VALUES_BYTES_MAX),
+        mock.patch.object(partition_store, "VALUES_BYTES_MAX", VALUES_BYTES_MAX[world.plan.seed % 2]),
         mock.patch.object(shard_task, "time", clock),
         mock.patch.object(owner, "time", clock, create=True),
     ):
