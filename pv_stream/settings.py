@@ -123,7 +123,9 @@ class Settings(BaseSettings):
 
     run_records_max: int = Field(8_000, ge=1, le=100_000, description="records in one transaction")
     run_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="bytes of input in one transaction")
-    run_due_max: int = Field(250, ge=1, description="patients who are due in one transaction")
+    run_due_max: int = Field(
+        250, ge=1, description="patients who are due, or assessed again, in one transaction"
+    )
     run_written_bytes_max: int = Field(
         32 * 1024 * 1024,
         ge=1024,

@@ -383,7 +383,7 @@ class ShardFold:
             overlay.passed += 1
             if is_outdated(self._state(patient_id, overlay), overlay.rulebook):
                 outputs.extend(self._renew(record, patient_id, overlay.clock, overlay))
-                left -= 1
+                left, overlay.fired = left - 1, overlay.fired + 1
         return outputs
 
     def _renew(

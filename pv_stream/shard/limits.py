@@ -16,8 +16,9 @@ class Limits:
     the part of each that facts may not fill: its envelope, and what is told without a new fact (a system alert,
     closings) must fit too. After an activation each record takes along some of the patients who wait to be assessed
     again; one without a key (the clock, the activation itself) takes more; of nobody else it decodes the state.
-    `run_due`, `run_bytes` and `run_facts` end a run early: after so many patients who were due, once so much is to be
-    written, and once the states that changed had so many facts, each time counted anew, for each is looked at again.
+    `run_due`, `run_bytes` and `run_facts` end a run early: after so many patients who were due or were assessed again
+    for another rulebook, once so much is to be written, and once the states that changed had so many facts, each time
+    counted anew, for each is looked at again.
     None: never, as in a replay, where no transaction waits for the end. Of `patients_remembered` it is known how their
     facts are written; `patients_unpacked` states are held as they are, the others as their packed records.
     """

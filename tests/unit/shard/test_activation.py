@@ -1,7 +1,7 @@
 """Another rulebook in the log: who is assessed again when, what is refused, and what an heir of the shard knows."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from pv_stream.engine.assess import assess
 from pv_stream.errors import ActivationRefused
 from pv_stream.shard import fold as shard_fold
 from pv_stream.shard import memory
-from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold
+from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, Run, ShardFold
 from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, rulebook_record
 from tests.builders import RULEBOOK, at, dose, eosinophils, event, temperature
@@ -47,6 +47,14 @@ def _fold(shard: ShardFold, *log: Event, first: int = 0) -> tuple[OutRecord, ...
 
 def _told(outputs: Iterable[OutRecord]) -> list[tuple[str, str, str]]:
     return [(alert["patient_id"], alert["status"], alert["cause"]) for alert in alerts(outputs)]
+
+
+def _runs(shard: ShardFold, records: Sequence[RawRecord]) -> Iterator[Run]:
+    """Yield one run after another until no record is left; whoever takes one commits it."""
+    while records:
+        run = shard.process(records)
+        yield run
+        records = run.left
 
 
 # Who is assessed again ------------------------------------------------------------------------------------------
@@ -89,6 +97,23 @@ def test_of_all_who_wait_only_those_who_are_assessed_are_decoded(
     _fold(shard, *log, first=100)
     assert len(decoded) == 3
     assert sum(shard.state_of(PatientId(f"p{number}")).rulebook == LOWER.digest for number in range(9)) == 3
+
+
+def test_a_run_ends_after_so_many_who_were_assessed_again_and_tells_what_one_run_tells() -> None:
+    waiting = [sent for number in range(9) for sent in _count(f"p{number}", 1690)]
+    after = raw([activation(LOWER), *_count("q", 1200), clock(26)], first=100)
+    runs = {}
+    for run_due in (None, 3):
+        limits = Limits(reassessed_per_record=1, reassessed_per_control_record=2, run_due=run_due)
+        shard = _shard(limits)
+        for run in _runs(shard, raw(waiting)):
+            shard.commit(run)
+        runs[run_due] = []
+        for run in _runs(shard, after):
+            shard.commit(run)
+            runs[run_due].append(run)
+    assert [len(run.left) for run in runs[3]] == [3, 0]
+    assert [out for run in runs[3] for out in run.outputs] == [*runs[None][0].outputs]
 
 
 def test_a_record_of_a_waiting_patient_has_that_patient_assessed_first() -> None:
