@@ -102,7 +102,7 @@ def test_of_all_who_wait_only_those_who_are_assessed_are_decoded(
 def test_a_run_ends_after_so_many_who_were_assessed_again_and_tells_what_one_run_tells() -> None:
     waiting = [sent for number in range(9) for sent in _count(f"p{number}", 1690)]
     after = raw([activation(LOWER), *_count("q", 1200), clock(26)], first=100)
-    runs = {}
+    runs: dict[int | None, list[Run]] = {}
     for run_due in (None, 3):
         limits = Limits(reassessed_per_record=1, reassessed_per_control_record=2, run_due=run_due)
         shard = _shard(limits)
