@@ -14,6 +14,7 @@ holds something else by mistake is not passed on.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pv_stream.domain.codes import HoldCode, Route
@@ -34,6 +35,9 @@ _UNII_CODE: Final = re.compile(r"(?=[A-Z0-9]*\d)[A-Z0-9]{10}", re.ASCII)
 _SHAPE_OF: Final = {"rxnorm": _RXNORM_CODE, "ndc": _NDC_CODE, "atc": _ATC_CODE, "unii": _UNII_CODE}
 _SPACES: Final = re.compile(r"\s+")
 _SLASHES: Final = re.compile(r" ?/ ?")
+#: A product is ordered again and again under the same code and text; a longer text is not kept in memory.
+_REMEMBERED: Final = 4096
+_REMEMBERED_MAX: Final = 128
 #: What the canonical form allows as a token (`codec.events`).
 _TOKEN: Final = re.compile(r"[a-z0-9/()._-]{1,40}", re.ASCII)
 #: How the names of a combination are put together: RxNorm and INN, FDA's labels.
@@ -104,6 +108,7 @@ class DrugList:
         for treatment in rulebook.treatments:
             self._add((treatment.name,), treatment.rxnorm, treatment.names)
         self._texts = DrugNames({**drug_table().by_name, **self._names})
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._find)
 
     def _add(self, ingredients: tuple[str, ...], rxnorm: str | None, names: Iterable[str]) -> None:
         drug = ListedDrug(ingredients, Route.UNKNOWN)
@@ -148,18 +153,23 @@ class DrugList:
         )
 
     def _look_up(self, coding: Coding) -> _Found:
-        system = drug_table().system_of.get(coding.system, "")
-        code = coding.code.strip()
-        name, by_name, is_whole = self._read_name(coding.name)
+        is_short = len(coding.name) <= _REMEMBERED_MAX and len(coding.code) <= _REMEMBERED_MAX
+        find = self._remembered if is_short else self._find
+        return find(coding.system, coding.code, coding.name)
+
+    def _find(self, of_system: str, code: str, text: str) -> _Found:
+        system = drug_table().system_of.get(of_system, "")
+        code = code.strip()
+        name, by_name, is_whole = self._read_name(text)
         named = frozenset[str]() if by_name is None else self._in_rulebook(by_name)
         by_code = self._by_code(system, code)
         # Labellers give the numbers of NDC out again: beside one, a text that names none of its ingredients counts.
-        is_reused = system == "ndc" and coding.name.strip() != ""
+        is_reused = system == "ndc" and text.strip() != ""
         if by_code is not None and not (is_reused and not named & self._in_rulebook(by_code)):
             coded = self._in_rulebook(by_code)
             is_conflicting = not named <= coded
             return _Found(coded, named, by_code.route, AsSent(system, code), is_conflicting=is_conflicting)
-        sent = _code_as_sent(system, code) if coding.system else None
+        sent = _code_as_sent(system, code) if of_system else None
         if by_name is None:
             return _Found(as_sent=sent)
         if not is_whole and sent is not None:
