@@ -20,6 +20,7 @@ class CountingRun:
     outputs: tuple[OutRecord, ...]
     states: tuple[tuple[bytes, bytes], ...]
     counts: dict[bytes, int]
+    left: tuple[RawRecord, ...] = ()
 
 
 class CountingFold:
