@@ -108,7 +108,7 @@ class DrugList:
         for treatment in rulebook.treatments:
             self._add((treatment.name,), treatment.rxnorm, treatment.names)
         self._texts = DrugNames({**drug_table().by_name, **self._names})
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._find)
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._recognise)
 
     def _add(self, ingredients: tuple[str, ...], rxnorm: str | None, names: Iterable[str]) -> None:
         drug = ListedDrug(ingredients, Route.UNKNOWN)
@@ -121,11 +121,16 @@ class DrugList:
 
         A code that we know comes before the name beside it, and must not be contradicted by it.
         """
+        stated = tuple(codings)
+        length = sum(len(each.name) + len(each.code) for each in stated)
+        return self._remembered(stated) if length <= _REMEMBERED_MAX else self._recognise(stated)
+
+    def _recognise(self, codings: tuple[Coding, ...]) -> Drug:
         concepts: dict[int | None, set[frozenset[str]]] = {}
         found: list[_Found] = []
         identity: list[str] = []
         for coding in codings:
-            each = self._look_up(coding)
+            each = self._find(coding.system, coding.code, coding.name)
             found.append(each)
             if coding.concept is not None and each.certain:
                 concepts.setdefault(coding.concept, set()).add(each.certain)
@@ -151,11 +156,6 @@ class DrugList:
             doubt,
             tuple(sorted(named)) if doubt is not None else (),
         )
-
-    def _look_up(self, coding: Coding) -> _Found:
-        is_short = len(coding.name) <= _REMEMBERED_MAX and len(coding.code) <= _REMEMBERED_MAX
-        find = self._remembered if is_short else self._find
-        return find(coding.system, coding.code, coding.name)
 
     def _find(self, of_system: str, code: str, text: str) -> _Found:
         system = drug_table().system_of.get(of_system, "")
