@@ -268,6 +268,18 @@ def held(code: HoldCode, when: Instant, *, value: str = "held") -> FactArrived:
     return event(Held(code, sha256(value), Analyte.EOSINOPHILS), when)
 
 
+def drug_in_doubt(
+    drug: str,
+    when: Instant,
+    *,
+    code: HoldCode = HoldCode.DRUG_NOT_READ_WHOLE,
+    route: Route = Route.ORAL,
+    kind: ExposureKind = ExposureKind.ORDER,
+) -> FactArrived:
+    """Return a record of a drug that may be this one, or another."""
+    return event(Held(code, sha256(drug), said=Exposure(kind, (drug,), route)), when)
+
+
 def reported(
     when: Instant | Interval,
     *suspects: str,

@@ -196,8 +196,10 @@ class HoldCode(StrEnum):
 TIME_HOLDS: Final = frozenset(
     {HoldCode.MISSING_TIME, HoldCode.UNREADABLE_TIME, HoldCode.TIME_IN_FUTURE},
 )
-#: With these waits what was read, for the person who settles them.
-READ_HOLDS: Final = TIME_HOLDS | {HoldCode.DRUG_NOT_READ_WHOLE}
+#: Which drug it is is itself not believed.
+DRUG_HOLDS: Final = frozenset({HoldCode.CONFLICTING_DRUGS, HoldCode.DRUG_NOT_READ_WHOLE})
+#: With these waits what was read: for the person who settles them, and to know which drug it may be.
+READ_HOLDS: Final = TIME_HOLDS | DRUG_HOLDS
 
 
 class ReviewReason(StrEnum):

@@ -151,10 +151,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Hold the place of an observation that was read but is not believed: nothing for rules to use.
+    """Hold the place of an observation that was read but is not believed: nothing that rules may count.
 
-    `specimen` and `said` serve the person who settles it, never a rule; `said` is what was read when nothing but its
-    time, or the words around its drug, are not believed.
+    `specimen` and `said` serve the person who settles it; `said` is what was read when nothing but its time, or which
+    drug it is, is not believed. Of it rules ask only whether the drug may be a watched one.
     """
 
     code: HoldCode

@@ -18,6 +18,7 @@ from pv_stream.domain.ids import FactKey
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.rules import regiscar
 from pv_stream.rules.items import EXCLUSION_TESTS
+from pv_stream.rules.reviews import may_be
 from pv_stream.rules.rulebook import Parameters, Rulebook
 from pv_stream.rules.timeline import ORGAN_DISEASES, ORGANS, SKIN
 
@@ -102,7 +103,8 @@ def relevance_after(
             if content.presence is Presence.PRESENT and content.code in _PRESENT:
                 return _with(relevance, _PRESENT[content.code])
         case Held():
-            return _with(relevance, Relevance.HELD)
+            held = _with(relevance, Relevance.HELD)
+            return _with(held, Relevance.WATCHED_DRUG) if may_be(content, rulebook) else held
         case Report():
             return _with(relevance, Relevance.REPORT)
         case Retracted():

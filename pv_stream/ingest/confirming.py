@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.domain.codes import READ_HOLDS, TIME_HOLDS, UNIT_OF, Analyte, HoldCode, ReviewReason
+from pv_stream.domain.codes import TIME_HOLDS, UNIT_OF, Analyte, HoldCode, ReviewReason
 from pv_stream.domain.facts import AsSent, Content, Exposure, Held, Measurement, Retracted, Statement
 from pv_stream.errors import UsageError
 from pv_stream.ingest.quantities import convert, parse_number
@@ -58,7 +58,7 @@ def asks_for(held: Held) -> tuple[str, ...]:
 
 def is_confirmed_as_read(held: Held) -> bool:
     """Tell whether a person can confirm what was read without stating anything: a drug among words not known."""
-    return held.said is not None and held.code in READ_HOLDS - TIME_HOLDS
+    return held.said is not None and held.code is HoldCode.DRUG_NOT_READ_WHOLE
 
 
 def confirm(held: Held, statement: Statement, stated: Stated) -> Statement:

@@ -19,7 +19,7 @@ from pv_stream.domain.assessment import (
     Tier,
     Withdrawn,
 )
-from pv_stream.domain.codes import DeadLetterCode, ExposureKind, HoldCode, Manner
+from pv_stream.domain.codes import DRUG_HOLDS, DeadLetterCode, ExposureKind, HoldCode, Manner
 from pv_stream.domain.outputs import Cause
 from pv_stream.rules.flares import EOSINOPHILS
 
@@ -177,6 +177,11 @@ def restart_reason(restart: RestartAssessment) -> str:
 
 def review_reason(review: ReviewAssessment) -> str:
     """Say why a value waits for a person."""
+    if review.code in DRUG_HOLDS:
+        return (
+            f"A drug record waits for review: {_HELD[review.code]}. "
+            f"The patient is, was or may be under {_listed(review.drugs)}."
+        )
     return f"A value waits for review: {_HELD[review.code]}. The patient is or was under {_listed(review.drugs)}."
 
 

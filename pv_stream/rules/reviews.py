@@ -1,13 +1,14 @@
 """Reviews: held values of a patient who is under a watched drug, which somebody must look at.
 
-A value that is not believed is never used; but under a watched drug it may hide a reaction, so it is told.
+A value that is not believed is never used; but under a watched drug it may hide a reaction, so it is told. So is a
+record of a drug that may be a watched one: until somebody says which it is, nothing is watched.
 """
 
 from collections.abc import Iterable
 
 from pv_stream.domain.assessment import ReviewAssessment
-from pv_stream.domain.codes import TIME_HOLDS
-from pv_stream.domain.facts import Held
+from pv_stream.domain.codes import DRUG_HOLDS, TIME_HOLDS
+from pv_stream.domain.facts import Exposure, Held
 from pv_stream.domain.ids import FactKey
 from pv_stream.domain.times import local_day
 from pv_stream.rules.courses import Course
@@ -19,20 +20,29 @@ from pv_stream.rules.timeline import Dated
 def find_reviews(
     held: Iterable[Dated[Held]], courses: Courses, rulebook: Rulebook
 ) -> tuple[ReviewAssessment, ...]:
-    """Return the held values that were taken while the patient was under a watched drug, in order of time."""
+    """Return what is held of a patient who was or may have been under a watched drug at its time, in order of time."""
     reviews: dict[FactKey, ReviewAssessment] = {}
     for dated in held:
-        drugs = tuple(
-            drug
-            for drug in sorted(courses)
-            if any(_is_under(course, dated, rulebook) for course in courses[drug])
-        )
+        under = {
+            drug for drug in courses if any(_is_under(course, dated, rulebook) for course in courses[drug])
+        }
+        drugs = tuple(sorted(under | may_be(dated.content, rulebook)))
         review = ReviewAssessment(dated.key, dated.content.code, dated.at.earliest, drugs)
         known = reviews.get(dated.key)
         # Versions of equal rank may be held for different reasons: one fact, one review.
         if drugs and (known is None or review.code < known.code):
             reviews[dated.key] = review
     return tuple(reviews.values())
+
+
+def may_be(held: Held, rulebook: Rulebook) -> frozenset[str]:
+    """Return the watched drugs that a held record of a drug may be; none where its route is not watched."""
+    if held.code not in DRUG_HOLDS or not isinstance(held.said, Exposure):
+        return frozenset()
+    found = map(rulebook.drug_called, held.said.drugs)
+    return frozenset(
+        drug.name for drug in found if drug is not None and held.said.route not in drug.routes_outside
+    )
 
 
 def _is_under(course: Course, dated: Dated[Held], rulebook: Rulebook) -> bool:

@@ -19,6 +19,7 @@ from tests.builders import (
     corrected,
     creatinine,
     dose,
+    drug_in_doubt,
     eosinophils,
     held,
     leukocytes,
@@ -190,3 +191,11 @@ def test_a_prodrug_is_a_watched_drug() -> None:
     state, outputs = _lived([dose("fosphenytoin", at(0)), eosinophils(1690, DAY)])
     assert Relevance.WATCHED_DRUG in state.relevance
     assert outputs
+
+
+def test_a_drug_in_doubt_that_may_be_a_watched_one_is_told_with_the_index_as_without_it() -> None:
+    for drug, is_told in (("imatinib", True), ("paracetamol", False)):
+        story = [drug_in_doubt(drug, at(3))]
+        _, told = _lived(story)
+        assert bool(told) is is_told
+        assert told == _lived(story, use_relevance=False)[1]

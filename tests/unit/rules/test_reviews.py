@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from pv_stream.domain.assessment import ReviewAssessment
-from pv_stream.domain.codes import Analyte, HoldCode, Route
+from pv_stream.domain.codes import DRUG_HOLDS, Analyte, HoldCode, Route
 from pv_stream.domain.events import FactArrived
 from pv_stream.domain.facts import Held
 from pv_stream.domain.times import exactly
 from pv_stream.rules.courses import build_courses
+from pv_stream.rules.reasons import review_reason
 from pv_stream.rules.reviews import find_reviews
-from tests.builders import RULEBOOK, assessed, at, dose, held, order, sha256, stop, timeline_of
+from tests.builders import RULEBOOK, assessed, at, dose, drug_in_doubt, held, order, sha256, stop, timeline_of
 
 
 def _reviews(*events: FactArrived) -> tuple[ReviewAssessment, ...]:
@@ -58,6 +59,39 @@ def test_an_order_without_an_end_counts_until_it_is_stopped() -> None:
 def test_a_value_whose_time_is_not_believed_counts_under_any_course(code: HoldCode) -> None:
     assert _reviews(dose("imatinib", at(0)), held(code, at(9000)))
     assert _reviews(dose("imatinib", at(50)), held(code, at(-9000)))
+
+
+@pytest.mark.parametrize("code", sorted(DRUG_HOLDS))
+def test_a_drug_that_may_be_a_watched_one_waits_for_a_person_though_nothing_is_watched(
+    code: HoldCode,
+) -> None:
+    (review,) = _reviews(drug_in_doubt("imatinib", at(3), code=code))
+    assert (review.code, review.effective, review.drugs) == (code, at(3), ("imatinib",))
+    (review,) = _reviews(dose("allopurinol", at(0)), drug_in_doubt("imatinib", at(3), code=code))
+    assert review.drugs == ("allopurinol", "imatinib")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(drug_in_doubt("paracetamol", at(3)), id="not watched"),
+        pytest.param(drug_in_doubt("vancomycin", at(3)), id="by a route that is not watched"),
+        pytest.param(
+            drug_in_doubt("imatinib", at(3), code=HoldCode.TIME_IN_FUTURE), id="its time is in doubt"
+        ),
+        pytest.param(held(HoldCode.DRUG_NOT_READ_WHOLE, at(3)), id="nothing was read"),
+    ],
+)
+def test_what_is_no_watched_drug_or_only_dated_wrongly_asks_nobody(event: FactArrived) -> None:
+    assert _reviews(event) == ()
+
+
+def test_a_drug_in_doubt_is_told_as_such_and_not_as_a_value() -> None:
+    (review,) = _reviews(drug_in_doubt("imatinib", at(3)))
+    assert review_reason(review) == (
+        "A drug record waits for review: the drug is named among words that are not known. "
+        "The patient is, was or may be under imatinib."
+    )
 
 
 def test_two_versions_held_for_different_reasons_wait_as_one() -> None:

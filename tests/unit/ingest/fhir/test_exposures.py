@@ -7,6 +7,7 @@ import pytest
 from pv_stream.domain.codes import EvidenceFlag, ExposureKind, HoldCode, Route, Status
 from pv_stream.domain.facts import AsSent, Exposure, Held
 from pv_stream.domain.times import Interval, parse_instant
+from pv_stream.errors import UsageError
 from pv_stream.ingest.confirming import Stated, confirm
 from pv_stream.ingest.fhir.reader import read_fhir
 from pv_stream.ingest.intake import Intake
@@ -93,9 +94,12 @@ def test_a_code_and_a_text_of_different_drugs_are_held(intake: Intake) -> None:
     for sent in (_of("Allopurinol 300 mg", coding), _of("", {**coding, "display": "Allopurinol"})):
         outcome = read_fhir(sent, intake)
         assert hold(outcome) is HoldCode.CONFLICTING_DRUGS
-        content = only(outcome).version.statement.content
-        assert isinstance(content, Held)
-        assert content.said is None
+        held = only(outcome).version.statement
+        assert isinstance(held.content, Held)
+        assert isinstance(held.content.said, Exposure)
+        assert held.content.said.ingredients == ("allopurinol", "imatinib")
+        with pytest.raises(UsageError, match="discard it"):
+            confirm(held.content, held, Stated())
 
 
 def test_a_drug_that_was_not_recognised_is_counted(intake: Intake) -> None:

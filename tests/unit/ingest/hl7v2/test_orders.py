@@ -127,21 +127,30 @@ def test_an_order_without_a_usable_time_is_held(
 
 
 @pytest.mark.parametrize(
-    ("drug", "why", "said"),
+    ("drug", "why", "may_be"),
     [
-        ("^Bactrim DS in clinic^L", HoldCode.DRUG_NOT_READ_WHOLE, Exposure),
-        ("282388^allopurinol^RXNORM", HoldCode.CONFLICTING_DRUGS, None),
-        ("282388^imatinib^RXNORM^519^allopurinol^RXNORM", HoldCode.CONFLICTING_DRUGS, None),
+        (
+            "^Bactrim DS in clinic^L",
+            HoldCode.DRUG_NOT_READ_WHOLE,
+            ("sulfamethoxazole", "trimethoprim"),
+        ),
+        ("282388^allopurinol^RXNORM", HoldCode.CONFLICTING_DRUGS, ("allopurinol", "imatinib")),
+        (
+            "282388^imatinib^RXNORM^519^allopurinol^RXNORM",
+            HoldCode.CONFLICTING_DRUGS,
+            ("allopurinol", "imatinib"),
+        ),
     ],
 )
-def test_a_drug_in_doubt_is_held_at_the_time_of_its_order(
-    intake: Intake, drug: str, why: HoldCode, said: type | None
+def test_a_drug_in_doubt_is_held_at_the_time_of_its_order_with_what_it_may_be(
+    intake: Intake, drug: str, why: HoldCode, may_be: tuple[str, ...]
 ) -> None:
     outcome = read_hl7v2(_order(ORC, f"RXE||{drug}|400||mg"), intake)
     assert hold(outcome) is why
     statement = only(outcome).version.statement
     assert isinstance(statement.content, Held)
-    assert (None if statement.content.said is None else Exposure) is said
+    assert isinstance(statement.content.said, Exposure)
+    assert statement.content.said.ingredients == may_be
     assert statement.effective == only(read_hl7v2(_order(ORC, RXE), intake)).version.statement.effective
 
 
