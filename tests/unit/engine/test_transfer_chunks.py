@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from pv_stream.domain.codes import Analyte
-from pv_stream.domain.events import Transferred
+from pv_stream.domain.codes import Analyte, TransferKind
+from pv_stream.domain.events import Received, Transferred
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
-from pv_stream.engine.merge import follow
+from pv_stream.engine.merge import follow, forward
 from pv_stream.shard.crossing import chunks_of
 from pv_stream.shard.limits import Limits
-from tests.builders import RULEBOOK, at, dose, eosinophils, facts_of, measured
+from tests.builders import RULEBOOK, at, dose, eosinophils, facts_of, measured, with_patient
 from tests.merging import Topic, absorbed, alerts, codes, merge, of, separated
 from tests.shards import new_shard
 
@@ -132,3 +132,20 @@ def test_of_a_transfer_that_begins_anew_a_stub_passes_on_every_part() -> None:
     # The rest of the earlier one is a transfer of its own, and with it that is over.
     over, numbers = passed(stub, last)
     assert (numbers, over.lineage.coming) == ((1, 1), ())
+
+
+def test_a_later_record_passed_on_by_a_stub_ends_no_transfer_that_is_on_its_way() -> None:
+    """A record is whole by itself, even where the rest of its giver's transfer is still awaited."""
+    stub = PatientState(lineage=Lineage(into=B, coming=((C, 2),)))
+    fact = with_patient(eosinophils(1690, at(17)), C)
+    late = forward(PatientState(lineage=Lineage(into=A)), fact)
+    assert (late.chunk, late.chunks, late.kind) == (1, 1, TransferKind.RECORD)
+    step = follow(stub, late, shard_clock=None, rulebook=RULEBOOK)
+    assert (step.state, step.events) == (stub, (replace(late, patient_id=B, path=(C, A)),))
+
+
+def test_a_stub_that_was_taken_over_still_knows_what_it_passes_on_the_rest_of() -> None:
+    stub = PatientState(lineage=Lineage(into=B, absorbed=((C, A),), coming=((C, 2),)))
+    confirmed = Received(A, B, TransferKind.STATE, WHEN)
+    step = follow(stub, confirmed, shard_clock=None, rulebook=RULEBOOK)
+    assert step.state.lineage == Lineage(into=B, coming=((C, 2),))

@@ -5,13 +5,16 @@ import pytest
 from pv_stream.domain.assessment import Flare
 from pv_stream.domain.codes import FindingCode
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.times import MICROSECONDS_PER_HOUR, Instant
 from pv_stream.rules.reasons import episode_reason
 from tests.builders import absent, at, dose, eosinophils, only_episode, present, statement, stop, temperature
 
 RASH, OEDEMA, LIVER = FindingCode.RASH, FindingCode.FACIAL_OEDEMA, FindingCode.LIVER_INVOLVEMENT
 RESOLVED = FindingCode.REACTION_RESOLVED
 ANTIBODY = dose("reslizumab", at(20, 12))
-#: A reaction under imatinib, which goes on, and an antibody that acts until day 48.
+#: The last microsecond of day 48, until which the antibody acts.
+LAST = Instant(at(49, 0) - 1)
+#: A reaction under imatinib, which goes on, and the antibody.
 REACTION = (statement("imatinib", at(0)), present(RASH, at(20, 8)), eosinophils(1600, at(20, 9)), ANTIBODY)
 
 
@@ -21,6 +24,9 @@ def flare(*events: FactArrived) -> Flare | None:
 
 def under(*back: str, drugs: tuple[str, ...] = ("reslizumab",)) -> Flare:
     return Flare(drugs, back, is_under=True)
+
+
+AFTER = Flare(("reslizumab",), ("rash",), is_under=False)
 
 
 def test_without_an_antibody_or_while_it_holds_the_reaction_down_nothing_came_back() -> None:
@@ -33,6 +39,24 @@ def test_without_an_antibody_or_while_it_holds_the_reaction_down_nothing_came_ba
 def test_a_rash_that_was_gone_is_back_under_the_antibody_or_after_it(day: int, *, is_under: bool) -> None:
     found = flare(absent(RASH, at(22)), absent(RASH, at(36)), present(RASH, at(day)))
     assert found == Flare(("reslizumab",), ("rash",), is_under=is_under)
+
+
+@pytest.mark.parametrize(
+    ("gone", "back"),
+    [(at(20, 11, 59), None), (at(20, 12), under("rash")), (LAST, AFTER), (Instant(LAST + 1), None)],
+)
+def test_what_is_gone_at_the_first_or_last_instant_of_the_antibody_was_held_down_by_it(
+    gone: Instant, back: Flare | None
+) -> None:
+    again = Instant(gone + 12 * MICROSECONDS_PER_HOUR)
+    assert flare(absent(RASH, gone), present(RASH, again)) == back
+
+
+@pytest.mark.parametrize(("back", "told"), [(LAST, under("rash")), (Instant(LAST + 1), AFTER)])
+def test_what_is_back_at_the_last_instant_of_the_antibody_is_back_under_it(
+    back: Instant, told: Flare
+) -> None:
+    assert flare(absent(RASH, at(22)), absent(RASH, at(36)), present(RASH, back)) == told
 
 
 def test_what_was_never_gone_does_not_come_back() -> None:

@@ -227,6 +227,11 @@ def test_a_cut_off_of_another_source_is_another_organ_profile(name: str) -> None
         RulebookError, match=f"parameters.{name}: cites 'ours', and the organ profile 'wolfson'"
     ):
         _parsed(own)
+    tables = copy.deepcopy(TABLES)
+    own(tables)
+    assert [(found.path, found.earlier) for found in mistakes_of(tables)] == [
+        (("parameters", name), ("organ_profile",))
+    ]
 
 
 def test_an_organ_profile_of_one_s_own_is_named_by_its_source() -> None:
