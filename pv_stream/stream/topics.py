@@ -33,6 +33,8 @@ class Topic(StrEnum):
 
 # The newest case per episode and the newest state per patient are what their readers need.
 COMPACTED = frozenset({Topic.CASES, Topic.STATE})
+#: What a worker reads or writes. What ingest refused is none of its business, and it may not see it.
+OF_WORKERS = tuple(topic for topic in Topic if topic is not Topic.REJECTS)
 # A record of 1 MiB plus its key, headers and batch; state is written in larger batches.
 MESSAGE_BYTES_MAX = dict.fromkeys(Topic, 2 * MIB) | {Topic.STATE: 4 * MIB}
 
@@ -104,8 +106,11 @@ def refuse_partition_change(found: Sequence[Difference]) -> None:
 
 
 def check_topics(settings: Settings) -> int:
-    """Return the shard count of the input topic; raise EnvironmentBroken unless every topic exists and has as many."""
-    names = [topic_name(topic, settings) for topic in Topic]
+    """Return the shard count of the input topic, for a worker.
+
+    Raise EnvironmentBroken unless every topic of workers exists and has as many.
+    """
+    names = [topic_name(topic, settings) for topic in OF_WORKERS]
     with closing(admin_client(settings)) as admin, kafka_errors(settings.bootstrap_servers):
         existing = set(admin.list_topics())
         present = [name for name in names if name in existing]

@@ -18,7 +18,7 @@ from pv_stream.stream.acls import (
     listener_prefix,
     table,
 )
-from pv_stream.stream.topics import Topic
+from pv_stream.stream.topics import OF_WORKERS, Topic
 from tests.unit.cli.calling import pv_stream
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
@@ -45,6 +45,10 @@ def test_only_workers_write_what_is_told_and_what_is_known() -> None:
     for topic in set(Topic) - {Topic.EVENTS}:
         writers = {role for role, rights in TOPIC_RIGHTS.items() if Operation.WRITE in rights.get(topic, ())}
         assert writers == ({Role.INGEST} if topic is Topic.REJECTS else {Role.WORKER}), topic
+
+
+def test_a_worker_asks_at_its_start_for_the_topics_that_it_may_see_and_for_no_others() -> None:
+    assert set(OF_WORKERS) == set(TOPIC_RIGHTS[Role.WORKER])
 
 
 def test_an_auditor_writes_nothing_and_a_consumer_sees_no_input() -> None:
