@@ -24,7 +24,7 @@ from tests.shuffling.endings import Teller
 from tests.shuffling.orders import story_of
 
 #: Of so many shufflings one is assessed after every record, the others at their end.
-WHOLE_OF: Final = 10
+WHOLE_OF: Final = 100
 #: So many parts of a round wait for each process.
 _AHEAD: Final = 4
 
@@ -54,7 +54,7 @@ class Found:
 class Origin:
     """Say what a run is of: the same seed and commit give the same shufflings, and the same endings.
 
-    `whole`: each is assessed after every record, not one in ten.
+    `whole`: each is assessed after every record, not one in a hundred.
     """
 
     seed: int
