@@ -23,7 +23,7 @@ from tests.scenarios.every_case import CASES, name_of
 from tests.shuffling.endings import Teller
 from tests.shuffling.orders import story_of
 
-#: Of so many shufflings one is assessed after every record, the others at their end.
+#: Of so many shufflings one is assessed after every record, the others at their end; a round does so many of a case.
 WHOLE_OF: Final = 100
 #: So many parts of a round wait for each process.
 _AHEAD: Final = 4

@@ -11,17 +11,17 @@ ORIGIN = Origin(seed=7, commit="abc")
 
 
 def test_every_case_has_its_turn_before_any_has_the_next() -> None:
-    assert list(parts(["a", "b"], 0, 15, ())) == [
-        Part("a", 0, 10),
-        Part("b", 0, 10),
-        Part("a", 10, 5),
-        Part("b", 10, 5),
+    assert list(parts(["a", "b"], 0, 150, ())) == [
+        Part("a", 0, 100),
+        Part("b", 0, 100),
+        Part("a", 100, 50),
+        Part("b", 100, 50),
     ]
 
 
 def test_what_was_done_is_not_done_again() -> None:
-    done = [Found("a", 0, 10, 1, 0.0), Found("b", 0, 10, 1, 0.0), Found("a", 10, 5, 1, 0.0)]
-    assert list(parts(["a", "b"], 0, 20, done)) == [Part("a", 15, 5), Part("b", 10, 10)]
+    done = [Found("a", 0, 100, 1, 0.0), Found("b", 0, 100, 1, 0.0), Found("a", 100, 50, 1, 0.0)]
+    assert list(parts(["a", "b"], 0, 200, done)) == [Part("a", 150, 50), Part("b", 100, 100)]
 
 
 def test_a_shuffling_is_the_same_whatever_was_drawn_before() -> None:
