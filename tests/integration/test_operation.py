@@ -124,6 +124,17 @@ def assert_counts_what_the_topics_hold(metrics: str, cluster: Cluster) -> None:
     assert total(metrics, "pv_stream_ready") == 1
 
 
+def a_shard_that_an_open_transaction_holds_back_is_seen(cluster: Cluster, port: int) -> None:
+    eventually(
+        lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
+    )
+    with held_back(cluster, Topic.EVENTS):
+        waits = "shard 0: its oldest unprocessed event is"
+        eventually(lambda: waits in get(port, "/readyz")[1], what="the shard is seen to be held back")
+        assert total(get(port, "/metrics")[1], "pv_stream_shard_lag_records", shard="0") == 1
+    eventually(lambda: get(port, "/readyz")[0] == 200, what="the markers are passed")
+
+
 def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path: Path) -> None:
     """Live while it opens, ready when it is done, counted, logged by name; the doctor finds what was broken."""
     write_log(cluster)
@@ -144,14 +155,7 @@ def test_an_operator_sees_a_worker_and_what_is_wrong(cluster: Cluster, tmp_path:
     cluster.wait_until_processed()
     metrics = get(port, "/metrics")[1]
     assert_counts_what_the_topics_hold(metrics, cluster)
-    eventually(
-        lambda: total(get(port, "/metrics")[1], "pv_stream_shard_lag_records") == 0, what="no lag is left"
-    )
-    with held_back(cluster, Topic.EVENTS):
-        waits = "shard 0: its oldest unprocessed event is"
-        eventually(lambda: waits in get(port, "/readyz")[1], what="the shard is seen to be held back")
-        assert total(get(port, "/metrics")[1], "pv_stream_shard_lag_records", shard="0") == 1
-    eventually(lambda: get(port, "/readyz")[0] == 200, what="the markers are passed")
+    a_shard_that_an_open_transaction_holds_back_is_seen(cluster, port)
 
     code, rows = doctor(cluster, "--public-key", str(public_key))
     assert (code, {row["outcome"] for row in rows}) == (0, {"ok"}), rows
