@@ -180,7 +180,7 @@ def review_reason(review: ReviewAssessment) -> str:
     if review.code in DRUG_HOLDS:
         return (
             f"A drug record waits for review: {_HELD[review.code]}. "
-            f"The patient is, was or may be under {_listed(review.drugs)}."
+            f"The patient is, was or may be under {' or '.join(review.drugs)}."
         )
     return f"A value waits for review: {_HELD[review.code]}. The patient is or was under {_listed(review.drugs)}."
 

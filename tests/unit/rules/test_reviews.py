@@ -92,6 +92,8 @@ def test_a_drug_in_doubt_is_told_as_such_and_not_as_a_value() -> None:
         "A drug record waits for review: the drug is named among words that are not known. "
         "The patient is, was or may be under imatinib."
     )
+    (review,) = _reviews(dose("allopurinol", at(0)), drug_in_doubt("imatinib", at(3)))
+    assert review_reason(review).endswith("The patient is, was or may be under allopurinol or imatinib.")
 
 
 def test_two_versions_held_for_different_reasons_wait_as_one() -> None:
