@@ -211,7 +211,8 @@ class ShardOwner:
         position = start_position(shard=shard, checkpoint=checkpoint, committed=committed, log=input_log)
         if epoch != self._epoch:
             return
-        if (committed or 0) < position:
+        sink.group_offset = committed or 0
+        if sink.group_offset < position:
             self.progress.offsets_behind += 1
             say(Said.GROUP_OFFSET_BEHIND, shard=shard, committed=committed, position=position)
         say(

@@ -15,13 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pv_stream.errors import EnvironmentBroken
 from pv_stream.settings import Settings
 from pv_stream.shard.fold import RawRecord, clock_record
 from pv_stream.stream.checkpoint import Checkpoint
 from pv_stream.stream.clock_guard import refuse_clock_ahead
 from pv_stream.stream.progress import Progress
 from pv_stream.stream.runs import FetchedRun, RunQueue
-from pv_stream.stream.sink import FoldRun, TransactionalSink
+from pv_stream.stream.sink import OFFSET_SECONDS_MAX, FoldRun, TransactionalSink
 
 #: Above this many transactions' worth of waiting records the partition is not fetched.
 QUEUE_TRANSACTIONS_MAX = 2
@@ -171,8 +172,16 @@ class ShardTask:
             # Also while records wait: under a load that never ends, what is due must fire all the same.
             if self._clock_is_due():
                 await self._write_clock()
-            if len(self._queue) and not self._closing:
+            if self._closing:
+                break
+            if len(self._queue):
                 await self._transact()
+            else:
+                await self._sink.commit_offset(self.next_position)
+        # For those who look at the group. Left behind it does no harm, so it does not keep anybody from ending.
+        with suppress(EnvironmentBroken, TimeoutError):
+            async with asyncio.timeout(OFFSET_SECONDS_MAX):
+                await self._sink.commit_offset(self.next_position)
 
     def close(self) -> None:
         """Ask the task to end after the transaction in progress; what waits is left to the next owner."""

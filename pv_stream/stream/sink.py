@@ -4,11 +4,15 @@ One producer per shard with a stable transactional id: starting it fences whoeve
 that owner's open transaction. Records go out in prepared batches, because one `send` per record costs more than
 half of the speed. Every delivery is awaited: aiokafka's flush() hides a failure, and its commit would then succeed.
 
+The group's offset is for those who look at the group from outside: the checkpoint is the truth. It goes with the
+first transaction of each second, because to commit it costs as much as the rest of a small transaction.
+
 Any failure is EnvironmentBroken. Nothing is repaired here: the process ends, and the next owner starts from the
 checkpoint, which a transaction that did not commit has not moved.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -40,6 +44,8 @@ Written = dict[tuple[Topic, int], list[KafkaRecord]]
 Ends = dict[tuple[Topic, int], int | None]
 #: One batch is one request to one partition; the topics allow 2 MiB, and one record may be larger than a batch.
 BATCH_BYTES_MAX = 1024 * 1024
+#: How long the group's offset may be behind the checkpoint while transactions go on.
+OFFSET_SECONDS_MAX = 1.0
 NO_HEADERS: Headers = []
 
 
@@ -71,6 +77,9 @@ class TransactionalSink:
         self._producer: AIOKafkaProducer | None = None
         #: The position in the state partition behind the last checkpoint written here, if Kafka told it.
         self.state_position: int | None = None
+        #: The group's offset as it was last seen or committed, and when it was committed.
+        self.group_offset = 0
+        self._offset_at = -math.inf
 
     async def start(self) -> None:
         """Connect, and fence the previous owner of the shard."""
@@ -111,9 +120,8 @@ class TransactionalSink:
         states: list[KafkaRecord] = [(key, value, NO_HEADERS) for key, value in run.states]
         place_of_states = Topic.STATE, self._shard
         written[place_of_states] = [*states, (CHECKPOINT_KEY, checkpoint.to_bytes(), [])]
-        ends = await self._within_timeout(
-            self._transaction(written, checkpoint.next_position), doing="committing"
-        )
+        offset = checkpoint.next_position if self._offset_is_due() else None
+        ends = await self._within_timeout(self._transaction(written, offset), doing="committing")
         # Where it is not told, the earlier position stays: it is behind, and so never wrong.
         self.state_position = ends[place_of_states] or self.state_position
         self.ledger = ledger
@@ -142,6 +150,14 @@ class TransactionalSink:
             return self._shard
         return shard_of(output.key.decode(), partition_count)
 
+    async def commit_offset(self, position: int) -> None:
+        """Commit the group's offset by itself where transactions have left it behind."""
+        if position != self.group_offset:
+            await self._within_timeout(self._transaction({}, position), doing="committing the group's offset")
+
+    def _offset_is_due(self) -> bool:
+        return asyncio.get_running_loop().time() - self._offset_at >= OFFSET_SECONDS_MAX
+
     async def write_input(self, key: bytes | None, value: bytes) -> None:
         """Append one record of our own (a clock record) to the shard's input log, in one transaction."""
         await self._within_timeout(
@@ -149,15 +165,17 @@ class TransactionalSink:
             doing="writing the clock record",
         )
 
-    async def _transaction(self, written: Written, next_position: int | None) -> Ends:
+    async def _transaction(self, written: Written, group_offset: int | None) -> Ends:
         producer = self._started
         await producer.begin_transaction()
         sendings: list[Awaitable[Any]] = [self._send(*place, records) for place, records in written.items()]
-        if next_position is not None:
-            offsets = {TopicPartition(self._source_topic, self._shard): next_position}
+        if group_offset is not None:
+            offsets = {TopicPartition(self._source_topic, self._shard): group_offset}
             sendings.append(producer.send_offsets_to_transaction(offsets, self._settings.group_id))
         ends = await asyncio.gather(*sendings)
         await producer.commit_transaction()
+        if group_offset is not None:
+            self.group_offset, self._offset_at = group_offset, asyncio.get_running_loop().time()
         return dict(zip(written, ends, strict=False))  # sending the offsets ends nowhere
 
     async def _send(self, topic: Topic, partition: int, records: Sequence[KafkaRecord]) -> int | None:

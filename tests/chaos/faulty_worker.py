@@ -51,7 +51,7 @@ def put_points_in_producer(orders: Orders) -> None:
     commit = AIOKafkaProducer.commit_transaction
 
     async def begin_transaction(self: Any) -> None:
-        self.chaos_topics, self.chaos_has_offsets = [], False
+        self.chaos_topics = []
         await begin(self)
         pass_point(orders, Point.AFTER_BEGIN)
 
@@ -65,11 +65,11 @@ def put_points_in_producer(orders: Orders) -> None:
 
     async def send_offsets_to_transaction(self: Any, offsets: Any, group_id: str) -> None:
         await send_offsets(self, offsets, group_id)
-        self.chaos_has_offsets = True
         pass_point(orders, Point.AFTER_OFFSETS)
 
     async def commit_transaction(self: Any) -> None:
-        if self.chaos_has_offsets:
+        is_of_a_run = any(topic.endswith(Topic.STATE) for topic in self.chaos_topics)
+        if is_of_a_run:
             pass_point(orders, Point.BEFORE_COMMIT)
             if any(topic.endswith(Topic.EVENTS) for topic in self.chaos_topics):
                 pass_point(orders, Point.IN_TRANSFER)
@@ -80,7 +80,7 @@ def put_points_in_producer(orders: Orders) -> None:
             await asyncio.shield(committing)
         else:
             await commit(self)
-        if self.chaos_has_offsets:
+        if is_of_a_run:
             pass_point(orders, Point.AFTER_COMMIT)
 
     AIOKafkaProducer.begin_transaction = begin_transaction

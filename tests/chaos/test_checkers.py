@@ -152,15 +152,29 @@ def test_an_open_transaction_is_found() -> None:
 
 
 def test_an_offset_that_went_back_is_found() -> None:
-    assert check_offsets({0: [], 1: [4, 4, 9]}, {0: [], 1: [4, 4, 9]}) == []
-    assert names(check_offsets({0: [9, 4]}, {0: [9, 4]})) == ["offset went back"]
+    assert check_offsets({0: [], 1: [4, 4, 9]}, {0: [], 1: [4, 7, 9]}) == []
+    assert names(check_offsets({0: [9, 4, 9]}, {0: [4, 9]})) == ["offset went back"]
 
 
-def test_an_offset_that_is_no_checkpoint_is_found() -> None:
-    for offsets, checkpoints in (([4], [4, 9]), ([4, 9], [4]), ([4, 8], [4, 9]), ([], [4])):
-        (found,) = check_offsets({0: offsets}, {0: checkpoints})
-        assert found.check == "offset is not the checkpoint"
-        assert found.detail.endswith(f"the first {min(len(offsets), 1)} are the same")
+@pytest.mark.parametrize(
+    ("offsets", "checkpoints", "found"),
+    [
+        ([4], [4, 9], ["shard 0: the last offset [4], the last checkpoint [9]"]),
+        (
+            [4, 9],
+            [4],
+            ["shard 0: [9] never were one", "shard 0: the last offset [9], the last checkpoint [4]"],
+        ),
+        ([8, 9], [4, 9], ["shard 0: [8] never were one"]),
+        ([], [4], ["shard 0: the last offset [], the last checkpoint [4]"]),
+    ],
+)
+def test_an_offset_that_is_no_checkpoint_is_found(
+    offsets: list[int], checkpoints: list[int], found: list[str]
+) -> None:
+    findings = check_offsets({0: offsets}, {0: checkpoints})
+    assert {each.check for each in findings} == {"offset is not the checkpoint"}
+    assert [each.detail for each in findings] == found
 
 
 def test_a_run_without_anything_to_lose_is_found() -> None:

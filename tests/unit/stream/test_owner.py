@@ -54,6 +54,7 @@ class Sink:
     def __init__(self, **_: object) -> None:
         self.state_position: int | None = None
         self.ledger = Ledger()
+        self.group_offset = 0
 
     async def start(self) -> None: ...
 
@@ -65,6 +66,9 @@ class Sink:
             raise EnvironmentBroken(message)
         self.state_position = STATE_POSITION
         self.ledger = LEDGER
+
+    async def commit_offset(self, position: int) -> None:
+        self.group_offset = position
 
 
 class Store:

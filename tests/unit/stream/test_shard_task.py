@@ -56,6 +56,10 @@ class FakeSink:
         self.during = during
         self.committed: list[Checkpoint] = []
         self.clocks: list[bytes] = []
+        self.group_offset = 0
+
+    async def commit_offset(self, position: int) -> None:
+        self.group_offset = position
 
     async def commit(self, run: object, checkpoint: Checkpoint) -> None:
         del run
@@ -118,6 +122,40 @@ def test_what_waits_becomes_one_transaction_with_its_checkpoint() -> None:
         assert sink.committed == [Checkpoint(next_position=5, partition_count=4, generation=7)]
         assert fold.memory == [0, 1, 2, 3, 4]
         assert task.next_position == 5
+
+    asyncio.run(scenario())
+
+
+def test_the_groups_offset_follows_when_nothing_waits() -> None:
+    async def scenario() -> None:
+        fold, sink = FakeFold(), FakeSink()
+        task = task_of(fold, sink)
+        task.offer(run(0, 3))
+        running = asyncio.create_task(task.run())
+        await until(lambda: fold.memory)
+        assert sink.group_offset == 0
+        task.offer(run(3, 0))  # nothing to process: markers of transactions alone
+        await until(lambda: sink.group_offset == 3)
+        task.close()
+        await running
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("refusal", [None, EnvironmentBroken("no broker"), TimeoutError()])
+def test_the_groups_offset_follows_at_the_end_if_the_broker_takes_it(refusal: Exception | None) -> None:
+    class RefusingSink(FakeSink):
+        async def commit_offset(self, position: int) -> None:
+            await super().commit_offset(position)
+            if refusal is not None:
+                raise refusal
+
+    async def scenario() -> None:
+        fold, sink = FakeFold(), RefusingSink()
+        task = task_of(fold, sink)
+        task.offer(run(0, 3))
+        await run_until(task, lambda: fold.memory)
+        assert sink.group_offset == task.next_position == 3
 
     asyncio.run(scenario())
 

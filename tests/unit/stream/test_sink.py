@@ -93,6 +93,33 @@ def test_a_transfer_goes_to_the_shard_of_its_patient_in_the_same_transaction() -
     assert producer.offsets == {TopicPartition("pv.clinical.events.v1", SHARD): 18}
 
 
+def test_the_groups_offset_goes_with_the_first_transaction_of_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink, producer = TransactionalSink(shard=SHARD, settings=Settings()), _Producer()
+    sink._producer = producer
+    place = TopicPartition("pv.clinical.events.v1", SHARD)
+    told = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        for position, seconds in ((18, 0.0), (19, 0.4), (20, 0.9), (21, 1.1), (22, 1.2)):
+            monkeypatch.setattr(loop, "time", lambda now=seconds: now)
+            await sink.commit(_Run(), Checkpoint(position, PARTITIONS, 1))
+            told.append(producer.offsets[place])
+        monkeypatch.undo()
+        assert told == [18, 18, 18, 21, 21]
+        assert sink.group_offset == 21
+
+        before = len(producer.steps), sum(map(len, producer.written.values()))
+        for _ in range(2):
+            await sink.commit_offset(22)
+        assert producer.offsets == {place: 22}
+        assert (len(producer.steps), sum(map(len, producer.written.values()))) == (before[0] + 2, before[1])
+
+    asyncio.run(scenario())
+
+
 class _Outputs:
     """A run of two outputs that the ledger covers, and two that it does not."""
 
