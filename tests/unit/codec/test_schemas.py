@@ -67,6 +67,7 @@ def _validators() -> dict[str, jsonschema.Draft202012Validator]:
     }
 
 
+@pytest.mark.no_cover
 def test_every_output_of_a_log_fits_its_schema(log: list[Event | bytes]) -> None:
     validators, seen = _validators(), set()
     for out in fold(raw(log), new_shard(originate=True)):
@@ -81,6 +82,7 @@ def test_a_tree_head_fits_its_schema(key: Ed25519PrivateKey | None) -> None:
     _validators()[TREE_HEAD].validate(json.loads(head.to_bytes()))
 
 
+@pytest.mark.no_cover
 def test_every_event_of_a_log_fits_the_schema(log: list[Event | bytes]) -> None:
     validator, seen = _validators()["clinical-event.v1.json"], set()
     for sent in log:

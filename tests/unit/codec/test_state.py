@@ -30,6 +30,7 @@ def test_the_order_of_arrival_does_not_show_in_the_bytes_of_facts() -> None:
     assert one["facts"] == other["facts"]
 
 
+@pytest.mark.no_cover
 def test_the_parts_that_grow_are_counted_to_the_byte() -> None:
     sizes = set()
     for number in range(40):

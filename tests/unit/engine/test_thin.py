@@ -336,6 +336,7 @@ def test_a_value_that_no_rule_reads_is_not_stored_at_all() -> None:
 # A year ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover
 def test_a_year_of_temperatures_leaves_room_for_the_eosinophils_that_matter() -> None:
     """200 values an hour for six hours; then each day what can be kept and some that cannot, as the rest would go."""
     log = [temperature("36.8", Instant(at(0, 0) + number * 18_000_000)) for number in range(1_200)]

@@ -36,6 +36,7 @@ def statuses(topic: Topic, *patients: PatientId) -> list[str]:
     return [alerts(topic, patient)[-1]["status"] for patient in patients]
 
 
+@pytest.mark.no_cover
 def test_what_is_handed_over_in_parts_counts_only_when_all_of_it_came() -> None:
     """However little room there is, no fact is in nobody's state, and an alert goes on somewhere."""
     filler = [measured(Analyte.AST, 20, at(0, 8, minute)) for minute in range(40)]

@@ -75,6 +75,7 @@ def test_the_software_has_the_items_of_the_table_in_its_order() -> None:
     assert [item.name for item in regiscar.TABLE] == list(TABLE)
 
 
+@pytest.mark.no_cover
 def test_every_combination_of_levels_scores_as_published() -> None:
     choices = [
         [(_documented(item, level), _points(item.name, level)) for level in TABLE[item.name]]

@@ -85,6 +85,7 @@ def reaction() -> Run:
 # A long stay ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover
 def test_a_patient_of_five_thousand_values_is_still_watched_and_none_of_them_is_lost() -> None:
     outputs, _, _, shard = long_stay()
     assert outputs == []
@@ -107,6 +108,7 @@ def test_none_of_its_records_is_over_the_cap_and_each_run_writes_only_what_chang
     assert len(reaction().states) < 5 < len(topic) / 5
 
 
+@pytest.mark.no_cover
 def test_live_and_replay_tell_and_keep_the_same() -> None:
     _, topic, _, _ = long_stay()
     replay = ShardFold(shard=0, shard_count=1, rulebook=RULEBOOK, encode_states=False)
