@@ -190,11 +190,11 @@ class ShardFold:
         elif (whole := self._segments.restore(key, value, self.state_of)) is not None:
             patient_id, record = whole
             known_due = self._states.due_of(patient_id)
-            state = self._states.restore(patient_id, record)
+            said = self._states.restore(patient_id, record)
             self._sizes.pop(patient_id, None)
-            self.standing.put(((patient_id, state),))
-            if state.due is not None and state.due != known_due:
-                self._due.add(state.due, patient_id)
+            self.standing.put_restored(patient_id, said, record)
+            if said.due is not None and said.due != known_due:
+                self._due.add(said.due, patient_id)
 
     def settle(self) -> None:
         """See that every patient was restored whole. Raises EnvironmentBroken when one was not."""

@@ -3,6 +3,8 @@
 A ward's patients come, are busy for some days, and are silent for years, while what was told of them must stay known. A
 state as it is takes some ten times the room of its packed record. Packing changes no byte of any output: a record read
 back is the state, as every restart relies on.
+
+Of a record that is restored only what is asked of every patient is read; its facts are read when the patient is.
 """
 
 import zlib
@@ -10,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.codec.state import decode_state, encode_state
+from pv_stream.codec.state import StateOutline, decode_state, encode_state, outline_of
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
+from pv_stream.errors import EnvironmentBroken
 
 #: A third of the record; level 6 saves a twentieth of that and takes longer.
 _LEVEL: Final = 1
@@ -40,6 +43,17 @@ class _Packed(Outline):
 
     record: bytes
 
+    def state(self) -> PatientState:
+        """Unpack. Raises EnvironmentBroken for a record that was restored and cannot be read."""
+        try:
+            return decode_state(zlib.decompress(self.record))
+        except (ValueError, TypeError, LookupError) as error:
+            message = (
+                "a patient's state is damaged, or has facts that this version does not know: run the version that "
+                "wrote it, or restore the topics from one backup"
+            )
+            raise EnvironmentBroken(message) from error
+
 
 class PatientMemory:
     """Hold the state of each patient, `unpacked_max` of them as they are."""
@@ -59,11 +73,12 @@ class PatientMemory:
         """Return a patient's state, empty for one never seen."""
         state = self._unpacked.get(patient_id)
         if state is None:
-            packed = self._packed.pop(patient_id, None)
+            packed = self._packed.get(patient_id)
             if packed is None:
                 return PatientState()
             # Whoever is asked for will be asked for again; `update` packs who is too many.
-            state = self._unpacked[patient_id] = decode_state(zlib.decompress(packed.record))
+            state = self._unpacked[patient_id] = packed.state()
+            del self._packed[patient_id]
         return state
 
     def due_of(self, patient_id: PatientId) -> Instant | None:
@@ -85,12 +100,23 @@ class PatientMemory:
             state = self._unpacked.pop(patient_id)
             self._packed[patient_id] = _packed(state, encode_state(state))
 
-    def restore(self, patient_id: PatientId, record: bytes) -> PatientState:
-        """Take a patient's record, packed, and return what it says. Raises ValueError for an unknown schema."""
-        state = decode_state(record)
+    def restore(self, patient_id: PatientId, record: bytes) -> StateOutline:
+        """Take a patient's record, packed, and return what it says before its facts.
+
+        Raises ValueError for an unknown schema.
+        """
+        said = outline_of(record)
+        is_assessed = said.has_facts and said.into is None
         self._unpacked.pop(patient_id, None)
-        self._packed[patient_id] = _packed(state, record)
-        return state
+        self._packed[patient_id] = _Packed(
+            said.due,
+            said.rulebook,
+            is_assessed,
+            not said.published.is_empty,
+            said.relevance,
+            zlib.compress(record, _LEVEL),
+        )
+        return said
 
     def outlines(self, changed: Mapping[PatientId, PatientState]) -> Iterator[tuple[PatientId, Outline]]:
         """Yield the outline of every patient as a run has changed them, and of those whom only the run knows."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pv_stream.codec.state import StateOutline, decode_state
 from pv_stream.domain.assessment import Tier
 from pv_stream.domain.facts import Fact, Held
 from pv_stream.domain.ids import PatientId
@@ -41,11 +42,21 @@ class StandingCount:
     def put(self, patients: Iterable[tuple[PatientId, PatientState]]) -> None:
         """Take the new states of patients."""
         for patient_id, state in patients:
-            found = _of_patient(state)
-            if found.alerts or found.held_since:
-                self._of[patient_id] = found
-            else:
-                self._of.pop(patient_id, None)
+            held = state.facts.values() if Relevance.HELD in state.relevance else ()
+            self._put(patient_id, state.published, held)
+
+    def put_restored(self, patient_id: PatientId, said: StateOutline, record: bytes) -> None:
+        """Take a patient's record as it was restored; its facts are read only where one is held."""
+        held = decode_state(record).facts.values() if Relevance.HELD in said.relevance else ()
+        self._put(patient_id, said.published, held)
+
+    def _put(self, patient_id: PatientId, published: Published, facts: Iterable[Fact]) -> None:
+        alerts = tuple(_open_alerts(published))
+        held_since = tuple(since for fact in facts if (since := _held_since(fact)))
+        if alerts or held_since:
+            self._of[patient_id] = _OfPatient(alerts, held_since)
+        else:
+            self._of.pop(patient_id, None)
 
     def now(self) -> Standing:
         """Return what stands now."""
@@ -54,21 +65,9 @@ class StandingCount:
         return Standing(alerts, len(held_since), min(held_since, default=None))
 
 
-_NOTHING = _OfPatient((), ())
-
-
-def _of_patient(state: PatientState) -> _OfPatient:
-    told = state.published
-    held = Relevance.HELD in state.relevance
-    if not held and told.is_empty and told.incomplete is None:
-        return _NOTHING
-    return _OfPatient(
-        tuple(_open_alerts(told)),
-        tuple(since for fact in state.facts.values() if (since := _held_since(fact))) if held else (),
-    )
-
-
 def _open_alerts(told: Published) -> Iterable[tuple[Tier, bool]]:
+    if told.is_empty and told.incomplete is None:
+        return
     noted = {each.alert_id: each.tier for each in told.acknowledgements}
     for alert_id, (_, line) in alert_lines(told).items():
         if line.status in LIVE:

@@ -2,14 +2,19 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
-from pv_stream.codec.state import decode_state, encode_state, state_bytes
+from pv_stream.codec.state import StateOutline, decode_state, encode_state, outline_of, state_bytes
+from pv_stream.domain.codes import Analyte
 from pv_stream.domain.events import FactArrived
+from pv_stream.domain.facts import AsSent, Measurement
+from pv_stream.domain.ids import PatientId
+from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
 from pv_stream.engine.advance import advance
-from tests.builders import RULEBOOK, at, dose, eosinophils, order, stop
+from tests.builders import RULEBOOK, at, dose, eosinophils, event, order, stop
 from tests.stories import SeededNarrator, tell_story
 
 
@@ -58,6 +63,37 @@ def test_a_state_of_before_is_read_without_what_is_said_since() -> None:
     read = decode_state(json.dumps(value).encode()).published
     last = replace(state.published.episodes[0].last, eosinophils_on=None)
     assert (read.episodes[0].last, read.restarts) == (last, state.published.restarts)
+
+
+HOSTILE = 'x","facts":[],"facts":[]}'
+
+
+def test_the_outline_is_what_the_state_says_whatever_stands_in_its_facts() -> None:
+    states = [_lived(tell_story(SeededNarrator(f"outline/{number}"))) for number in range(20)]
+    hostile = AsSent("urn:x", HOSTILE, "100", HOSTILE)
+    held = event(Measurement(Analyte.EOSINOPHILS, Decimal(100), as_sent=hostile), at(1))
+    states += [PatientState(), _lived([held]), _lived([dose("imatinib", at(0)), eosinophils(1600, at(20))])]
+    states.append(replace(states[-1], lineage=Lineage(into=PatientId("another"))))
+    for state in states:
+        said = outline_of(encode_state(state))
+        assert said == StateOutline(
+            state.published, state.due, state.relevance, state.rulebook, state.lineage.into, bool(state.facts)
+        )
+    assert {said.has_facts for said in map(outline_of, map(encode_state, states))} == {True, False}
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40])
+def test_the_outline_of_a_record_that_is_cut_off_is_refused(cut: int) -> None:
+    record = encode_state(_lived([eosinophils(100, at(1))]))
+    with pytest.raises(ValueError, match="cut off"):
+        outline_of(record[:-cut])
+    with pytest.raises(ValueError, match="Expecting"):
+        outline_of(b"")
+
+
+def test_the_outline_of_another_schema_is_refused_by_its_number() -> None:
+    with pytest.raises(ValueError, match="state schema 2 is not known"):
+        outline_of(encode_state(PatientState()).replace(b'"schema":1', b'"schema":2'))
 
 
 def test_a_kind_of_fact_that_is_not_known_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pv_stream.codec.events import encode_event
-from pv_stream.codec.state import decode_state, encode_state
+from pv_stream.codec.state import decode_state, encode_state, json_bytes
 from pv_stream.domain.events import Event, FactArrived, RulebookActivated
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.published import PatientState
@@ -294,7 +294,7 @@ def test_a_state_of_before_the_rulebook_was_kept_is_assessed_again_and_tells_not
     record = json.loads(encode_state(shard.state_of(PatientId("a"))))
     del record["rulebook"]
     heir = _shard()
-    heir.restore(b"a", json.dumps(record).encode())
+    heir.restore(b"a", json_bytes(record))
     assert _fold(heir, clock(21), first=100) == ()
     assert heir.state_of(PatientId("a")).rulebook == RULEBOOK.digest
 

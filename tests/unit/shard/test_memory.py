@@ -2,11 +2,14 @@
 
 from dataclasses import fields, replace
 
-from pv_stream.codec.state import encode_state
+import pytest
+
+from pv_stream.codec.state import encode_state, outline_of
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
+from pv_stream.errors import EnvironmentBroken
 from pv_stream.shard.fold import RawRecord
 from pv_stream.shard.limits import Limits
 from pv_stream.shard.memory import Outline, PatientMemory
@@ -68,13 +71,24 @@ def test_when_a_patient_is_due_is_known_without_unpacking() -> None:
 def test_a_record_that_is_restored_stays_packed_until_it_is_asked_for() -> None:
     memory = memory_of_three(5)
     other = state_after(raw([eosinophils(300, at(0))]))
-    assert memory.restore(ONE, encode_state(other)) == other
+    assert memory.restore(ONE, encode_state(other)) == outline_of(encode_state(other))
     assert (list(memory._packed), memory.of(ONE)) == ([ONE], other)
     assert list(memory.records()) == [
         (ONE, encode_state(other)),
         (TWO, encode_state(SICK)),
         (THREE, encode_state(SICK)),
     ]
+
+
+def test_a_restored_record_whose_facts_cannot_be_read_ends_the_worker_when_it_is_asked_for() -> None:
+    memory = PatientMemory(5)
+    known, broken = encode_state(SICK), encode_state(SICK).replace(b'["m",', b'["?",')
+    for patient_id, record in ((ONE, broken), (TWO, known)):
+        memory.restore(patient_id, record)
+    assert memory.of(TWO) == SICK
+    for _ in range(2):
+        with pytest.raises(EnvironmentBroken, match="run the version that wrote it"):
+            memory.of(ONE)
 
 
 def test_who_waits_are_those_with_facts_of_their_own_under_another_rulebook() -> None:
