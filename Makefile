@@ -16,6 +16,8 @@ DEPLOY := $(VENV)/deploy
 PEERS := $(VENV)/bench
 JAVA_HOSTS := benchmarks/live/java/target/live-hosts.jar
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Tests start hundreds of processes: each reads what was compiled once, also where the shell says that none keeps it.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
 # `make test` runs every linter, even after one failed, and the tests only when none did.
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ demo: $(PACKAGE) ## Set up what the demo needs (no broker, no network after that
 	@$(BIN)/pv-stream demo
 
 test: install lint ## Set up everything, then run every check and every test, with a real Kafka broker
-	$(BIN)/python -m pytest $(PARALLEL) --seed=$(SEED) --cov --cov-report=term:skip-covered
+	$(PYTEST) $(PARALLEL) --seed=$(SEED) --cov --cov-report=term:skip-covered
 
 install: $(ALL) $(PACKAGE) ## Set up everything a developer needs in .venv
 
@@ -43,10 +45,10 @@ format: install ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 
 unit: install ## The tests that need no broker
-	$(BIN)/python -m pytest -m 'not kafka' --hypothesis-profile=dev
+	$(PYTEST) -m 'not kafka' --hypothesis-profile=dev
 
 integration: install ## The tests on a real broker
-	$(BIN)/python -m pytest -m kafka
+	$(PYTEST) -m kafka
 
 fuzz: install ## Damage real messages, MUTANTS of them (20,000), and see that ingest gives a reason for each
 	$(BIN)/python -m tests.fuzzing --mutants $(or $(MUTANTS),20000) --seed $(SEED) tests/fixtures examples $(PV_STREAM_SAMPLE_DATA)
@@ -100,7 +102,7 @@ docs: install ## Write docs/rules.md and docs/traceability.md from the rules
 clean: ## Remove .venv and what the tools left
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 	  .pytest_cache .ruff_cache
-	find pv_stream tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks pv_stream tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # --- the environment -------------------------------------------------------------------------------------------
 # An interpreter that is too old, or absent, is one line, not a traceback from an installer.

@@ -15,10 +15,13 @@ import hypothesis
 import pytest
 from coverage import Coverage
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 SAMPLE_DATA = "PV_STREAM_SAMPLE_DATA"
 #: Tests that start or ask a broker, as the beginning of their path.
 _NEEDS_A_BROKER = ("tests/integration/", "tests/chaos/test_chaos")
+#: What takes long in few tests, the longest first, as the beginning of a group's name.
+_LONG = ("kafka", "tests/properties/", "tests/simulation/")
 #: Tests of the core's own modules: what they do not run is not covered, whatever else runs it.
 _MEASURED = (
     *(f"tests/unit/{part}/" for part in ("codec", "domain", "engine", "rules", "shard")),
@@ -94,12 +97,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """Give a file to one process, so that its module makes what it shares once; all that needs a broker to one of them.
 
-    xdist's own groups do nothing with this pytest: it gives them a name that pytest 9 does not read.
+    xdist's own groups do nothing with this pytest: it gives them a name that pytest 9 does not read. And it begins with
+    what has most tests; here what is long comes first, so that no process has it before it when the others are done.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return "kafka" if file.startswith(_NEEDS_A_BROKER) else file
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        long = (group for start in _LONG for group in self.workqueue if group.startswith(start))
+        if first := next(long, None):
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)  # there is no such hook without xdist
