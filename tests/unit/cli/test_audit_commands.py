@@ -1,7 +1,9 @@
 import json
 import shlex
+import subprocess
 from io import StringIO
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from rich.console import Console
@@ -20,11 +22,34 @@ def log(tmp_path: Path) -> Path:
     return write_lines(tmp_path / "events.jsonl", imatinib_lines())
 
 
+class Replayed(NamedTuple):
+    """One replay of the case: what it said, and the folder in which `out` and the log are."""
+
+    said: "subprocess.CompletedProcess[str]"
+    folder: Path
+
+    @property
+    def log(self) -> str:
+        return str(self.folder / "events.jsonl")
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "out" / "alerts.jsonl").read_bytes().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+    """Replay the case once for all tests that only look at what came of it."""
+    folder = tmp_path_factory.mktemp("replayed")
+    log = write_lines(folder / "events.jsonl", imatinib_lines())
+    return Replayed(pv_stream("replay", str(log), "--out", "out", cwd=folder), folder)
+
+
 # replay -----------------------------------------------------------------------------------------------------------
 
 
-def test_replay_summarises_on_stderr_and_points_on(log: Path, tmp_path: Path) -> None:
-    said = pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
+def test_replay_summarises_on_stderr_and_points_on(replayed: Replayed) -> None:
+    said = replayed.said
 
     assert said.returncode == 0
     assert said.stdout == ""
@@ -32,17 +57,15 @@ def test_replay_summarises_on_stderr_and_points_on(log: Path, tmp_path: Path) ->
     assert "1 rechallenge" in said.stderr
     hint = said.stderr.splitlines()[-1]
     assert hint.startswith("Next: ")
-    explained = pv_stream(*shlex.split(hint.partition("pv_stream.cli ")[2]), cwd=tmp_path)
+    explained = pv_stream(*shlex.split(hint.partition("pv_stream.cli ")[2]), cwd=replayed.folder)
     assert explained.returncode == 0, explained.stderr
 
 
-def test_replay_points_to_the_most_urgent_alert_that_is_open(log: Path, tmp_path: Path) -> None:
-    said = pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
+def test_replay_points_to_the_most_urgent_alert_that_is_open(replayed: Replayed) -> None:
+    critical = next(alert["alert_id"] for alert in replayed.alerts if alert["tier"] == "critical")
 
-    alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
-    critical = next(alert["alert_id"] for alert in alerts if alert["tier"] == "critical")
-    assert alerts[0]["alert_id"] != critical
-    assert f"explain {critical} " in said.stderr
+    assert replayed.alerts[0]["alert_id"] != critical
+    assert f"explain {critical} " in replayed.said.stderr
 
 
 def test_replay_says_that_a_log_has_no_clock(log: Path, tmp_path: Path) -> None:
@@ -119,13 +142,11 @@ def test_a_replay_under_another_rulebook_is_marked_as_a_what_if(log: Path, tmp_p
 # explain ----------------------------------------------------------------------------------------------------------
 
 
-def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -> None:
-    replayed = pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
-    assert replayed.returncode == 0
-    alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
-    *_, alert_id = (alert["alert_id"] for alert in alerts if alert["kind"] == "suspected_dress")
+def test_explain_reads_like_a_page_for_a_pharmacist(replayed: Replayed) -> None:
+    *_, alert_id = (alert["alert_id"] for alert in replayed.alerts if alert["kind"] == "suspected_dress")
 
-    said = pv_stream("explain", alert_id[:12], "--log", str(log), "--out", "out", cwd=tmp_path, COLUMNS="100")
+    asked = ("explain", alert_id[:12], "--log", replayed.log, "--out", "out")
+    said = pv_stream(*asked, cwd=replayed.folder, COLUMNS="100")
 
     assert said.returncode == 0, said.stderr
     for words in (
@@ -148,12 +169,11 @@ def test_explain_reads_like_a_page_for_a_pharmacist(log: Path, tmp_path: Path) -
     assert max(map(len, said.stdout.splitlines())) <= 100
 
 
-def test_explain_gives_json(log: Path, tmp_path: Path) -> None:
-    pv_stream("replay", str(log), "--out", "out", cwd=tmp_path)
-    alerts = [json.loads(line) for line in (tmp_path / "out" / "alerts.jsonl").read_bytes().splitlines()]
+def test_explain_gives_json(replayed: Replayed) -> None:
+    alerts = replayed.alerts
     *_, last = (alert for alert in alerts if alert["alert_id"] == alerts[0]["alert_id"])
 
-    said = pv_stream("explain", last["alert_id"], "--log", str(log), "--json", cwd=tmp_path)
+    said = pv_stream("explain", last["alert_id"], "--log", replayed.log, "--json", cwd=replayed.folder)
 
     told = json.loads(said.stdout)
     assert told["alert"] == last
