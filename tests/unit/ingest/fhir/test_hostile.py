@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pv_stream.codec.events import decode_event, encode_event
 from pv_stream.ingest.fhir.reader import read_fhir
 from pv_stream.ingest.intake import Intake
-from pv_stream.ingest.outcomes import Outcome
+from pv_stream.ingest.outcomes import Outcome, RejectCode
 from pv_stream.ingest.report import Report
 from tests.unit.ingest.fhir.fhir_messages import adverse_event, allergy, concept, condition
 from tests.unit.ingest.messages import FIXTURES, as_json, bundle, medication, observation
@@ -115,12 +115,14 @@ def _resources(value: Any) -> int:
     """Count the resources of a document of one level, as a reader of the standard would."""
     if not isinstance(value.get("resourceType"), str):
         return 0
-    entries = value.get("entry")
+    entries = value.get("entry", [])
     if value["resourceType"] != "Bundle":
         contained = value.get("contained")
         return 1 + sum(isinstance(each, dict) for each in (contained if isinstance(contained, list) else ()))
+    if not isinstance(entries, list):
+        return 2  # whatever stands in their place is one that is refused
     count = 1
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in entries:
         resource = entry.get("resource") if isinstance(entry, dict) else None
         contained = resource.get("contained") if isinstance(resource, dict) else None
         inner = contained if isinstance(contained, list) else ()
@@ -147,6 +149,16 @@ def test_any_member_may_be_anything_and_every_resource_is_accounted_for(
     whole = isinstance(changed, dict) and not any(reject.path == "" for reject in outcome.rejects)
     if whole and b'"DELETE"' not in content and content.count(b'"Bundle"') < 2:
         assert outcome.parts.total() == _resources(changed)
+
+
+@pytest.mark.parametrize("entries", [None, {}, "x", 0])
+def test_what_stands_in_place_of_the_entries_is_one_that_is_refused(intake: Intake, entries: object) -> None:
+    document = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    outcome = read_fhir(as_json(document), intake)
+    assert [(reject.code, reject.path) for reject in outcome.rejects] == [
+        (RejectCode.INVALID_RESOURCE, "Bundle.entry")
+    ]
+    assert outcome.parts.total() == _resources(document) == 2
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=NAMES)
