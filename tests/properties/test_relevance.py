@@ -12,7 +12,7 @@ from pv_stream.domain.published import PatientState
 from pv_stream.engine.advance import advance
 from tests.builders import RULEBOOK
 
-EVENTS: Final = 500
+EVENTS: Final = 1_000
 SICK: Final = Mix(
     stays=((0.6, 2), (0.4, 6)),
     days_between_bloods=1,
