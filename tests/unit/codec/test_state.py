@@ -6,10 +6,17 @@ from decimal import Decimal
 
 import pytest
 
-from pv_stream.codec.state import StateOutline, decode_state, encode_state, outline_of, state_bytes
-from pv_stream.domain.codes import Analyte
+from pv_stream.codec.state import (
+    StateOutline,
+    decode_state,
+    encode_state,
+    json_bytes,
+    outline_of,
+    state_bytes,
+)
+from pv_stream.domain.codes import Analyte, HoldCode
 from pv_stream.domain.events import FactArrived
-from pv_stream.domain.facts import AsSent, Measurement
+from pv_stream.domain.facts import AsSent, Held, Measurement
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.lineage import Lineage
 from pv_stream.domain.published import PatientState
@@ -63,6 +70,15 @@ def test_a_state_of_before_is_read_without_what_is_said_since() -> None:
     read = decode_state(json.dumps(value).encode()).published
     last = replace(state.published.episodes[0].last, eosinophils_on=None)
     assert (read.episodes[0].last, read.restarts) == (last, state.published.restarts)
+
+
+def test_a_held_value_cannot_have_said_that_it_is_held_or_retracted() -> None:
+    value = json.loads(encode_state(_lived([event(Held(HoldCode.MISSING_UNIT, "sha256:0"), at(1))])))
+    held = value["facts"][0][2][0][0]
+    for said in (["r"], ["h", *held[1:]]):
+        value["facts"][0][2][0][0] = [*held[:5], said]
+        with pytest.raises(ValueError, match="cannot have said that"):
+            decode_state(json_bytes(value))
 
 
 HOSTILE = 'x","facts":[],"facts":[]}'

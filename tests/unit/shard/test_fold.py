@@ -14,6 +14,7 @@ from pv_stream.shard import fold as shard_fold
 from pv_stream.shard.fold import CLOCK_KEY, OutputStream, RawRecord, ShardFold, clock_record
 from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
+from pv_stream.shard.steps import step as engine_step
 from tests.builders import PATIENT, at, dose, eosinophils, event, present, temperature
 from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
 
@@ -130,6 +131,24 @@ def test_where_a_closing_fails_the_clock_goes_on_for_the_others(monkeypatch: pyt
     assert (letter["code"], letter["patient_id"]) == ("engine_failed", "patient-1")
     assert [alert["kind"] for alert in alerts(outputs)] == ["system", "suspected_dress"]
     assert fold(raw([clock(90)]), shard) == ()
+
+
+def test_an_event_that_the_engine_fails_on_is_a_dead_letter_and_the_next_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def step(state: Any, asked: Any, **named: Any) -> Any:
+        if asked.patient_id == PATIENT:
+            message = "a fault in the engine"
+            raise RuntimeError(message)
+        return engine_step(state, asked, **named)
+
+    monkeypatch.setattr(shard_fold, "step", step)
+    shard = new_shard()
+    outputs = fold(raw(BOTH), shard)
+    letters = of_stream(outputs, OutputStream.DEAD_LETTERS)
+    assert {(letter["code"], letter["patient_id"]) for letter in letters} == {("engine_failed", PATIENT)}
+    kinds = {(alert["patient_id"], alert["kind"]) for alert in alerts(outputs)}
+    assert kinds == {(PATIENT, "system"), ("patient-2", "suspected_dress")}
 
 
 # Caps -----------------------------------------------------------------------------------------------------------
