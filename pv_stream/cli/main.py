@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from types import FrameType
 from typing import Any, Final
 
 import typer
@@ -100,7 +101,18 @@ COMMANDS: Final = {
 
 #: Modules that come with the extras `audit`, `kafka` and `http`.
 EXTRA_MODULES: Final = frozenset(
-    {"aiokafka", "cryptography", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
+    {
+        "aiokafka",
+        "cryptography",
+        "faust",
+        "h11",
+        "kafka",
+        "mode",
+        "prometheus_client",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+    }
 )
 
 EPILOG: Final = (
@@ -214,7 +226,14 @@ def main() -> None:
         raise
 
 
-def _stop(number: int, _frame: object) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code is _load.__code__:
+            # Nothing is begun, and some libraries take what is raised while they are imported for an error of theirs.
+            sys.stderr.write(STOPPED_LINE)
+            sys.stderr.flush()
+            os._exit(_SIGNALLED + number)
+        frame = frame.f_back
     sys.exit(_SIGNALLED + number)
 
 

@@ -187,6 +187,31 @@ def test_a_stop_in_the_middle_leaves_nothing_begun(tmp_path: Path, number: int) 
     assert not partial.exists()
 
 
+def test_a_stop_while_a_command_is_imported_is_one_line_whatever_a_library_makes_of_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except BaseException as stopped:\n    raise ValueError('a model is wrong') from stopped\n"
+    )
+    program = (
+        "import sys; sys.argv = ['pv-stream', 'demo']\n"
+        "from pv_stream.cli import main\n"
+        "main.COMMANDS['demo'] = main.Command('slow', '')\n"
+        "main.main()\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[3])))
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "", entry.STOPPED_LINE)
+
+
 def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         message = f"No module named {name!r}"
