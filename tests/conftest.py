@@ -113,12 +113,6 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
 
 
 @pytest.hookimpl(optionalhook=True)  # there is no such hook without xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """One process for each processor, and one for what needs a broker: that one waits most of its time."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
