@@ -1,7 +1,7 @@
 """Shards: running logs through the fold, and reading what came out, for tests."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -88,3 +88,15 @@ def alerts(outputs: Iterable[OutRecord]) -> list[dict[str, Any]]:
 def of_stream(outputs: Iterable[OutRecord], stream: OutputStream) -> list[dict[str, Any]]:
     """Return the values of one stream."""
     return [json.loads(out.value) for out in outputs if out.stream is stream]
+
+
+def failing_for(patient_id: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of the engine that fails where it is given a patient's id, or an event of that patient."""
+
+    def fail(*asked: Any, **named: Any) -> Any:
+        if any(getattr(each, "patient_id", each) == patient_id for each in asked):
+            message = "a fault in the engine"
+            raise RuntimeError(message)
+        return function(*asked, **named)
+
+    return fail

@@ -101,18 +101,7 @@ COMMANDS: Final = {
 
 #: Modules that come with the extras `audit`, `kafka` and `http`.
 EXTRA_MODULES: Final = frozenset(
-    {
-        "aiokafka",
-        "cryptography",
-        "faust",
-        "h11",
-        "kafka",
-        "mode",
-        "prometheus_client",
-        "starlette",
-        "uvicorn",
-        "uvloop",
-    }
+    {"aiokafka", "cryptography", "faust", "h11", "kafka", "mode", "prometheus_client", "starlette", "uvicorn"}
 )
 
 EPILOG: Final = (

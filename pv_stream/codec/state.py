@@ -177,7 +177,14 @@ def decode_state(value: bytes) -> PatientState:
     return read_record(record)
 
 
-def outline_of(value: bytes) -> StateOutline:
+def outline_of(state: PatientState) -> StateOutline:
+    """Return what `read_outline` reads of a state's record."""
+    return StateOutline(
+        state.published, state.due, state.relevance, state.rulebook, state.lineage.into, bool(state.facts)
+    )
+
+
+def read_outline(value: bytes) -> StateOutline:
     """Read of a patient's state what stands before its facts, in a twentieth of the time that all of it takes.
 
     Raises ValueError for a schema that this version does not know.

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pv_stream.codec.state import StateOutline, decode_state, encode_state, outline_of
+from pv_stream.codec.state import StateOutline, decode_state, encode_state, outline_of, read_outline
 from pv_stream.domain.ids import PatientId
 from pv_stream.domain.published import PatientState, Relevance
 from pv_stream.domain.times import Instant
@@ -98,31 +98,27 @@ class PatientMemory:
         while len(self._unpacked) > self._unpacked_max:
             patient_id = next(iter(self._unpacked))
             state = self._unpacked.pop(patient_id)
-            self._packed[patient_id] = _packed(state, encode_state(state))
+            self._packed[patient_id] = _packed(outline_of(state), encode_state(state))
 
     def restore(self, patient_id: PatientId, record: bytes) -> StateOutline:
         """Take a patient's record, packed, and return what it says before its facts.
 
         Raises ValueError for an unknown schema.
         """
-        said = outline_of(record)
-        is_assessed = said.has_facts and said.into is None
+        said = read_outline(record)
         self._unpacked.pop(patient_id, None)
-        self._packed[patient_id] = _Packed(
-            said.due,
-            said.rulebook,
-            is_assessed,
-            not said.published.is_empty,
-            said.relevance,
-            zlib.compress(record, _LEVEL),
-        )
+        self._packed[patient_id] = _packed(said, record)
         return said
 
     def outlines(self, changed: Mapping[PatientId, PatientState]) -> Iterator[tuple[PatientId, Outline]]:
         """Yield the outline of every patient as a run has changed them, and of those whom only the run knows."""
         yield from ((each, packed) for each, packed in self._packed.items() if each not in changed)
-        yield from ((each, _outline(state)) for each, state in self._unpacked.items() if each not in changed)
-        yield from ((each, _outline(state)) for each, state in changed.items())
+        yield from (
+            (each, _outline(outline_of(state)))
+            for each, state in self._unpacked.items()
+            if each not in changed
+        )
+        yield from ((each, _outline(outline_of(state))) for each, state in changed.items())
 
     def records(self) -> Iterator[tuple[PatientId, bytes]]:
         """Yield the record of every patient, patients in order."""
@@ -134,13 +130,13 @@ class PatientMemory:
             )
 
 
-def _outline(state: PatientState) -> Outline:
-    is_assessed = bool(state.facts) and state.lineage.into is None
-    return Outline(state.due, state.rulebook, is_assessed, not state.published.is_empty, state.relevance)
+def _outline(said: StateOutline) -> Outline:
+    is_assessed = said.has_facts and said.into is None
+    return Outline(said.due, said.rulebook, is_assessed, not said.published.is_empty, said.relevance)
 
 
-def _packed(state: PatientState, record: bytes) -> _Packed:
-    outline = _outline(state)
+def _packed(said: StateOutline, record: bytes) -> _Packed:
+    outline = _outline(said)
     return _Packed(
         outline.due,
         outline.rulebook,

@@ -5,7 +5,7 @@ that owner's open transaction. Records go out in prepared batches, because one `
 half of the speed. Every delivery is awaited: aiokafka's flush() hides a failure, and its commit would then succeed.
 
 The group's offset is for those who look at the group from outside: the checkpoint is the truth. It goes with the
-first transaction of each second, because to commit it costs as much as the rest of a small transaction.
+first transaction of each second, because two requests of five would be for it.
 
 Any failure is EnvironmentBroken. Nothing is repaired here: the process ends, and the next owner starts from the
 checkpoint, which a transaction that did not commit has not moved.

@@ -17,7 +17,7 @@ from pv_stream.shard.fold import OutputStream, OutRecord, RawRecord, ShardFold, 
 from pv_stream.shard.limits import Limits
 from tests.builders import RULEBOOK, at
 from tests.properties.strategies import POISON, logs, stories, unhurried
-from tests.shards import alerts, fold, new_shard, of_stream, raw
+from tests.shards import alerts, failing_for, fold, new_shard, of_stream, raw
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -111,13 +111,7 @@ def _of(outputs: tuple[OutRecord, ...], patient: str) -> list[dict[str, Any]]:
 
 
 def _fails_for_one_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    def advance(state: Any, event: FactArrived, **asked: Any) -> Any:
-        if event.patient_id == BROKEN:
-            message = "a fault in the engine"
-            raise RuntimeError(message)
-        return engine_advance(state, event, **asked)
-
-    monkeypatch.setattr(shard_steps, "advance", advance)
+    monkeypatch.setattr(shard_steps, "advance", failing_for(BROKEN, engine_advance))
 
 
 @unhurried

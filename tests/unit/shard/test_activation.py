@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY, rulebook_record
 from tests.builders import RULEBOOK, at, dose, eosinophils, event, temperature
 from tests.rulebooks import HIGHER, LOWER, WITHOUT_IMATINIB, activation, by_digest, variant
-from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
+from tests.shards import alerts, clock, failing_for, fold, hand_over, new_shard, of_stream, raw
 
 ONE = Limits(reassessed_per_record=1, reassessed_per_control_record=1)
 
@@ -305,13 +304,7 @@ def test_a_state_of_before_the_rulebook_was_kept_is_assessed_again_and_tells_not
 def test_one_patient_who_cannot_be_assessed_again_stops_nobody_and_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def reassess(patient_id: PatientId, *asked: Any, **named: Any) -> Any:
-        if patient_id == "a":
-            message = "a fault in the engine"
-            raise RuntimeError(message)
-        return engine_reassess(patient_id, *asked, **named)
-
-    monkeypatch.setattr(shard_fold, "reassess", reassess)
+    monkeypatch.setattr(shard_fold, "reassess", failing_for("a", engine_reassess))
     shard = _shard()
     _fold(shard, *_count("a", 1200), *_count("b", 1200))
     outputs = _fold(shard, activation(LOWER), first=100)

@@ -16,7 +16,7 @@ from pv_stream.shard.limits import Limits
 from pv_stream.shard.rules_in_force import RULEBOOK_KEY
 from pv_stream.shard.steps import step as engine_step
 from tests.builders import PATIENT, at, dose, eosinophils, event, present, temperature
-from tests.shards import alerts, clock, fold, hand_over, new_shard, of_stream, raw
+from tests.shards import alerts, clock, failing_for, fold, hand_over, new_shard, of_stream, raw
 
 OTHER = PatientId("patient-2")
 
@@ -111,20 +111,10 @@ def test_of_two_states_of_a_patient_the_later_stands() -> None:
 # Failures -------------------------------------------------------------------------------------------------------
 
 
-def _fails_to_close_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fire_due(patient_id: PatientId, *asked: Any) -> Any:
-        if patient_id == PATIENT:
-            message = "a fault in the engine"
-            raise RuntimeError(message)
-        return engine_fire_due(patient_id, *asked)
-
-    monkeypatch.setattr(shard_fold, "fire_due", fire_due)
-
-
 def test_where_a_closing_fails_the_clock_goes_on_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     shard = new_shard()
     fold(raw(BOTH), shard)
-    _fails_to_close_the_first(monkeypatch)
+    monkeypatch.setattr(shard_fold, "fire_due", failing_for(PATIENT, engine_fire_due))
     outputs = fold(raw([clock(60)]), shard)
     assert _closed(outputs) == ["patient-2"]
     (letter,) = of_stream(outputs, OutputStream.DEAD_LETTERS)
@@ -136,13 +126,7 @@ def test_where_a_closing_fails_the_clock_goes_on_for_the_others(monkeypatch: pyt
 def test_an_event_that_the_engine_fails_on_is_a_dead_letter_and_the_next_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def step(state: Any, asked: Any, **named: Any) -> Any:
-        if asked.patient_id == PATIENT:
-            message = "a fault in the engine"
-            raise RuntimeError(message)
-        return engine_step(state, asked, **named)
-
-    monkeypatch.setattr(shard_fold, "step", step)
+    monkeypatch.setattr(shard_fold, "step", failing_for(PATIENT, engine_step))
     shard = new_shard()
     outputs = fold(raw(BOTH), shard)
     letters = of_stream(outputs, OutputStream.DEAD_LETTERS)

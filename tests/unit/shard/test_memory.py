@@ -71,7 +71,7 @@ def test_when_a_patient_is_due_is_known_without_unpacking() -> None:
 def test_a_record_that_is_restored_stays_packed_until_it_is_asked_for() -> None:
     memory = memory_of_three(5)
     other = state_after(raw([eosinophils(300, at(0))]))
-    assert memory.restore(ONE, encode_state(other)) == outline_of(encode_state(other))
+    assert memory.restore(ONE, encode_state(other)) == outline_of(other)
     assert (list(memory._packed), memory.of(ONE)) == ([ONE], other)
     assert list(memory.records()) == [
         (ONE, encode_state(other)),
